@@ -1,0 +1,84 @@
+"""The command line: one module per verb in this folder, found by listing it.
+
+A verb module has ``HELP`` (one line), ``EXAMPLE`` (a command that works), ``arguments(parser)`` and
+``run(args) -> int``, and imports nothing heavy at its top level. Only this package prints.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from segfast_edge import __version__
+from segfast_edge.errors import SegfastError, unknown
+
+EXIT_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}. See '{self.prog} --help'", file=sys.stderr)
+        raise SystemExit(SegfastError.exit_code)
+
+
+def verbs() -> list[str]:
+    """Return the verbs' names."""
+    return sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+
+
+def _verb(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def _overview() -> argparse.ArgumentParser:
+    modules = {name: _verb(name) for name in verbs()}
+    width = max(map(len, modules), default=0)
+    listing = "\n".join(f"  {name:{width}}  {module.HELP}" for name, module in modules.items())
+    parser = _Parser(
+        prog="segfast-edge",
+        usage="segfast-edge VERB ...",
+        description="From training a segmentation network to a cheap computer in a car.\n\n" + listing,
+        epilog="'segfast-edge VERB --help' shows a verb's options and an example.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"segfast-edge {__version__}")
+    return parser
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    module = _verb(name)
+    parser = _Parser(
+        prog=f"segfast-edge {name}",
+        description=module.HELP,
+        epilog=f"example:\n  {module.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the process's exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not words or words[0].startswith("-"):
+            parser = _overview()
+            parser.parse_args(words)
+            parser.print_help()
+            return 0
+        if words[0] not in verbs():
+            raise SegfastError(unknown("verb", words[0], verbs()))
+        args = _parser(words[0]).parse_args(words[1:])
+        return int(_verb(words[0]).run(args))
+    except SegfastError as error:
+        print(f"segfast-edge: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("segfast-edge: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED

@@ -1,0 +1,43 @@
+"""From the labels a network gives to what a person or a program looks at."""
+
+import numpy as np
+
+from segfast_edge.contract.classes import ClassSet
+from segfast_edge.contract.images import Frame, Labels
+from segfast_edge.contract.preprocess import check_frame, resize_labels
+from segfast_edge.errors import DataError
+
+
+def mask_at(labels: Labels, size: tuple[int, int]) -> Labels:
+    """Bring network-sized labels to ``size`` (height, width) of the frame; nearest, so no class is invented."""
+    return resize_labels(labels, size)
+
+
+def colour_table(classes: ClassSet) -> np.ndarray:
+    """Return 256 x 3 uint8: a colour per label value, black where no class has it."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(classes)] = classes.palette
+    return table
+
+
+def colour_mask(mask: Labels, classes: ClassSet) -> Frame:
+    """Paint a mask, uint8 height x width, in the classes' colours: uint8 height x width x 3."""
+    return np.asarray(colour_table(classes)[mask])
+
+
+def overlay(frame: Frame, mask: Labels, classes: ClassSet, opacity: float = 0.5) -> Frame:
+    """Blend the coloured mask over its frame; both have the same height and width."""
+    check_frame(frame)
+    if mask.shape != frame.shape[:2]:
+        raise DataError(f"mask is {mask.shape} and frame {frame.shape[:2]}; bring the mask to the frame's size first")
+    if not 0.0 <= opacity <= 1.0:
+        raise DataError(f"opacity {opacity} is outside 0 to 1")
+    weight = round(opacity * 256)
+    blended = frame.astype(np.uint16) * (256 - weight) + colour_mask(mask, classes).astype(np.uint16) * weight
+    return np.asarray(blended >> 8, dtype=np.uint8)
+
+
+def class_shares(mask: Labels, classes: ClassSet) -> dict[str, float]:
+    """Return each class's share of the mask's pixels, 0 to 1."""
+    counts = np.bincount(mask.ravel(), minlength=256)[: len(classes)]
+    return {name: float(count) / mask.size for name, count in zip(classes.names, counts, strict=True)}

@@ -1,0 +1,1 @@
+"""From a checkpoint to an artifact folder; one public module per format."""
