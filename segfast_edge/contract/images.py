@@ -34,9 +34,9 @@ def _open(path: Path) -> Image.Image:
     if not path.is_file():
         raise DataError(f"no such image: {path}")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as stream:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(path)
+            picture = Image.open(stream)
             if picture.width * picture.height > MAX_PIXELS:
                 raise DataError(f"{path} is {picture.width}x{picture.height}; at most {MAX_PIXELS} pixels are read")
             picture.load()

@@ -1,0 +1,59 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from segfast_edge.cli import main, verbs
+
+
+def run(*words):
+    return subprocess.run([sys.executable, "-m", "segfast_edge", *words], capture_output=True, text=True)
+
+
+def test_a_mistyped_verb_gets_the_nearest_one_in_one_line(capsys):
+    assert main(["convrt"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "Did you mean 'convert'?" in captured.err
+
+
+def test_without_a_verb_the_overview_lists_every_verb(capsys):
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n  {name}" in text for name in verbs())
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_every_verb_has_help_with_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    assert stop.value.code == 0
+    assert f"segfast-edge {verb}" in capsys.readouterr().out.split("example:")[1]
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_an_unknown_option_is_one_line_and_exit_2(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--no-such-option"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from segfast_edge.cli import main; main([]);"
+        "heavy = {'torch', 'numpy', 'PIL', 'rich', 'matplotlib', 'openvino', 'onnx'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_module_runs_as_a_command():
+    start = time.perf_counter()
+    done = run("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("segfast-edge ")
+    assert time.perf_counter() - start < 60  # a hang, not a speed, is what this catches
