@@ -1,0 +1,75 @@
+"""The graph that is deployed: uint8 picture in, labels or logits out, normalisation and argmax inside."""
+
+import torch
+from torch import nn
+
+from segfast_edge.contract.classes import ClassSet
+from segfast_edge.contract.manifest import OutputKind
+from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.errors import ConversionError
+from segfast_edge.export.common.fold import fold_batchnorm
+from segfast_edge.model.checkpoint import Checkpoint
+from segfast_edge.model.normalise import Normalise
+
+
+class Deployable(nn.Module):
+    """Normalisation, the network in eval mode with batch normalisation folded, and the output a device wants.
+
+    ``forward`` takes uint8 1 x H x W x 3 (RGB) and gives uint8 labels 1 x H x W, or float32 logits
+    1 x H x W x classes where ``output_kind`` is ``logits``.
+    """
+
+    def __init__(
+        self, network: nn.Module, preprocess: Preprocess, classes: ClassSet, output_kind: OutputKind = "labels"
+    ) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.classes = classes
+        self.output_kind: OutputKind = output_kind
+        self.normalise = Normalise(preprocess)
+        self.network = network
+        self.eval().requires_grad_(False)
+
+    def example(self) -> torch.Tensor:
+        """Return an input of the right size: uint8 1 x H x W x 3, every pixel random, the same each time."""
+        noise = torch.Generator().manual_seed(0)
+        return torch.randint(0, 256, (1, *self.preprocess.size, 3), generator=noise, dtype=torch.uint8)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Compute labels or logits of uint8 frames, 1 x H x W x 3."""
+        logits: torch.Tensor = self.network(self.normalise(frames.permute(0, 3, 1, 2)))
+        if self.output_kind == "logits":
+            return logits.permute(0, 2, 3, 1)
+        return logits.argmax(1).to(torch.uint8)
+
+
+def deployable(checkpoint: Checkpoint, output_kind: OutputKind = "labels") -> Deployable:
+    """Build the graph to deploy from a checkpoint.
+
+    Raises:
+        ConversionError: a weight is NaN or infinite, or the output is not classes x the input's size.
+    """
+    network = checkpoint.module().eval()
+    _check_weights(network)
+    graph = Deployable(network, checkpoint.preprocess, checkpoint.classes, output_kind)
+    normalised = graph.normalise(graph.example().permute(0, 3, 1, 2))
+    graph.network = fold_batchnorm(network, normalised)
+    with torch.no_grad():
+        _check_output(graph.network(normalised), graph)
+    return graph.requires_grad_(False)
+
+
+def _check_weights(network: nn.Module) -> None:
+    for name, value in (*network.named_parameters(), *network.named_buffers()):
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            layer, _, tensor = name.rpartition(".")
+            raise ConversionError(
+                f"layer '{layer}' has NaN or infinity in its {tensor}; train again from an earlier checkpoint"
+            )
+
+
+def _check_output(output: object, graph: Deployable) -> None:
+    expected = (1, len(graph.classes), *graph.preprocess.size)
+    shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    if shape != expected:
+        raise ConversionError(f"the network gives {shape}; expected logits of shape {expected} at the input's size")
