@@ -49,7 +49,7 @@ def test_sizes_are_read(text, size):
 
 @pytest.mark.parametrize("text", ["", "x", "10x", "1x2x3", "-5x5", "abc", "8x8", "9000x10", "²x²"])
 def test_a_wrong_size_is_refused(text):
-    with pytest.raises(DataError, match="size|input"):
+    with pytest.raises(DataError, match=r"size|input"):
         parse_size(text)
 
 

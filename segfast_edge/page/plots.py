@@ -73,10 +73,9 @@ def latency_bars(reports: Mapping[str, "Report"]) -> str:
         tails = [reports[name].latency.p99_ms - reports[name].latency.p50_ms for name in names]
         axes.barh(names, medians, color=COLOURS[0], height=0.6)
         axes.errorbar(medians, names, xerr=[[0.0] * len(names), tails], fmt="none", ecolor=COLOURS[3], capsize=4)
-        for name, median in zip(names, medians, strict=True):
-            axes.annotate(
-                f"{median:.2f} ms ", (median, name), ha="right", va="center", color="white", fontweight="bold"
-            )
+        for name, median, tail in zip(names, medians, tails, strict=True):
+            axes.annotate(f"  {median:.2f} ms", (median + tail, name), va="center", fontweight="bold")
+        axes.margins(x=0.15)
         axes.set_xlabel("latency of one frame: median (bar) to 99th percentile (line), ms")
         axes.grid(visible=False, axis="y")
         axes.invert_yaxis()
