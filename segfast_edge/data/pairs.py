@@ -1,0 +1,194 @@
+"""Datasets on disk: an image file and a label file for every sample."""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from segfast_edge.contract.classes import ClassSet
+from segfast_edge.contract.images import Labels, read_frame, read_labels
+from segfast_edge.data.sample import Sample
+from segfast_edge.errors import DataError, unknown
+
+LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # lossless; a JPEG would invent classes along every edge
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The files of one sample."""
+
+    name: str
+    image: Path
+    label: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What one split holds: pairs in order of name, and files whose partner is missing."""
+
+    pairs: tuple[Pair, ...]
+    without_label: tuple[Path, ...] = ()
+    without_image: tuple[Path, ...] = ()
+
+    def checked(self, what: str) -> "Listing":
+        """Return the listing itself, or raise DataError where it is empty or a partner is missing."""
+        for missing, partner in ((self.without_label, "label"), (self.without_image, "image")):
+            if missing:
+                more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+                raise DataError(f"{what}: no {partner} for {missing[0]}{more}; every image needs one label file")
+        if not self.pairs:
+            raise DataError(f"{what}: no pictures found")
+        return self
+
+
+def match(images: Iterable[tuple[str, Path]], labels: Iterable[tuple[str, Path]]) -> Listing:
+    """Pair files by key; a key is the sample's name."""
+    by_name, label_of = dict(images), dict(labels)
+    both = sorted(by_name.keys() & label_of.keys())
+    return Listing(
+        tuple(Pair(name, by_name[name], label_of[name]) for name in both),
+        tuple(by_name[name] for name in sorted(by_name.keys() - label_of.keys())),
+        tuple(label_of[name] for name in sorted(label_of.keys() - by_name.keys())),
+    )
+
+
+def files_in(folder: Path, suffixes: Iterable[str]) -> list[tuple[str, Path]]:
+    """Return (stem, path) of the files directly in ``folder`` that end so, sorted by name; hidden files are left out.
+
+    Raises:
+        DataError: no such folder, or two files share a stem.
+    """
+    if not folder.is_dir():
+        raise DataError(f"no such folder: {folder}")
+    wanted = tuple(suffixes)
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in wanted or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise DataError(f"{found[path.stem]} and {path.name} have the same stem; keep one of them")
+        found[path.stem] = path
+    return list(found.items())
+
+
+class LabelMap:
+    """From the values in a label file to class ids; a value that is not listed is refused."""
+
+    def __init__(self, mapping: Mapping[int, int], read: Callable[[Path], npt.NDArray[np.unsignedinteger]]) -> None:
+        self._table = np.full(256, -1, np.int16)
+        self._table[list(mapping)] = list(mapping.values())
+        self._read = read
+        self._allowed = _ranges(sorted(mapping))
+
+    @classmethod
+    def identity(cls, classes: ClassSet) -> "LabelMap":
+        """Class ids as they stand, and the ignored value."""
+        values = [*range(len(classes)), *([] if classes.ignored is None else [classes.ignored])]
+        return cls({value: value for value in values}, read_labels)
+
+    def read(self, path: Path) -> Labels:
+        """Read a label file as class ids, uint8 height x width.
+
+        Raises:
+            DataError: not readable, or a value that stands for no class.
+        """
+        raw = self._read(path)
+        mapped = self._table[np.minimum(raw, 255)]
+        wrong = (mapped < 0) | (raw > 255)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise DataError(
+                f"label {path} has value {raw[row, column]} at row {row}, column {column}; allowed: {self._allowed}"
+            )
+        return np.asarray(mapped, dtype=np.uint8)
+
+
+def _ranges(values: list[int]) -> str:
+    """Write sorted numbers as '0-10, 255'."""
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedSource:
+    """A dataset on disk; ``listings`` finds the files of a split when it is asked for."""
+
+    name: str
+    classes: ClassSet
+    size: tuple[int, int]
+    listings: Mapping[str, Callable[[], Listing]]
+    label_map: LabelMap
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are there."""
+        return tuple(self.listings)
+
+    def listing(self, split: str) -> Listing:
+        """Return what is on disk for ``split``, complete or not."""
+        if split not in self.listings:
+            raise DataError(f"{self.name}: {unknown('split', split, self.listings)}")
+        return self.listings[split]()
+
+    def open(self, split: str) -> "PairedDataset":
+        """Open one split; DataError where it is not there or its files do not pair up."""
+        return PairedDataset(self, split, self.listing(split).checked(f"{self.name} {split}").pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDataset:
+    """One split of a dataset on disk."""
+
+    source: PairedSource
+    split: str
+    pairs: tuple[Pair, ...]
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return self.source.name
+
+    @property
+    def classes(self) -> ClassSet:
+        """The classes that the labels tell apart."""
+        return self.source.classes
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        pair = self.pairs[index]
+        return Sample(pair.name, read_frame(pair.image), self.source.label_map.read(pair.label))
+
+
+def split_listings(
+    folders: Mapping[str, tuple[Path, Path]], image_suffixes: Iterable[str]
+) -> dict[str, Callable[[], Listing]]:
+    """Return a listing per split from its image and label folders, for the splits whose image folder exists."""
+    suffixes = tuple(image_suffixes)
+    return {
+        split: functools.partial(_match_folders, images, labels, suffixes)
+        for split, (images, labels) in folders.items()
+        if images.is_dir()
+    }
+
+
+def _match_folders(images: Path, labels: Path, suffixes: tuple[str, ...]) -> Listing:
+    return match(files_in(images, suffixes), files_in(labels, LABEL_SUFFIXES))
+
+
+def existing_root(root: Path | None, dataset: str, layout: str) -> Path:
+    """Return ``root``; DataError where the dataset needs one and it is missing. ``layout`` says what is expected."""
+    if root is None:
+        raise DataError(f"dataset {dataset} needs its folder: pass --data-root DIR with {layout}")
+    if not root.is_dir():
+        raise DataError(f"no such folder: {root}; dataset {dataset} needs one with {layout}")
+    return root

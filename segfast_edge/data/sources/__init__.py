@@ -1,0 +1,1 @@
+"""One module per dataset, found by listing this folder; each has ``source(root, options) -> Source``."""
