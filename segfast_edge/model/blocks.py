@@ -1,0 +1,107 @@
+"""The layers that the networks are made of.
+
+Every batch normalisation directly follows its convolution, as ``conv`` and ``bn`` of one ``nn.Sequential``, so that
+the export side can fold it; every transposed convolution is a real ``nn.ConvTranspose2d``, so that it can be rewritten.
+"""
+
+import math
+import warnings
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv_bn_relu(inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution without bias (the normalisation has one), padded to keep ceil(size / stride), BN and ReLU."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return _with_bn_relu(conv, outputs)
+
+
+def up_bn_relu(inputs: int, outputs: int, *, groups: int = 1) -> nn.Sequential:
+    """Transposed convolution 2x2 with stride 2 (exactly twice the size) without bias, BN and ReLU."""
+    return _with_bn_relu(nn.ConvTranspose2d(inputs, outputs, 2, 2, groups=groups, bias=False), outputs)
+
+
+def _with_bn_relu(conv: nn.Module, channels: int) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(conv=conv, bn=nn.BatchNorm2d(channels), relu=nn.ReLU(inplace=True)))
+
+
+def separable_conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    """Depthwise 3x3 then pointwise 1x1, each with BN and ReLU."""
+    depthwise = conv_bn_relu(inputs, inputs, 3, stride=stride, groups=inputs)
+    return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=conv_bn_relu(inputs, outputs)))
+
+
+def separable_up(inputs: int, outputs: int) -> nn.Sequential:
+    """Depthwise transposed 2x2 with stride 2, then pointwise 1x1, each with BN and ReLU."""
+    depthwise = up_bn_relu(inputs, inputs, groups=inputs)
+    return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=conv_bn_relu(inputs, outputs)))
+
+
+class Spark(nn.Module):
+    """Squeeze 1x1, then expand 1x1 beside expand 3x3, concatenated to 2 x ``expand`` channels.
+
+    The 3x3 side is depthwise 3x3 + pointwise 1x1 (the paper's spark) or, if not ``separable``, an ordinary
+    convolution (SqueezeNet's fire).
+    """
+
+    def __init__(self, inputs: int, squeeze: int, expand: int, *, separable: bool = True) -> None:
+        super().__init__()
+        self.squeeze = conv_bn_relu(inputs, squeeze)
+        self.expand1 = conv_bn_relu(squeeze, expand)
+        self.expand3 = separable_conv(squeeze, expand) if separable else conv_bn_relu(squeeze, expand, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take N x inputs x H x W; give N x 2 expand x H x W."""
+        squeezed = self.squeeze(x)
+        return torch.cat([self.expand1(squeezed), self.expand3(squeezed)], dim=1)
+
+
+def static_size(x: Tensor) -> tuple[int, int]:
+    """Return height and width as plain numbers, also while torch.jit traces: an artifact has one input size."""
+    if not torch._C._is_tracing():  # what torch.jit.is_tracing asks, which torch does not export to type checkers
+        return x.shape[-2], x.shape[-1]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python integer")
+        return int(x.shape[-2]), int(x.shape[-1])
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Pad right and bottom with zeros (the mean colour, as every convolution's own border) to multiples.
+
+    With this at the input and ``crop`` at the output every map inside halves and doubles exactly, so decoder and
+    encoder maps always match: two ops that every runtime has, instead of one per stage, and none where they are
+    not needed.
+    """
+    height, width = static_size(x)
+    right, bottom = -width % multiple, -height % multiple
+    return F.pad(x, (0, right, 0, bottom)) if right or bottom else x
+
+
+def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Keep the top left ``size`` (height, width) of a map, which undoes ``pad_to_multiple``."""
+    return x if static_size(x) == size else x[:, :, : size[0], : size[1]]
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize a map bilinearly, half-pixel centres (``align_corners=False``, what every runtime can do)."""
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def initialise(network: nn.Module) -> None:
+    """Draw every weight from He's normal distribution for ReLU, by the inputs that one output really sums.
+
+    torch's own ``kaiming_normal_`` takes a grouped or transposed convolution's fan from its weight's shape, which
+    is off by the groups or by the stride.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            taps = math.prod(layer.kernel_size)
+            if isinstance(layer, nn.ConvTranspose2d):
+                taps = max(1, taps // math.prod(layer.stride))
+            fan_in = layer.in_channels // layer.groups * taps
+            nn.init.normal_(layer.weight, 0.0, math.sqrt(2 / fan_in))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

@@ -1,0 +1,122 @@
+"""A checkpoint: the weights, and everything needed to use them again, in one file."""
+
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segfast_edge.contract.classes import ClassSet
+from segfast_edge.contract.files import replacing_file
+from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.errors import ArtifactError, SegfastError
+from segfast_edge.model import build
+
+KIND = "segfast-edge checkpoint"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Weights with the network's name, classes, preprocessing and protocol, and where they came from.
+
+    ``network`` is a name that ``model.build`` takes, ``protocol`` the text that ``Protocol.describe`` gives,
+    ``weights`` the network's state dict, ``provenance`` plain JSON values.
+    """
+
+    network: str
+    classes: ClassSet
+    preprocess: Preprocess
+    protocol: str
+    weights: dict[str, Tensor]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint, whole or not at all.
+
+        Raises:
+            ArtifactError: the folder is not writable or the disk is full.
+        """
+        value = {
+            "kind": KIND,
+            "version": VERSION,
+            "network": self.network,
+            "classes": self.classes.to_json(),
+            "preprocess": self.preprocess.to_json(),
+            "protocol": self.protocol,
+            "weights": {name: tensor.detach().cpu() for name, tensor in self.weights.items()},
+            "provenance": self.provenance,
+        }
+        with replacing_file(path) as temporary:
+            try:
+                torch.save(value, temporary)
+            except RuntimeError as error:  # what torch's writer makes of a full disk or an unwritable folder
+                raise ArtifactError(f"cannot write {path}: {_first_line(error)}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Read a checkpoint onto the CPU; nothing in the file is executed.
+
+        Raises:
+            ArtifactError: no file, truncated or damaged, not one of ours, of another version, or incomplete.
+        """
+        value = _read(path)
+        if not isinstance(value, dict) or value.get("kind") != KIND:
+            raise ArtifactError(f"{path} is not a segfast-edge checkpoint")
+        if value.get("version") != VERSION:
+            raise ArtifactError(f"{path} has checkpoint version {value.get('version')}; this release reads {VERSION}")
+        try:
+            checkpoint = cls(
+                network=str(value["network"]),
+                classes=ClassSet.from_json(value["classes"]),
+                preprocess=Preprocess.from_json(value["preprocess"]),
+                protocol=str(value["protocol"]),
+                weights=dict(value["weights"]),
+                provenance=dict(value["provenance"]),
+            )
+        except (SegfastError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(f"{path} is not a valid checkpoint: {type(error).__name__} {error}") from error
+        for name, tensor in checkpoint.weights.items():
+            if not isinstance(tensor, Tensor):
+                raise ArtifactError(f"{path} is not a valid checkpoint: weight {name} is a {type(tensor).__name__}")
+        return checkpoint
+
+    def module(self) -> nn.Module:
+        """Build the network with these weights, in evaluation mode on the CPU.
+
+        Raises:
+            SegfastError: the network is unknown here.
+            ArtifactError: the weights are not this network's at this number of classes.
+        """
+        network = build(self.network, len(self.classes))
+        expected = network.state_dict()
+        for name in [*expected, *self.weights]:
+            theirs, ours = self.weights.get(name), expected.get(name)
+            if theirs is None or ours is None or theirs.shape != ours.shape:
+                raise ArtifactError(
+                    f"the weights do not fit {self.network} with {len(self.classes)} classes: {name} is"
+                    f" {_shape(theirs)} in the checkpoint and {_shape(ours)} in the network"
+                )
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise ArtifactError(f"no such checkpoint: {path}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ArtifactError(f"{path} is not a segfast-edge checkpoint, or is damaged; it was not executed") from error
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{path} is truncated or damaged: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else "x".join(map(str, tensor.shape)) or "a scalar"

@@ -1,0 +1,1 @@
+"""One network per file: its docstring's first line describes it, ``build(classes)`` makes it."""
