@@ -1,0 +1,109 @@
+"""The device side's verbs: one line on stderr and exit 2 for what a user can put right."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from segfast_edge.contract.images import list_pictures
+from segfast_edge.errors import DataError, SegfastError
+from targets.common.runner import WRITERS, parse_outputs, run_pictures
+from targets.common.session import PRECISIONS, CheckedSession, Options, engines
+from targets.common.target import open_artifact, target, targets
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"targets: {message}. See 'python -m targets --help'", file=sys.stderr)
+        raise SystemExit(SegfastError.exit_code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m targets", description="Run or profile an artifact on this machine.")
+    parser.add_argument("target", metavar="TARGET", help=", ".join(targets()))
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+    run = verbs.add_parser("run", help="segment pictures")
+    _common(run)
+    run.add_argument("input", help="a picture, a folder of pictures, or - for picture paths on standard input")
+    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
+    run.add_argument("--write", default="mask,colour,overlay", help=f"of {', '.join(WRITERS)} (default %(default)s)")
+    run.add_argument("--convert-rgb", action="store_true", help="convert pictures of other modes instead of refusing")
+    run.add_argument("--json", action="store_true", help="one JSON object per line")
+    run.set_defaults(handle=_run)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artifact", type=Path, help="an artifact folder")
+    parser.add_argument("--threads", type=int, default=0, help="threads of the engine (default: all cores)")
+    parser.add_argument("--engine", metavar="NAME", help=f"instead of the target's choice: {', '.join(engines())}")
+    parser.add_argument("--precision", metavar="P", help=f"OpenVINO only: {', '.join(PRECISIONS)} (default f32)")
+
+
+def _open(args: argparse.Namespace) -> CheckedSession:
+    return open_artifact(target(args.target), args.artifact, Options(args.threads, args.precision), args.engine)
+
+
+def _pictures(text: str) -> Iterator[Path]:
+    if text == "-":
+        yield from (Path(line.rstrip("\n")) for line in sys.stdin)
+    elif Path(text).is_dir():
+        yield from list_pictures(Path(text))
+    else:
+        yield Path(text)
+
+
+def _private_stdout() -> TextIO:
+    """Return standard output, and send what native runtimes print there to standard error from now on."""
+    sys.stdout.flush()
+    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return own
+
+
+def _run(args: argparse.Namespace) -> int:
+    outputs = parse_outputs(args.write)
+    stdout = _private_stdout()
+    session = _open(args)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write {args.out}: {error.strerror or error}") from error
+    for picture, written in run_pictures(
+        session, _pictures(args.input), out=args.out, outputs=outputs, convert=args.convert_rgb
+    ):
+        names = {"input": str(picture), "written": [str(path) for path in written]}
+        line = json.dumps(names) if args.json else f"{picture} -> {', '.join(path.name for path in written)}"
+        print(line, file=stdout, flush=True)
+    if args.json:
+        print(json.dumps({"session": session_facts(session)}), file=stdout, flush=True)
+    return 0
+
+
+def session_facts(session: CheckedSession) -> dict[str, Any]:
+    """Return what ran: the engine, what it says of itself, and whether torch is in this process."""
+    return {"engine": session.engine, **session.facts(), "torch_imported": "torch" in sys.modules}
+
+
+def _terminated(_: int, __: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the process's exit status."""
+    signal.signal(signal.SIGTERM, _terminated)
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.handle(args))
+    except SegfastError as error:
+        print(f"targets: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

@@ -1,0 +1,1 @@
+"""One module per runtime, each with what ``targets.common.session.Engine`` names."""

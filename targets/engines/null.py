@@ -1,0 +1,47 @@
+"""No runtime at all: labels computed from the pixels, so that everything else can run anywhere and be tested."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from segfast_edge.contract.images import Frame
+from segfast_edge.contract.manifest import MODEL_FILES, Manifest
+from targets.common.session import Options, Output, refuse_precision
+
+FORMATS = tuple(MODEL_FILES)
+PACKAGES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ()
+
+
+def runtime() -> ModuleType:
+    """Return this module: there is nothing to import."""
+    return sys.modules[__name__]
+
+
+def load(_: Path, manifest: Manifest, options: Options) -> "NullSession":
+    """Open any artifact; its model file is never read."""
+    refuse_precision("null", options)
+    return NullSession(manifest)
+
+
+class NullSession:
+    """Label = (R + G + B) modulo the number of classes, at every pixel; logits are that label, one-hot."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._classes = len(manifest.classes)
+        self._kind = manifest.output_kind
+
+    def run(self, batch: Frame) -> Output:
+        """Return the labels, or their one-hot logits."""
+        labels: Output = (batch.sum(axis=3, dtype=np.uint16) % self._classes).astype(np.uint8)
+        if self._kind == "labels":
+            return labels
+        return np.asarray(np.eye(self._classes, dtype=np.float32)[labels])
+
+    def facts(self) -> Mapping[str, Any]:
+        """Nothing is executed but integer sums."""
+        return {"executed_precision": "none", "versions": {"numpy": np.__version__}}

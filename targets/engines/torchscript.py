@@ -1,0 +1,70 @@
+"""TorchScript files through torch: the one engine that needs torch, so no car bundle takes it unless asked.
+
+A TorchScript file can hold code. The caller has held it to its manifest's SHA-256 before ``load`` is reached.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from segfast_edge.contract.images import Frame
+from segfast_edge.contract.manifest import Manifest
+from targets.common.session import Options, Output, import_runtime, refuse_precision, unreadable
+
+FORMATS = ("torchscript",)
+PACKAGES = ("torch",)
+MODULES = ("torch",)
+
+
+def runtime() -> ModuleType:
+    """Import torch."""
+    return import_runtime(MODULES, PACKAGES)
+
+
+def load(artifact: Path, manifest: Manifest, options: Options) -> "TorchScriptSession":
+    """Load the frozen module and optimise it here: a module saved after that step does not load again."""
+    refuse_precision("torchscript", options)
+    torch = runtime()
+    path = artifact / manifest.model_file
+    torch.set_num_threads(options.thread_count)
+    try:
+        module = torch.jit.load(str(path), map_location="cpu").eval()
+        module = torch.jit.freeze(module) if hasattr(module, "training") else module
+        return TorchScriptSession(torch.jit.optimize_for_inference(module), torch, _precision(module))
+    except (RuntimeError, ValueError) as error:
+        raise unreadable(path, "torchscript", error) from error
+
+
+def _precision(module: Any) -> str:
+    """Return the type of most weights, which a frozen module holds as constants; optimised ones are opaque."""
+    sizes: Counter[str] = Counter()
+    graph = module.inlined_graph  # its nodes are only valid as long as it is held
+    for node in graph.findAllNodes("prim::Constant"):
+        if node.hasAttribute("value") and node.kindOf("value") == "t":
+            weights = node.t("value")
+            sizes[str(weights.dtype).removeprefix("torch.")] += weights.numel() * (weights.ndim > 1)
+    return sizes.most_common(1)[0][0] if sizes else "none"
+
+
+class TorchScriptSession:
+    """A frozen module on the CPU."""
+
+    def __init__(self, module: Any, torch: ModuleType, precision: str) -> None:
+        self._module = module
+        self._torch = torch
+        self._precision = precision
+
+    def run(self, batch: Frame) -> Output:
+        """Run one batch without autograd."""
+        with self._torch.inference_mode():
+            output = self._module(self._torch.from_numpy(batch))
+        return np.array(output.numpy())
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the type of the weights, which is the type TorchScript computes in."""
+        versions = {"torch": str(self._torch.__version__), "numpy": np.__version__}
+        return {"executed_precision": self._precision, "versions": versions}

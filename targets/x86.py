@@ -1,0 +1,16 @@
+"""A PC: 64-bit x86, any runtime."""
+
+from targets.common.board import is_x86
+from targets.common.target import Target
+
+TARGET = Target(
+    name="x86",
+    description="64-bit x86 PC",
+    engines={
+        "openvino": ("openvino",),
+        "tflite": ("litert",),
+        "onnx": ("onnxruntime", "openvino"),
+        "torchscript": ("torchscript",),
+    },
+    is_here=is_x86,
+)
