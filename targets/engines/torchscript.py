@@ -33,15 +33,17 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "TorchScriptSe
     torch.set_num_threads(options.thread_count)
     try:
         module = torch.jit.load(str(path), map_location="cpu").eval()
-        module = torch.jit.freeze(module) if hasattr(module, "training") else module
-        return TorchScriptSession(torch.jit.optimize_for_inference(module), torch, _precision(module))
+        precision = _precision(module)
+        return TorchScriptSession(torch.jit.optimize_for_inference(torch.jit.freeze(module)), torch, precision)
     except (RuntimeError, ValueError) as error:
         raise unreadable(path, "torchscript", error) from error
 
 
 def _precision(module: Any) -> str:
-    """Return the type of most weights, which a frozen module holds as constants; optimised ones are opaque."""
+    """Return the type of most weights: parameters, or constants once frozen; optimising makes them opaque."""
     sizes: Counter[str] = Counter()
+    for weights in module.parameters():
+        sizes[str(weights.dtype).removeprefix("torch.")] += weights.numel()
     graph = module.inlined_graph  # its nodes are only valid as long as it is held
     for node in graph.findAllNodes("prim::Constant"):
         if node.hasAttribute("value") and node.kindOf("value") == "t":
