@@ -15,8 +15,11 @@ from segfast_edge.errors import ArtifactError
 
 def sha256(path: Path) -> str:
     """Return the file's SHA-256 as hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while block := stream.read(1 << 20):  # hashlib.file_digest needs Python 3.11; JetPack 6 has 3.10
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
