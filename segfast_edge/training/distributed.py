@@ -1,0 +1,82 @@
+"""One process or several under torchrun; alone, every function here does nothing.
+
+Several processes give the result of one with the same global batch, except that batch normalisation sees
+each process's share of the batch on CPUs (on CUDA it is converted to SyncBatchNorm, which sees all of it).
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from segfast_edge.errors import SegfastError
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process's place among all: ``rank`` of ``size``, and ``local_rank`` on its machine."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and reports progress."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Add ``values`` up over all processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def same_buffers(self, module: nn.Module) -> None:
+        """Give every process the buffers (running statistics) of the first."""
+        if self.size > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, 0)
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextlib.contextmanager
+def joined(device: str) -> Iterator[World]:
+    """Join the processes that torchrun started, over NCCL for CUDA and gloo otherwise.
+
+    Raises:
+        SegfastError: more processes on this machine than GPUs.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World()
+        return
+    world = World(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
+    cuda = device.startswith("cuda")
+    if cuda:
+        if world.local_rank >= torch.cuda.device_count():
+            raise SegfastError(
+                f"process {world.local_rank} of this machine has no GPU; there are {torch.cuda.device_count()}."
+                " Start no more processes than GPUs, or pass --device cpu"
+            )
+        torch.cuda.set_device(world.local_rank)
+    dist.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield world
+    finally:
+        dist.destroy_process_group()
+
+
+def wrap(module: nn.Module, world: World, device: torch.device) -> nn.Module:
+    """Let the processes share their gradients; alone, return the module as it is."""
+    if world.size == 1:
+        return module
+    return DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)

@@ -1,0 +1,118 @@
+"""How a network is trained: everything that decides the outcome except the network and the data."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from segfast_edge.errors import SegfastError, unknown
+
+Optimiser = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine", "poly"]
+Loss = Literal["ce", "ohem", "ce+lovasz", "ce+dice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Optimiser, schedule, loss and length of a training.
+
+    ``lr`` is the peak learning rate for the global batch; ``warmup_epochs`` rise to it linearly. ``ema`` is the
+    decay per step of the averaged weights that are validated and kept, 0 for none. ``clip`` bounds the gradient's
+    L2 norm, 0 for none. ``patience`` is how many epochs without a better mIoU on val end the training, 0 for never.
+    ``distill`` weighs the teacher's term, where there is a teacher.
+    """
+
+    name: str
+    epochs: int = 200
+    batch_size: int = 8
+    optimiser: Optimiser = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Schedule = "constant"
+    warmup_epochs: int = 0
+    loss: Loss = "ce"
+    class_weights: bool = False
+    augment: bool = False
+    ema: float = 0.0
+    clip: float = 0.0
+    patience: int = 0
+    distill: float = 1.0
+
+    def __post_init__(self) -> None:
+        for key, least in (("epochs", 1), ("batch_size", 1), ("warmup_epochs", 0), ("patience", 0)):
+            if getattr(self, key) < least:
+                raise SegfastError(f"{_flag(key)} {getattr(self, key)} is too small; at least {least}")
+        for key in ("lr", "weight_decay", "clip", "distill"):
+            value = getattr(self, key)
+            if not 0 <= value < float("inf") or (key == "lr" and value == 0):
+                raise SegfastError(
+                    f"{_flag(key)} {value} must be a finite number {'over' if key == 'lr' else 'from'} 0"
+                )
+        if not 0 <= self.ema < 1:
+            raise SegfastError(f"--ema {self.ema} must lie from 0 (off) to below 1")
+        for key, kind in (("optimiser", Optimiser), ("schedule", Schedule), ("loss", Loss)):
+            if getattr(self, key) not in get_args(kind):
+                raise SegfastError(unknown(key, str(getattr(self, key)), get_args(kind)))
+
+    def changed(self, changes: Mapping[str, Any]) -> "Recipe":
+        """Return this recipe with some fields changed; a value of None changes nothing."""
+        return replace(self, **{key: value for key, value in changes.items() if value is not None})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Recipe":
+        """Read what ``to_json`` wrote; a field that an older release did not have takes its default."""
+        return cls(**{field.name: value[field.name] for field in fields(cls) if field.name in value})
+
+
+def _flag(field: str) -> str:
+    return "--" + field.replace("_", "-")
+
+
+RECIPES = {
+    # The paper's section on training. It does not give its batch size; 8 is our choice.
+    "paper": Recipe("paper", patience=40),
+    "edge": Recipe(
+        "edge",
+        epochs=400,
+        optimiser="adamw",
+        lr=2e-3,
+        weight_decay=1e-2,
+        schedule="poly",
+        warmup_epochs=5,
+        loss="ce+lovasz",
+        augment=True,
+        ema=0.998,
+        clip=5.0,
+    ),
+}
+
+
+def recipe(name: str) -> Recipe:
+    """Return a recipe by its name.
+
+    Raises:
+        SegfastError: no such recipe.
+    """
+    if name not in RECIPES:
+        raise SegfastError(unknown("recipe", name, RECIPES))
+    return RECIPES[name]
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """Return the learning rate of a step counted from 0 over the whole training.
+
+    A function of the step alone, so a resumed training needs no scheduler state.
+    """
+    warmup, total = recipe.warmup_epochs * steps_per_epoch, recipe.epochs * steps_per_epoch
+    if step < warmup:
+        return recipe.lr * (step + 1) / warmup
+    done = (step - warmup) / max(1, total - warmup)
+    if recipe.schedule == "poly":
+        return recipe.lr * float(max(0.0, 1 - done) ** 0.9)  # the power that DeepLab made customary
+    if recipe.schedule == "cosine":
+        return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return recipe.lr

@@ -1,0 +1,98 @@
+"""What a training run is: kept as config.json beside its checkpoints, and read again when it continues."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from segfast_edge.errors import SegfastError, unknown
+from segfast_edge.training.recipe import Recipe, recipe
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Where and how the arithmetic runs; may differ when a run continues.
+
+    ``workers`` is the number of loading processes, None to choose: none where the data is in memory and needs
+    no augmentation.
+    """
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    workers: int | None = None
+    compile: bool = False
+    tensorboard: bool = False
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise SegfastError(unknown("precision", self.precision, get_args(Precision)))
+        if self.workers is not None and self.workers < 0:
+            raise SegfastError(f"--num-workers {self.workers} is below 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One training run. ``size`` is the network's input (height, width), None for the protocol's own.
+
+    ``teacher`` and ``start`` are checkpoints: one to distil from, one to take the first weights from.
+    """
+
+    model: str = "segfast"
+    data: str = "scenes"
+    data_root: Path | None = None
+    protocol: str = "paper"
+    size: tuple[int, int] | None = None
+    seed: int = 0
+    teacher: Path | None = None
+    start: Path | None = None
+    recipe: Recipe = field(default_factory=lambda: recipe("paper"))
+    hardware: Hardware = field(default_factory=Hardware)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, without the hardware, which is no part of what is trained."""
+        return {
+            "model": self.model,
+            "data": self.data,
+            "data_root": _text(self.data_root),
+            "protocol": self.protocol,
+            "size": None if self.size is None else list(self.size),
+            "seed": self.seed,
+            "teacher": _text(self.teacher),
+            "start": _text(self.start),
+            "recipe": self.recipe.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], hardware: Hardware) -> "Settings":
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            SegfastError: a field missing or of the wrong kind.
+        """
+        try:
+            size = value["size"]
+            return cls(
+                model=str(value["model"]),
+                data=str(value["data"]),
+                data_root=_path(value["data_root"]),
+                protocol=str(value["protocol"]),
+                size=None if size is None else (int(size[0]), int(size[1])),
+                seed=int(value["seed"]),
+                teacher=_path(value["teacher"]),
+                start=_path(value["start"]),
+                recipe=Recipe.from_json(value["recipe"]),
+                hardware=hardware,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise SegfastError(f"config.json is not valid: {type(error).__name__} {error}") from error
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
