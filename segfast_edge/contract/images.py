@@ -54,20 +54,24 @@ def read_frame(path: Path, *, convert: bool = False) -> Frame:
     Raises:
         DataError: no file, not an image, or not RGB.
     """
-    picture = _open(path)
+    return upright_rgb(_open(path), str(path), convert=convert)
+
+
+def upright_rgb(picture: Image.Image, name: str, *, convert: bool = False) -> Frame:
+    """Return an opened picture's pixels under ``read_frame``'s rules; errors call it ``name``."""
     if picture.mode != "RGB":
         if not convert:
             what = _OTHER_MODES.get(picture.mode, "not 8-bit RGB")
             raise DataError(
-                f"{path} has mode {picture.mode} ({what}); expected RGB. Save it as RGB, or pass --convert-rgb"
+                f"{name} has mode {picture.mode} ({what}); expected RGB. Save it as RGB, or pass --convert-rgb"
             )
         if picture.mode.startswith("I"):
             wide = np.asarray(picture, dtype=np.uint32)
             if int(wide.max(initial=0)) > 65535:
-                raise DataError(f"{path} holds values over 65535; only 8-bit and 16-bit pictures can be converted")
+                raise DataError(f"{name} holds values over 65535; only 8-bit and 16-bit pictures can be converted")
             picture = Image.fromarray((wide >> 8).astype(np.uint8))
         elif picture.mode == "F":
-            raise DataError(f"{path} holds floating-point pixels, which have no defined range; save it as 8-bit RGB")
+            raise DataError(f"{name} holds floating-point pixels, which have no defined range; save it as 8-bit RGB")
         picture = picture.convert("RGB")
     return np.array(ImageOps.exif_transpose(picture), dtype=np.uint8)
 
