@@ -6,8 +6,10 @@ from torch import nn
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.manifest import OutputKind
 from segfast_edge.contract.preprocess import Preprocess
-from segfast_edge.errors import ConversionError
+from segfast_edge.errors import ConversionError, unknown
+from segfast_edge.export.common.control_flow import run_static
 from segfast_edge.export.common.fold import fold_batchnorm
+from segfast_edge.export.common.lowerings import LOWERINGS, lower
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
 
@@ -16,13 +18,15 @@ class Deployable(nn.Module):
     """Normalisation, the network in eval mode with batch normalisation folded, and the output a device wants.
 
     ``forward`` takes uint8 1 x H x W x 3 (RGB) and gives uint8 labels 1 x H x W, or float32 logits
-    1 x H x W x classes where ``output_kind`` is ``logits``.
+    1 x H x W x classes where ``output_kind`` is ``logits``. ``network`` keeps its transposed convolutions as they
+    are; ``lowering`` names the form in which an exporter should write them (``lowered()``, or its own way).
     """
 
     def __init__(
         self, network: nn.Module, preprocess: Preprocess, classes: ClassSet, output_kind: OutputKind = "labels"
     ) -> None:
         super().__init__()
+        self.lowering = "native"
         self.preprocess = preprocess
         self.classes = classes
         self.output_kind: OutputKind = output_kind
@@ -35,27 +39,39 @@ class Deployable(nn.Module):
         noise = torch.Generator().manual_seed(0)
         return torch.randint(0, 256, (1, *self.preprocess.size, 3), generator=noise, dtype=torch.uint8)
 
+    def lowered(self) -> "Deployable":
+        """Return the same graph with every transposed convolution rewritten as ``lowering`` says."""
+        network = lower(self.network, self.lowering)
+        graph = Deployable(network, self.preprocess, self.classes, self.output_kind)
+        graph.lowering = self.lowering
+        return graph
+
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Compute labels or logits of uint8 frames, 1 x H x W x 3."""
-        logits: torch.Tensor = self.network(self.normalise(frames.permute(0, 3, 1, 2)))
+        # the cast comes first because TensorRT takes uint8 into a cast and nothing else
+        pixels = frames.to(torch.float32).permute(0, 3, 1, 2)
+        logits: torch.Tensor = self.network(self.normalise(pixels))
         if self.output_kind == "logits":
             return logits.permute(0, 2, 3, 1)
         return logits.argmax(1).to(torch.uint8)
 
 
-def deployable(checkpoint: Checkpoint, output_kind: OutputKind = "labels") -> Deployable:
+def deployable(checkpoint: Checkpoint, output_kind: OutputKind = "labels", *, lowering: str = "native") -> Deployable:
     """Build the graph to deploy from a checkpoint.
 
     Raises:
-        ConversionError: a weight is NaN or infinite, or the output is not classes x the input's size.
+        ConversionError: no such lowering, a weight is NaN or infinite, the network decides by its input's values,
+            or its output is not classes x the input's size.
     """
+    if lowering not in LOWERINGS:
+        raise ConversionError(unknown("lowering", lowering, LOWERINGS))
     network = checkpoint.module().eval()
     _check_weights(network)
     graph = Deployable(network, checkpoint.preprocess, checkpoint.classes, output_kind)
     normalised = graph.normalise(graph.example().permute(0, 3, 1, 2))
     graph.network = fold_batchnorm(network, normalised)
-    with torch.no_grad():
-        _check_output(graph.network(normalised), graph)
+    graph.lowering = lowering
+    _check_output(run_static(graph.network, normalised), graph)
     return graph.requires_grad_(False)
 
 
