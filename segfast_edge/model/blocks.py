@@ -15,29 +15,43 @@ from torch import Tensor, nn
 
 def conv_bn_relu(inputs: int, outputs: int, kernel: int = 1, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
     """Convolution without bias (the normalisation has one), padded to keep ceil(size / stride), BN and ReLU."""
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
-    return _with_bn_relu(conv, outputs)
+    return _normalised(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False), relu=True)
+
+
+def pointwise(inputs: int, outputs: int, *, relu: bool = True) -> nn.Sequential:
+    """Convolution 1x1 without bias, BN and, if asked, ReLU."""
+    return _normalised(nn.Conv2d(inputs, outputs, 1, bias=False), relu=relu)
+
+
+def depthwise(channels: int, *, stride: int = 1, dilation: int = 1, relu: bool = True) -> nn.Sequential:
+    """Depthwise convolution 3x3 without bias, padded to keep ceil(size / stride), BN and, if asked, ReLU."""
+    conv = nn.Conv2d(channels, channels, 3, stride, dilation, dilation, channels, bias=False)
+    return _normalised(conv, relu=relu)
 
 
 def up_bn_relu(inputs: int, outputs: int, *, groups: int = 1) -> nn.Sequential:
     """Transposed convolution 2x2 with stride 2 (exactly twice the size) without bias, BN and ReLU."""
-    return _with_bn_relu(nn.ConvTranspose2d(inputs, outputs, 2, 2, groups=groups, bias=False), outputs)
+    return _normalised(nn.ConvTranspose2d(inputs, outputs, 2, 2, groups=groups, bias=False), relu=True)
 
 
-def _with_bn_relu(conv: nn.Module, channels: int) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(conv=conv, bn=nn.BatchNorm2d(channels), relu=nn.ReLU(inplace=True)))
+def _normalised(conv: nn.Conv2d | nn.ConvTranspose2d, *, relu: bool) -> nn.Sequential:
+    norm = nn.BatchNorm2d(conv.out_channels)
+    if relu:
+        return nn.Sequential(OrderedDict(conv=conv, bn=norm, relu=nn.ReLU(inplace=True)))
+    nn.init.constant_(norm.weight, math.sqrt(0.5))  # He's weights double the variance, which no ReLU halves here
+    return nn.Sequential(OrderedDict(conv=conv, bn=norm))
 
 
-def separable_conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
-    """Depthwise 3x3 then pointwise 1x1, each with BN and ReLU."""
-    depthwise = conv_bn_relu(inputs, inputs, 3, stride=stride, groups=inputs)
-    return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=conv_bn_relu(inputs, outputs)))
+def separable_conv(inputs: int, outputs: int, *, stride: int = 1, relu_between: bool = True) -> nn.Sequential:
+    """Depthwise 3x3 then pointwise 1x1, each with BN and ReLU (the first without, if not ``relu_between``)."""
+    first = depthwise(inputs, stride=stride, relu=relu_between)
+    return nn.Sequential(OrderedDict(depthwise=first, pointwise=pointwise(inputs, outputs)))
 
 
 def separable_up(inputs: int, outputs: int) -> nn.Sequential:
     """Depthwise transposed 2x2 with stride 2, then pointwise 1x1, each with BN and ReLU."""
-    depthwise = up_bn_relu(inputs, inputs, groups=inputs)
-    return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=conv_bn_relu(inputs, outputs)))
+    first = up_bn_relu(inputs, inputs, groups=inputs)
+    return nn.Sequential(OrderedDict(depthwise=first, pointwise=pointwise(inputs, outputs)))
 
 
 class Spark(nn.Module):
@@ -49,8 +63,8 @@ class Spark(nn.Module):
 
     def __init__(self, inputs: int, squeeze: int, expand: int, *, separable: bool = True) -> None:
         super().__init__()
-        self.squeeze = conv_bn_relu(inputs, squeeze)
-        self.expand1 = conv_bn_relu(squeeze, expand)
+        self.squeeze = pointwise(inputs, squeeze)
+        self.expand1 = pointwise(squeeze, expand)
         self.expand3 = separable_conv(squeeze, expand) if separable else conv_bn_relu(squeeze, expand, 3)
 
     def forward(self, x: Tensor) -> Tensor:

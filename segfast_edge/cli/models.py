@@ -1,0 +1,41 @@
+"""segfast-edge models: the networks there are."""
+
+import argparse
+import json
+
+HELP = "list the networks"
+EXAMPLE = "segfast-edge models --json"
+
+CLASSES = 22  # at which the paper counts parameters
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from segfast_edge.model import description, networks
+    from segfast_edge.model.summary import on_meta, parameters
+
+    counts = {name: parameters(on_meta(name, CLASSES)) for name in networks()}
+    if args.json:
+        rows = [
+            {"model": n, "classes": CLASSES, "parameters": c, "description": description(n)} for n, c in counts.items()
+        ]
+        print(json.dumps(rows, indent=2))
+        return 0
+    table = Table()
+    table.add_column("model", no_wrap=True)
+    table.add_column(f"parameters ({CLASSES} classes)", justify="right")
+    table.add_column("description")
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}", description(name))
+    Console().print(
+        table, "Or your own: package.module:factory, where factory(classes) gives a torch.nn.Module.", sep="\n"
+    )
+    return 0
