@@ -17,4 +17,5 @@ TARGET = Target(
     engines={"onnx": ("onnxruntime",), "tflite": ("litert",), "torchscript": ("torchscript",)},
     is_here=is_jetson,
     refusal=_refusal,
+    memory_shared_with_gpu=True,
 )

@@ -3,27 +3,19 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from segfast_edge.contract.files import read_json
+from segfast_edge.contract.statistics import Interval, median_interval, percentile, variation
 from segfast_edge.errors import ArtifactError
 
 REPORT_VERSION = 1
 
 
-def percentile(samples: Sequence[float], rank: float) -> float:
-    """Return the ``rank`` (0 to 100) percentile with linear interpolation, as numpy's default does."""
-    if not samples:
-        return math.nan
-    ordered = sorted(samples)
-    place = (len(ordered) - 1) * rank / 100
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
-
-
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds per inference, in the order taken; none is ever dropped."""
+    """Milliseconds each time, in the order taken; none is ever dropped."""
 
     samples_ms: tuple[float, ...]
 
@@ -51,23 +43,94 @@ class Latency:
         """Inferences per second when run back to back: count over the sum of the samples."""
         return 1000 * len(self.samples_ms) / sum(self.samples_ms)
 
+    @property
+    def variation(self) -> float:
+        """Coefficient of variation of all samples."""
+        return variation(self.samples_ms)
+
+    @property
+    def p50_interval_ms(self) -> Interval:
+        """95 % bootstrap confidence interval of the median, within this run."""
+        return median_interval(self.samples_ms)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the samples, and the derived figures beside them for other programs' sake."""
+        ranks = {f"p{rank:g}_ms".replace(".", ""): _number(self.percentile_ms(rank)) for rank in (50, 90, 95, 99, 99.9)}
+        return {
+            **ranks,
+            "p50_interval_ms": [_number(side) for side in self.p50_interval_ms],
+            "variation": _number(self.variation),
+            "throughput_fps": _number(self.throughput_fps),
+            "count": len(self.samples_ms),
+            "samples_ms": list(self.samples_ms),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Latency":
+        """Read the samples; the rest follows from them."""
+        return cls(_samples(value["samples_ms"]))
+
+
+def _samples(values: Sequence[Any]) -> tuple[float, ...]:
+    samples = tuple(map(float, values))
+    if not samples or not all(math.isfinite(each) and each > 0 for each in samples):
+        raise ValueError("samples_ms needs at least one number, each above zero")
+    return samples
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # JSON knows no NaN
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Resident memory in bytes: the high-water mark (VmHWM), and the same before the engine was imported."""
+    """Resident memory in bytes: the high-water mark (VmHWM), and the same before the engine was imported.
+
+    ``phases`` has the mark within each phase where the kernel lets it be reset, ``pss_bytes`` the share of this
+    process (PSS) after the timed runs, ``available_drop_bytes`` how far MemAvailable fell, on boards whose GPU
+    shares the memory.
+    """
 
     peak_bytes: int
     baseline_bytes: int
+    pss_bytes: int | None = None
+    available_drop_bytes: int | None = None
+    phases: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def over_baseline_bytes(self) -> int:
         """What the engine, the model and the run added."""
         return self.peak_bytes - self.baseline_bytes
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "peak_bytes": self.peak_bytes,
+            "baseline_bytes": self.baseline_bytes,
+            "over_baseline_bytes": self.over_baseline_bytes,
+            "pss_bytes": self.pss_bytes,
+            "available_drop_bytes": self.available_drop_bytes,
+            "phases": dict(self.phases),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Memory":
+        """Read what ``to_json`` wrote."""
+        phases = {str(name): int(peak) for name, peak in value["phases"].items()}
+        pss, drop = (None if value[key] is None else int(value[key]) for key in ("pss_bytes", "available_drop_bytes"))
+        return cls(int(value["peak_bytes"]), int(value["baseline_bytes"]), pss, drop, phases)
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One profile of one artifact on one target."""
+    """One profile of one artifact on one target.
+
+    ``latency`` is the network alone: uint8 in, labels or logits out. ``stages`` are the steps of a frame's way and
+    ``end_to_end``, timed together in a second series. ``cold_start_ms`` runs from the start of the process to the
+    first result. ``warm_up`` has ``runs`` and ``stable``, ``stream`` what a constant stream met (frames, drops,
+    deadline misses, frame age), ``conditions`` what was sampled along the run. ``reasons`` say why the
+    measurement is void; there are none where it is good. ``layers`` are times per layer, where asked.
+    """
 
     artifact: Mapping[str, Any]  # name, format, precision, sha256, input shape, network
     target: str
@@ -81,9 +144,22 @@ class Report:
     memory: Memory
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
+    cold_start_ms: float | None = None
+    warm_up: Mapping[str, Any] = field(default_factory=dict)
+    stages: Mapping[str, Latency] = field(default_factory=dict)
+    stream: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    layers: tuple[Mapping[str, Any], ...] = ()
+    torch_imported: bool = False
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing voids the measurement."""
+        return not self.reasons
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; the derived figures stand beside the raw samples for other programs' sake."""
+        """Return plain JSON values."""
         return {
             "report_version": REPORT_VERSION,
             "artifact": dict(self.artifact),
@@ -91,21 +167,20 @@ class Report:
             "engine": self.engine,
             "executed_precision": self.executed_precision,
             "threads": self.threads,
+            "valid": self.valid,
+            "reasons": list(self.reasons),
             "import_ms": self.import_ms,
             "load_ms": self.load_ms,
             "first_inference_ms": self.first_inference_ms,
-            "latency": {
-                "p50_ms": self.latency.p50_ms,
-                "p90_ms": self.latency.p90_ms,
-                "p99_ms": self.latency.p99_ms,
-                "throughput_fps": self.latency.throughput_fps,
-                "samples_ms": list(self.latency.samples_ms),
-            },
-            "memory": {
-                "peak_bytes": self.memory.peak_bytes,
-                "baseline_bytes": self.memory.baseline_bytes,
-                "over_baseline_bytes": self.memory.over_baseline_bytes,
-            },
+            "cold_start_ms": self.cold_start_ms,
+            "warm_up": dict(self.warm_up),
+            "latency": self.latency.to_json(),
+            "stages": {name: stage.to_json() for name, stage in self.stages.items()},
+            "stream": dict(self.stream),
+            "memory": self.memory.to_json(),
+            "conditions": dict(self.conditions),
+            "layers": [dict(layer) for layer in self.layers],
+            "torch_imported": self.torch_imported,
             "versions": dict(self.versions),
             "machine": dict(self.machine),
         }
@@ -117,10 +192,9 @@ class Report:
         Raises:
             ArtifactError: a report of another version, or a field missing or of the wrong kind.
         """
-        if value.get("report_version") != REPORT_VERSION:
-            raise ArtifactError(
-                f"report has version {value.get('report_version')}; this release reads {REPORT_VERSION}"
-            )
+        version = value.get("report_version")
+        if version != REPORT_VERSION:
+            raise ArtifactError(f"report has version {version}; this release reads {REPORT_VERSION}. Profile again")
         try:
             return cls(
                 artifact=dict(value["artifact"]),
@@ -131,10 +205,36 @@ class Report:
                 import_ms=float(value["import_ms"]),
                 load_ms=float(value["load_ms"]),
                 first_inference_ms=float(value["first_inference_ms"]),
-                latency=Latency(tuple(map(float, value["latency"]["samples_ms"]))),
-                memory=Memory(int(value["memory"]["peak_bytes"]), int(value["memory"]["baseline_bytes"])),
+                latency=Latency.from_json(value["latency"]),
+                memory=Memory.from_json(value["memory"]),
                 versions=dict(value["versions"]),
                 machine=dict(value["machine"]),
+                cold_start_ms=None if value["cold_start_ms"] is None else float(value["cold_start_ms"]),
+                warm_up=dict(value["warm_up"]),
+                stages={str(name): Latency.from_json(stage) for name, stage in value["stages"].items()},
+                stream=dict(value["stream"]),
+                conditions=dict(value["conditions"]),
+                reasons=tuple(map(str, value["reasons"])),
+                layers=tuple(dict(layer) for layer in value["layers"]),
+                torch_imported=bool(value["torch_imported"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"report is not valid: {type(error).__name__} {error}") from error
+
+
+def read_reports(path: Path) -> list[Report]:
+    """Read a file with one report, or with several under ``reports``.
+
+    Raises:
+        ArtifactError: no such file, not a report, or one of another version.
+    """
+    value = read_json(path, "report")
+    several = value["reports"] if isinstance(value.get("reports"), list) else [value]
+    if not several or not all(isinstance(each, dict) for each in several):
+        raise ArtifactError(f"report {path} holds no report")
+    return [Report.from_json(each) for each in several]
+
+
+def reports_json(reports: Sequence[Report]) -> dict[str, Any]:
+    """Return what ``read_reports`` reads."""
+    return reports[0].to_json() if len(reports) == 1 else {"reports": [report.to_json() for report in reports]}

@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from segfast_edge.contract.figures import lines
 from segfast_edge.contract.images import list_pictures
-from segfast_edge.errors import DataError, SegfastError
+from segfast_edge.contract.plan import add_plan_arguments, plan_from
+from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
+from targets.common.profiler import profile
 from targets.common.runner import WRITERS, parse_outputs, run_pictures
 from targets.common.session import PRECISIONS, CheckedSession, Options, engines
 from targets.common.target import open_artifact, target, targets
@@ -34,6 +37,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--convert-rgb", action="store_true", help="convert pictures of other modes instead of refusing")
     run.add_argument("--json", action="store_true", help="one JSON object per line")
     run.set_defaults(handle=_run)
+    measured = verbs.add_parser("profile", help="measure an artifact")
+    measured.add_argument("artifact", type=Path, help="an artifact folder")
+    measured.add_argument("--json", action="store_true", help="the whole report as JSON")
+    measured.add_argument("--require-valid", action="store_true", help="exit 5 where the measurement is void")
+    add_plan_arguments(measured)
+    measured.set_defaults(handle=_profile)
     return parser
 
 
@@ -81,6 +90,18 @@ def _run(args: argparse.Namespace) -> int:
         print(line, file=stdout, flush=True)
     if args.json:
         print(json.dumps({"session": session_facts(session)}), file=stdout, flush=True)
+    return 0
+
+
+def _profile(args: argparse.Namespace) -> int:
+    plan = plan_from(args)
+    stdout = _private_stdout()
+    report = profile(target(args.target), args.artifact, plan)
+    shown = [json.dumps(report.to_json(), allow_nan=False)] if args.json else lines(report, plan.percentile)
+    for line in shown:
+        print(line, file=stdout, flush=True)
+    if args.require_valid and not report.valid:
+        raise InvalidMeasurementError(f"the measurement is void: {'; '.join(report.reasons)}")
     return 0
 
 

@@ -36,6 +36,16 @@ def labels_of(raw: Output, manifest: Manifest) -> Labels:
     return np.asarray(labels, np.uint8)
 
 
+def network_input(frame: Frame, manifest: Manifest) -> Frame:
+    """Bring a frame of any size to the network's input, uint8 [1, H, W, 3]."""
+    return manifest.preprocess.image(frame)[np.newaxis]
+
+
+def mask_of(raw: Output, manifest: Manifest, frame: Frame) -> Labels:
+    """Return the mask at the frame's size of a raw output."""
+    return mask_at(labels_of(raw, manifest), frame.shape[:2])
+
+
 def _raw(path: Path, result: Result) -> Path:
     path = path.with_name(f"{path.name}.npy")
     with replacing_file(path) as temporary, temporary.open("wb") as stream:
@@ -84,7 +94,7 @@ def parse_outputs(text: str) -> tuple[str, ...]:
 def segment(session: CheckedSession, frame: Frame) -> Result:
     """Run one frame of any size."""
     manifest = session.manifest
-    raw = session.run(manifest.preprocess.image(frame)[np.newaxis])
+    raw = session.run(network_input(frame, manifest))
     return Result(frame, raw, labels_of(raw, manifest), manifest)
 
 

@@ -23,7 +23,7 @@ class Target:
 
     ``engines`` maps a format to the engines that run it, the preferred one first. ``is_here`` looks at a root
     folder (``/`` in earnest) and says whether this machine is one. ``refusal`` says why an artifact must not
-    run here, or None.
+    run here, or None. ``memory_shared_with_gpu`` is true where the GPU has no memory of its own.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Target:
     engines: Mapping[str, tuple[str, ...]]
     is_here: Callable[[Path], bool]
     refusal: Callable[[Manifest], str | None] = field(default=_anything)
+    memory_shared_with_gpu: bool = False
 
 
 def targets() -> list[str]:

@@ -1,0 +1,71 @@
+"""segfast-edge profile: latency, memory and conditions of artifacts, each in a fresh process."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segfast_edge.contract.plan import add_plan_arguments, plan_from
+from segfast_edge.errors import InvalidMeasurementError
+
+if TYPE_CHECKING:
+    from segfast_edge.contract.report import Report
+
+HELP = "measure artifacts on this machine, each in a fresh process"
+EXAMPLE = "segfast-edge profile artifacts/segfast-openvino artifacts/segfast-tflite --target x86 --threads 1"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT", help="artifact folder")
+    parser.add_argument("--target", default="x86", help="the kind of computer this is (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the reports as JSON")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the reports as JSON")
+    parser.add_argument("--require-valid", action="store_true", help="exit 5 where a measurement is void")
+    add_plan_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure each artifact and show all in one table."""
+    from rich.console import Console
+
+    from segfast_edge.contract.files import write_json
+    from segfast_edge.contract.report import reports_json
+    from segfast_edge.profile import profile
+
+    plan = plan_from(args)
+    reports = []
+    progress = Console(stderr=True)
+    for artifact in args.artifacts:
+        with progress.status(f"measuring {artifact}"):
+            reports.append(profile(artifact, target=args.target, plan=plan))
+    if args.output is not None:
+        write_json(args.output, reports_json(reports))
+    if args.json:
+        print(json.dumps(reports_json(reports), indent=2, allow_nan=False))
+    else:
+        _show(reports, plan.percentile)
+    void = [f"{report.artifact['name']}: {'; '.join(report.reasons)}" for report in reports if not report.valid]
+    if args.require_valid and void:
+        raise InvalidMeasurementError(f"measurement is void: {' | '.join(void)}")
+    return 0
+
+
+def _show(reports: list["Report"], rank: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from segfast_edge.contract.figures import figures
+
+    shown = [figures(report, rank) for report in reports]
+    table = Table(title=f"{reports[0].target}: {reports[0].machine.get('processor') or 'processor unknown'}")
+    table.add_column("", no_wrap=True)
+    for report in reports:
+        table.add_column(str(report.artifact["name"]), justify="right")
+    for name in dict.fromkeys(name for each in shown for name in each):
+        table.add_row(name, *(each.get(name, "") for each in shown))
+    console = Console()
+    console.print(table)
+    for report in reports:
+        for reason in report.reasons:
+            console.print(f"{report.artifact['name']}: void: {reason}", highlight=False)

@@ -1,0 +1,142 @@
+"""What went on around a measurement: sampled along the run by a thread that wakes twice a second."""
+
+import os
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from targets.common import power, sensors
+
+_INTERVAL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One sample; None where the board has no such sensor. ``energy_j`` is a counter, ``watts`` a reading."""
+
+    at_s: float
+    mhz: float | None
+    celsius: float | None
+    watts: float | None
+    energy_j: float | None
+    alarms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTime:
+    """Seconds since some start: by the clock, busy on the usable cores (all processes), and our own."""
+
+    wall_s: float
+    busy_s: float | None
+    own_s: float
+
+    @classmethod
+    def now(cls, root: Path) -> "CpuTime":
+        """Read the three clocks."""
+        return cls(time.monotonic(), _busy_s(root), time.process_time())
+
+
+def _busy_s(root: Path) -> float | None:
+    """Return seconds of work on the cores this process may use, stolen time of a virtual machine included."""
+    usable = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    ticks = 0
+    for line in (sensors.read(root / "proc/stat") or "").splitlines():
+        name, *counts = line.split()
+        if name in usable and len(counts) >= 8:
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, counts[:8])
+            ticks += user + nice + system + irq + softirq + steal
+    return ticks / os.sysconf("SC_CLK_TCK") if ticks else None
+
+
+def foreign_share(start: CpuTime, end: CpuTime) -> float | None:
+    """Return what other processes took of the usable cores, 0 to 1."""
+    if start.busy_s is None or end.busy_s is None or end.wall_s <= start.wall_s:
+        return None
+    foreign = (end.busy_s - start.busy_s) - (end.own_s - start.own_s)
+    capacity = (end.wall_s - start.wall_s) * len(os.sched_getaffinity(0))
+    return min(max(foreign / capacity, 0.0), 1.0)
+
+
+class Sampler:
+    """Samples from entering to leaving the block; ``summary`` afterwards."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._moments: list[Moment] = []
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="conditions", daemon=True)
+        self._has_rails = bool(power.rails_w(root))
+
+    def __enter__(self) -> "Sampler":
+        self._flags = sensors.pi_flags(self._root)
+        self._events = sensors.event_counts(self._root)
+        self._start = self._end = CpuTime.now(self._root)
+        self.take()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+        self.take()
+        self._end = CpuTime.now(self._root)
+
+    def _watch(self) -> None:
+        while not self._done.wait(_INTERVAL_S):
+            self.take()
+
+    def take(self) -> float:
+        """Take a sample now; return its time in seconds since the block was entered."""
+        root = self._root
+        at_s = time.monotonic() - self._start.wall_s
+        watts = power.total_w(power.rails_w(root)) if self._has_rails else None
+        clocks = sensors.frequency_mhz(root), sensors.temperature_c(root)
+        self._moments.append(Moment(at_s, *clocks, watts, power.package_energy_j(root), tuple(sensors.alarms(root))))
+        return at_s
+
+    def mean_watts(self, start_s: float, end_s: float) -> float | None:
+        """Return the mean power between two times, by the energy counter where there is one."""
+        inside = sorted((m for m in self._moments if start_s <= m.at_s <= end_s), key=lambda m: m.at_s)
+        counted = [m for m in inside if m.energy_j is not None]
+        if len(counted) > 1:
+            first, last = counted[0], counted[-1]
+            rise = (last.energy_j or 0.0) - (first.energy_j or 0.0)
+            return rise / (last.at_s - first.at_s) if rise >= 0 else None  # the counter wrapped round
+        watts = [m.watts for m in inside if m.watts is not None]
+        return statistics.fmean(watts) if watts else None
+
+    def summary(self) -> dict[str, Any]:
+        """Return plain JSON values; ``timeline`` has seconds, MHz, degrees Celsius and watts."""
+        share = foreign_share(self._start, self._end)
+        moments = sorted(self._moments, key=lambda moment: moment.at_s)
+        return {
+            "duration_s": self._end.wall_s - self._start.wall_s,
+            "governors": sensors.governors(self._root),
+            "frequency_mhz": _spread([m.mhz for m in moments]),
+            "temperature_c": _spread([m.celsius for m in moments]),
+            "foreign_cpu_share": share,
+            "alarms": self._alarms(),
+            "battery": sensors.battery(self._root),
+            "gpu_load": sensors.gpu_load(self._root),
+            "rails_w": power.rails_w(self._root),
+            "timeline": [[m.at_s, m.mhz, m.celsius, m.watts] for m in moments],
+        }
+
+    def _alarms(self) -> list[str]:
+        seen = {alarm for moment in self._moments for alarm in moment.alarms}
+        flags = sensors.pi_flags(self._root)
+        if self._flags is not None and flags is not None:
+            seen.update(sensors.new_since(self._flags, flags))
+        events = sensors.event_counts(self._root)
+        seen.update(name for name, count in events.items() if count > self._events[name])
+        return sorted(seen)
+
+
+def _spread(values: list[float | None]) -> dict[str, float]:
+    known = [value for value in values if value is not None]
+    if not known:
+        return {}
+    return {"first": known[0], "least": min(known), "median": statistics.median(known), "most": max(known)}

@@ -1,0 +1,203 @@
+"""The profile of one artifact on this machine, in this process: cold start, latency, stages, memory, conditions."""
+
+import contextlib
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segfast_edge.contract.images import Frame, read_frame, write_picture
+from segfast_edge.contract.manifest import GOLDEN_FRAME, Manifest
+from segfast_edge.contract.plan import CONSTANT_STREAM, Plan
+from segfast_edge.contract.report import Latency, Report
+from segfast_edge.errors import TargetError
+from targets.common import measure, validity
+from targets.common.conditions import Sampler
+from targets.common.machine import describe, process_age_ms
+from targets.common.memory import MemoryMeter
+from targets.common.runner import mask_of, network_input
+from targets.common.session import CheckedSession, Engine, Options
+from targets.common.target import Target, choose_engine
+
+_ROOT = Path("/")
+_DRAWN_FRAME = (720, 1280)  # height and width, where the artifact has no golden frame and the plan names no picture
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What is measured."""
+
+    artifact: Path
+    manifest: Manifest
+    engine_name: str
+    engine: Engine
+    options: Options
+
+    @classmethod
+    def choose(cls, where: Target, artifact: Path, plan: Plan) -> "_Subject":
+        manifest = Manifest.load(artifact)
+        name, engine = choose_engine(where, manifest, plan.engine or None)
+        return cls(artifact, manifest, name, engine, Options(plan.threads, plan.precision or None))
+
+    def load(self) -> CheckedSession:
+        session = self.engine.load(self.artifact, self.manifest, self.options)
+        return CheckedSession(session, self.manifest, self.engine_name)
+
+    def facts(self, session: CheckedSession) -> dict[str, Any]:
+        """Return the report's fields that say what ran."""
+        said = session.facts()
+        manifest = self.manifest
+        return {
+            "artifact": {
+                "name": self.artifact.resolve().name,
+                "format": manifest.format,
+                "precision": manifest.precision,
+                "layer_precisions": said.get("layer_precisions", {}),
+                "sha256": manifest.files[manifest.model_file],
+                "bytes": sum((self.artifact / name).stat().st_size for name in self._model_files()),
+                "input_shape": list(manifest.input.shape),
+                "output_kind": manifest.output_kind,
+                "network": manifest.provenance.get("network"),
+            },
+            "engine": self.engine_name,
+            "executed_precision": said["executed_precision"],
+            "threads": self.options.thread_count,
+            "versions": said["versions"],
+            "torch_imported": "torch" in sys.modules,
+        }
+
+    def _model_files(self) -> list[str]:
+        return [name for name in self.manifest.files if name.startswith("model.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """What the timed runs gave."""
+
+    latency: Latency
+    stages: dict[str, Latency]
+    stream: dict[str, Any]
+    power: dict[str, float]
+
+
+def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Report:
+    """Measure an artifact; ``root`` is where the sensors' files lie.
+
+    Raises:
+        TargetError: this machine is not the target, or the engine is missing.
+        ArtifactError: the artifact is missing, damaged or of another version.
+    """
+    refuse_elsewhere(where, root)
+    subject = _Subject.choose(where, artifact, plan)
+    with _picture(subject, plan) as picture:
+        batch = network_input(read_frame(picture), subject.manifest)
+        meter = MemoryMeter(root)
+        session, start = _cold_start(subject, batch, meter)
+        warm = measure.warm_up(partial(session.session.run, batch), plan)
+        meter.phase_ends("warm-up")
+        with Sampler(root) as sampler:
+            timed = _timed(session, picture, plan, sampler)
+        meter.phase_ends("timed runs")
+        memory = meter.memory(shared_with_gpu=where.memory_shared_with_gpu)
+    conditions = {"frame": str(plan.input or picture.name), **sampler.summary(), **timed.power}
+    return Report(
+        target=where.name,
+        warm_up=warm,
+        latency=timed.latency,
+        stages=timed.stages,
+        stream=timed.stream,
+        memory=memory,
+        conditions=conditions,
+        reasons=validity.reasons(timed.latency, conditions),
+        machine=describe(root),
+        **start,
+        **subject.facts(session),
+    )
+
+
+def refuse_elsewhere(where: Target, root: Path) -> None:
+    """Raise TargetError where this machine is not the target: its figures would be another computer's."""
+    if not where.is_here(root):
+        raise TargetError(
+            f"this machine ({platform.machine()}) is no {where.description}, so its figures would be another"
+            f" computer's. Either measure over ssh: segfast-edge profile ARTIFACT --target {where.name} --host"
+            f" USER@BOARD; or copy a bundle there (segfast-edge bundle ARTIFACT --target {where.name} -o"
+            f" car.tar.gz) and run: python -m targets {where.name} profile ARTIFACT"
+        )
+
+
+@contextlib.contextmanager
+def _picture(subject: _Subject, plan: Plan) -> Iterator[Path]:
+    """Give the picture that the stages around the network read."""
+    if plan.input:
+        yield Path(plan.input)
+    elif GOLDEN_FRAME in subject.manifest.files:
+        yield subject.artifact / GOLDEN_FRAME
+    else:
+        with tempfile.TemporaryDirectory(prefix="segfast-frame-") as folder:
+            path = Path(folder) / "drawn.png"
+            frame = np.empty((*_DRAWN_FRAME, 3), np.uint8)
+            frame[:] = np.arange(_DRAWN_FRAME[1], dtype=np.uint16).astype(np.uint8)[:, np.newaxis]
+            write_picture(path, frame)
+            yield path
+
+
+def _cold_start(subject: _Subject, batch: Frame, meter: MemoryMeter) -> tuple[CheckedSession, dict[str, Any]]:
+    """Import, load and run once; return the session and what each took."""
+    import_ns = measure.elapsed_ns(subject.engine.runtime)
+    meter.phase_ends("import")
+    before_load = time.perf_counter_ns()
+    session = subject.load()
+    load_ns = time.perf_counter_ns() - before_load
+    meter.phase_ends("load")
+    first_ns = measure.elapsed_ns(partial(session.run, batch))
+    cold_start_ms = process_age_ms()
+    meter.phase_ends("first inference")
+    steps = {"import_ms": import_ns / 1e6, "load_ms": load_ns / 1e6, "first_inference_ms": first_ns / 1e6}
+    return session, {**steps, "cold_start_ms": cold_start_ms}
+
+
+def _timed(session: CheckedSession, picture: Path, plan: Plan, sampler: Sampler) -> _Timed:
+    """Time the network alone and then whole frames, or a constant stream of frames that are in memory already."""
+    frame = read_frame(picture)
+    if plan.scenario == CONSTANT_STREAM:
+        start_s = sampler.take()
+        stages, stream = measure.constant_stream(partial(_stages, session, frame), plan)
+        power = _power(sampler, start_s, len(stages["inference"].samples_ms))
+        return _Timed(stages["inference"], stages, stream, power)
+    start_s = sampler.take()
+    latency = measure.single_stream(partial(session.session.run, network_input(frame, session.manifest)), plan)
+    power = _power(sampler, start_s, len(latency.samples_ms))
+    return _Timed(latency, measure.staged(partial(_read_and_stages, session, picture), plan), {}, power)
+
+
+def _power(sampler: Sampler, start_s: float, frames: int) -> dict[str, float]:
+    end_s = sampler.take()
+    watts = sampler.mean_watts(start_s, end_s)
+    return {} if watts is None else {"watts": watts, "energy_per_frame_j": watts * (end_s - start_s) / frames}
+
+
+def _stages(session: CheckedSession, frame: Frame) -> dict[str, int]:
+    """Take a frame in memory to its mask; return the nanoseconds of each stage."""
+    start = time.perf_counter_ns()
+    batch = network_input(frame, session.manifest)
+    prepared = time.perf_counter_ns()
+    raw = session.session.run(batch)
+    inferred = time.perf_counter_ns()
+    mask_of(raw, session.manifest, frame)
+    done = time.perf_counter_ns()
+    return {"preprocess": prepared - start, "inference": inferred - prepared, "postprocess": done - inferred}
+
+
+def _read_and_stages(session: CheckedSession, picture: Path) -> dict[str, int]:
+    """Take a picture file to its mask."""
+    start = time.perf_counter_ns()
+    frame = read_frame(picture)
+    return {"read": time.perf_counter_ns() - start} | _stages(session, frame)

@@ -1,0 +1,24 @@
+"""When a measurement is void, and why."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from segfast_edge.contract.report import Latency
+
+MIN_SAMPLES = 30
+MAX_VARIATION = 0.2
+MAX_FOREIGN_SHARE = 0.1
+
+
+def reasons(latency: Latency, conditions: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what voids a measurement; nothing where it is good."""
+    found = [f"throttled: {alarm}" for alarm in conditions.get("alarms", ())]
+    share = conditions.get("foreign_cpu_share")
+    if share is not None and share > MAX_FOREIGN_SHARE:
+        found.append(f"foreign load: other processes took {share:.0%} of the cores; at most {MAX_FOREIGN_SHARE:.0%}")
+    count = len(latency.samples_ms)
+    if count < MIN_SAMPLES:
+        found.append(f"too few samples: {count}; at least {MIN_SAMPLES}")
+    elif latency.variation > MAX_VARIATION:
+        found.append(f"unsteady: coefficient of variation {latency.variation:.2f}; at most {MAX_VARIATION}")
+    return tuple(found)
