@@ -39,7 +39,8 @@ def replacing_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where nothing can be written, there may be nothing to remove either
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

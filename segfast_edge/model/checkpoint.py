@@ -1,6 +1,9 @@
 """A checkpoint: the weights, and everything needed to use them again, in one file."""
 
+import io
 import pickle
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,11 +52,10 @@ class Checkpoint:
             "weights": {name: tensor.detach().cpu() for name, tensor in self.weights.items()},
             "provenance": self.provenance,
         }
+        packed = io.BytesIO()  # by way of memory: torch's own writing hides a full disk's error, and names the file
+        torch.save(value, packed)
         with replacing_file(path) as temporary:
-            try:
-                torch.save(value, temporary)
-            except RuntimeError as error:  # what torch's writer makes of a full disk or an unwritable folder
-                raise ArtifactError(f"cannot write {path}: {_first_line(error)}") from error
+            temporary.write_bytes(packed.getbuffer())
 
     @classmethod
     def load(cls, path: Path) -> "Checkpoint":
@@ -107,11 +109,18 @@ def _read(path: Path) -> Any:
     if not path.is_file():
         raise ArtifactError(f"no such checkpoint: {path}")
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch writes checksums but does not hold the tensors it reads to them
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, ValueError) as error:
+        raise ArtifactError(f"{path} is truncated, or is not a segfast-edge checkpoint") from error
+    if damaged is not None:
+        raise ArtifactError(f"{path} is damaged: {damaged} in it does not match its checksum")
+    try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ArtifactError(f"{path} is not a segfast-edge checkpoint, or is damaged; it was not executed") from error
+        raise ArtifactError(f"{path} is not a segfast-edge checkpoint; nothing in it was executed") from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path} is truncated or damaged: {_first_line(error)}") from error
+        raise ArtifactError(f"{path} is not a segfast-edge checkpoint: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:

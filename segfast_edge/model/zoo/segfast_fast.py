@@ -1,0 +1,103 @@
+"""SegFast-Fast: SegFast's idea reordered: a third of the work, a wider view, the same size of file."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segfast_edge.model.blocks import (
+    conv_bn_relu,
+    crop,
+    depthwise,
+    initialise,
+    pad_to_multiple,
+    pointwise,
+    resize,
+    separable_conv,
+    static_size,
+    up_bn_relu,
+)
+
+
+class WideSpark(nn.Module):
+    """Squeeze 1x1, two depthwise 3x3 in a row (the second dilated), one expand over all three maps, plus the input."""
+
+    def __init__(self, channels: int, squeeze: int, *, dilation: int) -> None:
+        super().__init__()
+        self.squeeze = pointwise(channels, squeeze)
+        self.near = depthwise(squeeze)
+        self.far = depthwise(squeeze, dilation=dilation)
+        self.expand = pointwise(3 * squeeze, channels, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take and give N x channels x H x W."""
+        squeezed = self.squeeze(x)
+        near = self.near(squeezed)
+        return F.relu(x + self.expand(torch.cat([squeezed, near, self.far(near)], dim=1)))
+
+
+class Surroundings(nn.Module):
+    """The whole map's average through two pointwise layers, added to every pixel."""
+
+    def __init__(self, channels: int, squeeze: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, squeeze, 1)  # no BN: it cannot normalise one value in a batch of one
+        self.expand = nn.Conv2d(squeeze, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take and give N x channels x H x W."""
+        mean = F.avg_pool2d(x, static_size(x))
+        return x + self.expand(F.relu(self.squeeze(mean)))
+
+
+class UpStage(nn.Module):
+    """Pointwise at low resolution, depthwise transposed 2x2, the encoder's map added, separable 3x3."""
+
+    def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+        super().__init__()
+        self.reduce = pointwise(inputs, outputs)
+        self.up = up_bn_relu(outputs, outputs, groups=outputs)
+        self.skip = pointwise(skip, outputs) if skip != outputs else nn.Identity()
+        self.fuse = separable_conv(outputs, outputs)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Take N x inputs x H x W and N x skip x 2H x 2W; give N x outputs x 2H x 2W."""
+        fused: Tensor = self.fuse(self.up(self.reduce(x)) + self.skip(skip))
+        return fused
+
+
+class SegFastFast(nn.Module):
+    """Down to 1/16, three stages up to 1/2, a classifier, bilinear upsampling to full size."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.block1 = conv_bn_relu(3, 32, 3, stride=2)
+        self.block2 = nn.Sequential(separable_conv(32, 64, stride=2), WideSpark(64, 16, dilation=2))
+        self.block3 = nn.Sequential(
+            separable_conv(64, 128, stride=2),
+            *(WideSpark(128, 32, dilation=dilation) for dilation in (1, 2, 4)),
+        )
+        self.block4 = nn.Sequential(
+            separable_conv(128, 192, stride=2),
+            *(WideSpark(192, 64, dilation=dilation) for dilation in (1, 2, 4, 1, 2, 4)),
+            Surroundings(192, 64),
+        )
+        self.up3 = UpStage(192, 128, 96)
+        self.up2 = UpStage(96, 64, 64)
+        self.up1 = UpStage(64, 32, 32)
+        self.classifier = nn.Conv2d(32, classes, 1)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take normalised N x 3 x H x W; give logits N x classes x H x W."""
+        size = static_size(x)
+        half = self.block1(pad_to_multiple(x, 16))
+        quarter = self.block2(half)
+        eighth = self.block3(quarter)
+        x = self.up1(self.up2(self.up3(self.block4(eighth), eighth), quarter), half)
+        height, width = static_size(x)
+        return crop(resize(self.classifier(x), (2 * height, 2 * width)), size)
+
+
+def build(classes: int) -> nn.Module:
+    """Build SegFast-Fast for ``classes`` classes."""
+    return SegFastFast(classes)
