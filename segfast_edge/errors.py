@@ -6,6 +6,7 @@ SegfastError                 exit 2   something the user can put right
 │   ├── ParityError          exit 3   the exported model does not compute what torch computes
 │   └── AccuracyGateError    exit 4   an int8 model loses more of the task metric than allowed
 ├── TargetError                       a device, runtime or engine is missing or unsuitable
+│   ├── UnreachableError              ssh cannot reach a device, or lost it
 │   └── InvalidMeasurementError   exit 5   a measurement was taken under conditions that void it
 └── DataError                         an image, label or dataset is not what it should be
 
@@ -45,6 +46,10 @@ class AccuracyGateError(ConversionError):
 
 class TargetError(SegfastError):
     """A device, runtime or engine is missing or unsuitable."""
+
+
+class UnreachableError(TargetError):
+    """A device cannot be reached by ssh, or the connection to it was lost."""
 
 
 class InvalidMeasurementError(TargetError):

@@ -3,14 +3,16 @@
 import platform
 import sys
 
-OLDEST = (3, 10)  # JetPack 6; the rest does not import on anything older, so it is imported after the check
+from segfast_edge import DEVICE_PYTHON
 
 
 def start() -> int:
     """Run the command line, or say that this Python is too old for it."""
-    if sys.version_info[:2] < OLDEST:
-        print(f"targets: Python {platform.python_version()} is too old; 3.10 or newer is needed", file=sys.stderr)
+    if sys.version_info[:2] < DEVICE_PYTHON:
+        needed = ".".join(map(str, DEVICE_PYTHON))
+        print(f"targets: Python {platform.python_version()} is too old; {needed} or newer is needed", file=sys.stderr)
         return 2
+    # imported after the check, because nothing else imports on anything older
     from targets.common.commands import main
 
     return main()

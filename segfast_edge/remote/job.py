@@ -1,0 +1,155 @@
+"""A command that runs on a device by itself: it outlives a dropped connection, and ends when we say so or time is up."""
+
+import contextlib
+import logging
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from segfast_edge.errors import TargetError, UnreachableError
+from segfast_edge.remote.ssh import Ssh, quoted
+
+_LOG = logging.getLogger(__name__)
+
+RECONNECT_S = 60.0  # how long a lost connection is tried again before giving up
+_GRACE_S = 5  # between asking a job to end and killing it
+
+# timeout(1) leads a process group of its own: it passes a signal on to all of it, and kills it _GRACE_S later
+_SCRIPT = """\
+cd "$(dirname "$0")" || exit 1
+{exports}timeout -k {grace} {limit} {command} >out 2>err </dev/null &
+echo $! >pid.new && mv pid.new pid
+wait $!
+echo $? >status.new && mv status.new status
+"""
+_START = """
+cd {folder} || exit 1
+setsid sh job.sh </dev/null >/dev/null 2>&1 &
+while [ ! -s pid ] && [ -d . ]; do sleep 0.1; done
+"""
+_FOLLOW = "cd {folder} && exec tail -s 0.2 -c +{place} -f --pid=$(cat pid) out"
+_RESULT = """
+cd {folder} || exit 1
+tries=0
+while [ ! -e status ] && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries+1)); done
+cat status 2>/dev/null || echo lost
+tail -c 4000 err
+"""
+_KILL = """
+cd {folder} 2>/dev/null && [ -s pid ] || exit 0
+[ -e status ] && exit 0
+job=$(cat pid)
+kill -TERM $job 2>/dev/null
+tries=0
+while [ ! -e status ] && kill -0 $job 2>/dev/null && [ $tries -lt {tries} ]; do sleep 0.1; tries=$((tries+1)); done
+kill -KILL -$job 2>/dev/null
+exit 0
+"""
+TIMED_OUT, KILLED = 124, 137
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Words to run in a folder of the device, the variables they see, and the seconds after which they are ended."""
+
+    words: Sequence[str]
+    variables: Mapping[str, str]
+    limit_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a job ended: its exit status, and the end of what it wrote to standard error."""
+
+    status: int
+    errors: str
+
+    @property
+    def last_line(self) -> str:
+        """The last line with text on standard error."""
+        lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
+        return lines[-1] if lines else "it said nothing"
+
+
+class Job:
+    """A started job; ``lines`` follows it, ``ended`` says how it ended."""
+
+    def __init__(self, ssh: Ssh, folder: str, reconnect_s: float = RECONNECT_S) -> None:
+        self._ssh = ssh
+        self._folder = quoted(folder)
+        self._reconnect_s = reconnect_s
+        self._read = 0  # bytes of complete lines so far, which is where following resumes
+        self.reconnections = 0
+        self.over = False
+
+    def lines(self) -> Iterator[str]:
+        """Yield its standard output line by line until it ends; a lost connection is taken up where it broke.
+
+        Raises:
+            UnreachableError: the connection did not come back in time. The job goes on there until its own limit.
+        """
+        deadline = None
+        while True:
+            try:
+                for line in self._follow():
+                    deadline = None
+                    yield line
+                return
+            except UnreachableError:
+                deadline = deadline or time.monotonic() + self._reconnect_s
+                if time.monotonic() > deadline:
+                    raise
+                self.reconnections += 1
+                time.sleep(min(1.0, self._reconnect_s / 4))
+
+    def _follow(self) -> Iterator[str]:
+        with self._ssh.process(_FOLLOW.format(folder=self._folder, place=self._read + 1)) as child:
+            assert child.stdout is not None, "the pipe was asked for"
+            for line in child.stdout:
+                if line.endswith(b"\n"):
+                    self._read += len(line)
+                    yield line.decode(errors="replace").rstrip("\n")
+
+    def ended(self) -> Ended:
+        """Return how the job ended.
+
+        Raises:
+            TargetError: it went without leaving a status: the device restarted, or ends what a closed session left.
+        """
+        status, _, errors = (
+            self._ssh.output(_RESULT.format(folder=self._folder)).decode(errors="replace").partition("\n")
+        )
+        if not status.isdigit():
+            raise TargetError(f"the job on {self._ssh.host} is gone without a result; did the device restart?")
+        self.over = True
+        return Ended(int(status), errors)
+
+    def kill(self) -> None:
+        """End it and all it started: asked first, killed after a few seconds. Nothing to do where it has ended."""
+        script = _KILL.format(folder=self._folder, tries=(_GRACE_S + 2) * 10)
+        try:
+            self._ssh.output(script, timeout_s=30, cleaning=True)
+        except TargetError as error:
+            _LOG.warning("a job on %s may go on until its time limit: %s", self._ssh.host, error)
+
+
+@contextlib.contextmanager
+def job(ssh: Ssh, folder: str, command: Command) -> Iterator[Job]:
+    """Start a command in a folder of the device; whatever ends the block ends the job, too.
+
+    Raises:
+        UnreachableError: the device cannot be reached.
+    """
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in command.variables.items())
+    script = _SCRIPT.format(
+        exports=exports, grace=_GRACE_S, limit=int(command.limit_s), command=shlex.join(command.words)
+    )
+    ssh.copy_in(f"{folder}/job.sh", script.encode())
+    running = Job(ssh, folder)
+    try:
+        ssh.output(_START.format(folder=quoted(folder)))
+        yield running
+    finally:
+        if not running.over:
+            running.kill()

@@ -1,0 +1,65 @@
+"""Folders on their way to a device, and the temporary folder there that is removed whatever happens."""
+
+import contextlib
+import logging
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from segfast_edge.errors import TargetError
+from segfast_edge.remote.board import PREFIX, TEMPORARY, Board
+from segfast_edge.remote.ssh import Ssh, quoted, rsync
+
+_LOG = logging.getLogger(__name__)
+
+# what a computer that was switched off in the middle left behind goes the next time, a day later
+_MAKE = f"""
+find {TEMPORARY} -maxdepth 1 -name "{PREFIX}.*" -user "$(id -un)" -mmin +1440 -exec rm -rf {{}} + 2>/dev/null
+umask 077
+mktemp -d {TEMPORARY}/{PREFIX}.XXXXXXXX
+"""
+
+
+@contextlib.contextmanager
+def workspace(ssh: Ssh) -> Iterator[str]:
+    """Make a temporary folder on the device, give its path, and remove it with all that is in it.
+
+    Raises:
+        TargetError: it cannot be made, for one because the disk is full.
+    """
+    path = ssh.output(_MAKE).decode().strip().splitlines()[-1]
+    try:
+        yield path
+    finally:
+        try:
+            ssh.output(f"rm -rf -- {quoted(path)}", cleaning=True)
+        except TargetError as error:
+            _LOG.warning("%s:%s was not removed: %s", ssh.host, path, error)
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below ``folder``."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
+    """Make the device's folder ``destination`` hold what the local folder ``source`` holds.
+
+    By rsync where both sides have it, so that a second try sends only what is missing; else by tar through ssh.
+
+    Raises:
+        UnreachableError: the connection failed.
+        TargetError: the device refused it, for one because its disk is full.
+    """
+    ssh.output(f"mkdir -p {quoted(destination)}")
+    if "rsync" in board.tools and shutil.which("rsync") and "://" not in ssh.host:
+        with ssh.local(rsync(ssh, source, destination)):
+            return
+    with ssh.process(f"tar -xmf - -C {quoted(destination)}", stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None, "the pipe was asked for"
+        with contextlib.suppress(BrokenPipeError), tarfile.open(fileobj=child.stdin, mode="w|") as archive:
+            archive.add(source, arcname=".")
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
