@@ -1,19 +1,18 @@
 """Train a network: the loop over epochs, with validation, early stopping, and a state to continue from."""
 
 import math
-import platform
 import time
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
 
-import segfast_edge
 from segfast_edge.metrics import ConfusionMatrix
-from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.training import curves
+from segfast_edge.training.best import checkpoint, versions
 from segfast_edge.training.distributed import World, joined
-from segfast_edge.training.execution import Execution, device_for, execution
+from segfast_edge.training.event_log import EventLog
+from segfast_edge.training.execution import device_for, execution
 from segfast_edge.training.interruption import Interruption
 from segfast_edge.training.loop import Progress, Work, train_epoch, validate
 from segfast_edge.training.prepare import Material, make_state, make_work, read_data
@@ -41,6 +40,14 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """How to begin: anew, anew in a folder that holds a training (``overwrite``), or where it stopped (``resume``)."""
+
+    resume: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a training ended, after how many epochs, and its best mIoU on val (-1 where no epoch was completed)."""
 
@@ -60,19 +67,22 @@ class _Run:
     material: Material
     work: Work
     state: State
-    sums: Sums
     observer: Observer
+    sums: Sums
+    events: EventLog | None = None
     saved_at: float = 0.0
 
+    @property
+    def leads(self) -> bool:
+        return self.work.world.leads
+
     def save(self) -> None:
-        if self.work.world.leads:
+        if self.leads:
             self.state.save(self.folder.last, self.sums)
         self.saved_at = time.monotonic()
 
 
-def train(
-    settings: Settings, folder: RunFolder, observer: Observer, *, resume: bool = False, overwrite: bool = False
-) -> Outcome:
+def train(settings: Settings, folder: RunFolder, observer: Observer, *, start: Start) -> Outcome:
     """Train until the recipe's end, early stopping, or SIGINT or SIGTERM, which end it after the step in progress.
 
     A training that was interrupted and resumed gives the same weights as one that was not, on the same hardware.
@@ -81,39 +91,48 @@ def train(
         SegfastError: anything wrong with settings, data or folder; or a loss that is not finite.
     """
     device = device_for(settings.hardware.device)
-    if not resume:
-        folder.check_free(overwrite=overwrite)
+    if not start.resume:
+        folder.check_free(overwrite=start.overwrite)
     with joined(device.type) as world:
-        run_on = execution(settings.hardware, world.local_rank)
-        torch.use_deterministic_algorithms(settings.hardware.deterministic, warn_only=True)
-        material = read_data(settings, observer.reading if world.leads else _silent)
-        state = make_state(settings, material.classes, run_on)
-        work = make_work(settings, material, state, execution=run_on, world=world)
-        run = _Run(settings, folder, material, work, state, Sums(), observer)
-        _begin(run, resume=resume, overwrite=overwrite)
-        with Interruption() as interruption:
-            ending = _epochs(run, interruption)
+        run = _prepare(settings, folder, observer, world)
+        _begin(run, start)
+        try:
+            with Interruption() as interruption:
+                ending = _epochs(run, interruption)
+        finally:
+            if run.events is not None:
+                run.events.close()
         if world.leads:
             curves.draw(folder.history(), folder.curves)
-        return Outcome(ending, state.epoch, state.best_epoch, state.best_miou, material.described)
+    state = run.state
+    return Outcome(ending, state.epoch, state.best_epoch, state.best_miou, run.material.described)
 
 
-def _silent(_: int, __: int) -> None:
-    """Report nothing."""
+def _prepare(settings: Settings, folder: RunFolder, observer: Observer, world: World) -> _Run:
+    run_on = execution(settings.hardware, world.local_rank)
+    torch.use_deterministic_algorithms(settings.hardware.deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not settings.hardware.deterministic
+    material = read_data(settings, world, observer.reading if world.leads else lambda _, __: None)
+    state = make_state(settings, material.classes, run_on)
+    work = make_work(settings, material, state, execution=run_on, world=world)
+    return _Run(settings, folder, material, work, state, observer, Sums())
 
 
-def _begin(run: _Run, *, resume: bool, overwrite: bool) -> None:
+def _begin(run: _Run, start: Start) -> None:
     """Continue from the folder's state, or make the folder ready and write the first one."""
-    world = run.work.world
-    if resume:
+    if start.resume:
         run.sums = run.state.load(run.folder.last)
-        if world.leads:
+    if run.leads:
+        if start.resume:
             run.folder.rewind(run.state.epoch)
             run.folder.write_config(_config(run))
-    elif world.leads:
-        run.folder.begin(_config(run), overwrite=overwrite)
-        run.save()
-    world.barrier()
+        else:
+            run.folder.begin(_config(run), overwrite=start.overwrite)
+            run.save()
+        if run.settings.hardware.tensorboard:
+            run.events = EventLog(run.folder.path / "tensorboard", run.state.epoch)
+    run.saved_at = time.monotonic()
+    run.work.world.barrier()
 
 
 def _config(run: _Run) -> dict[str, Any]:
@@ -125,42 +144,25 @@ def _config(run: _Run) -> dict[str, Any]:
     }
 
 
-def versions(run_on: Execution) -> dict[str, Any]:
-    """Return what a result may depend on besides the settings."""
-    name = torch.cuda.get_device_name(run_on.device) if run_on.cuda else platform.processor() or platform.machine()
-    return {
-        "segfast_edge": segfast_edge.__version__,
-        "torch": str(torch.__version__),
-        "device": run_on.device.type,
-        "device_name": name,
-        "precision": run_on.precision,
-        "threads": torch.get_num_threads(),
-    }
-
-
 def _epochs(run: _Run, interruption: Interruption) -> Ending:
     recipe, state = run.work.recipe, run.state
     while state.epoch < recipe.epochs:
         if recipe.patience and state.epoch - state.best_epoch >= recipe.patience:
             return "stopped early"
-        if not train_epoch(
-            run.work, state, run.sums, stop=interruption.requested, report=lambda p: _after_step(run, p)
-        ):
-            run.save()
-            return "interrupted"
-        began = time.perf_counter()
-        matrix = validate(run.work, state.evaluated, stop=interruption.requested)
+        stop = interruption.requested
+        matrix = None
+        if train_epoch(run.work, state, run.sums, stop=stop, report=lambda progress: _after_step(run, progress)):
+            began = time.perf_counter()
+            matrix = validate(run.work, state.evaluated, stop=stop)
         if matrix is None:
             run.save()
             return "interrupted"
         _complete(run, matrix, time.perf_counter() - began)
-        if interruption.requested() and run.work.world.size == 1 and state.epoch < recipe.epochs:
-            return "interrupted"
     return "finished"
 
 
 def _after_step(run: _Run, progress: Progress) -> None:
-    if run.work.world.leads:
+    if run.leads:
         run.observer.stepped(progress)
     if time.monotonic() - run.saved_at > SAVE_EVERY_S:
         run.save()
@@ -169,18 +171,35 @@ def _after_step(run: _Run, progress: Progress) -> None:
 def _complete(run: _Run, matrix: ConfusionMatrix, val_seconds: float) -> None:
     """Close an epoch: the record, the best checkpoint, the state."""
     state, sums = run.state, run.sums
-    steps = run.work.order.steps
-    lr = learning_rate(run.work.recipe, state.epoch * steps + steps - 1, steps)
     state.epoch, state.step = state.epoch + 1, 0
     state.elapsed_s += sums.seconds + val_seconds
     miou = -1.0 if math.isnan(matrix.miou) else matrix.miou
     better = miou > state.best_miou
     if better:
         state.best_miou, state.best_epoch = miou, state.epoch
-    record = {
+    record = _record(run, matrix, val_seconds)
+    run.sums = Sums()
+    if not run.leads:
+        return
+    if better:
+        best = checkpoint(run.settings, run.material, state, record=record, run_on=run.work.execution)
+        best.save(run.folder.best)
+    run.folder.append(record)  # before the state: continuing forgets a record that no state was written for
+    run.save()
+    if run.events is not None:
+        run.events.write(record)
+    if state.epoch % DRAW_EVERY == 0:
+        curves.draw(run.folder.history(), run.folder.curves)
+    run.observer.validated(record)
+
+
+def _record(run: _Run, matrix: ConfusionMatrix, val_seconds: float) -> dict[str, Any]:
+    """Return the line in ``metrics.jsonl`` of the epoch that was just completed."""
+    state, sums, steps = run.state, run.sums, run.work.order.steps
+    return {
         "epoch": state.epoch,
         "step": state.epoch * steps,
-        "lr": lr,
+        "lr": learning_rate(run.work.recipe, state.epoch * steps - 1, steps),
         "loss": round(sums.mean_loss, 6),
         "val": matrix.to_json(),
         "best_epoch": state.best_epoch,
@@ -190,33 +209,3 @@ def _complete(run: _Run, matrix: ConfusionMatrix, val_seconds: float) -> None:
         "images_per_s": round(sums.images / sums.seconds, 2) if sums.seconds else None,
         "protocol": run.material.described,
     }
-    run.sums = Sums()
-    if run.work.world.leads:
-        if better:
-            checkpoint(run.settings, run.material, state, record, run.work.execution).save(run.folder.best)
-        run.folder.append(record)  # before the state: continuing forgets a record that no state was written for
-        run.save()
-        if state.epoch % DRAW_EVERY == 0 or state.epoch == 1:
-            curves.draw(run.folder.history(), run.folder.curves)
-        run.observer.validated(record)
-
-
-def checkpoint(
-    settings: Settings, material: Material, state: State, record: dict[str, Any], run_on: Execution
-) -> Checkpoint:
-    """Return the weights that were just validated, with all that is known of them."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in state.evaluated.state_dict().items()}
-    provenance = {
-        "data": settings.data,
-        "split": "train, chosen on val",
-        "recipe": settings.recipe.to_json(),
-        "seed": settings.seed,
-        "epoch": record["epoch"],
-        "val": record["val"],
-        "versions": versions(run_on),
-    }
-    preprocess = material.protocol.preprocess()
-    return Checkpoint(settings.model, material.classes, preprocess, material.described, weights, provenance)
-
-
-__all__ = ["Observer", "Outcome", "World", "checkpoint", "train"]

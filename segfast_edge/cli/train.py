@@ -61,13 +61,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and say how it ended; 130 when interrupted."""
     from segfast_edge.cli import EXIT_INTERRUPTED
-    from segfast_edge.train import train
+    from segfast_edge.train import Start, train
     from segfast_edge.training.run_folder import RunFolder
 
     folder = RunFolder(args.output_dir)
     settings = _continued(args, folder.config()) if args.resume else _fresh(args)
     with _observer() as observer:
-        outcome = train(settings, folder, observer, resume=args.resume, overwrite=args.overwrite)
+        outcome = train(settings, folder, observer, start=Start(args.resume, args.overwrite))
     if os.environ.get("RANK", "0") == "0":
         _say(outcome, args.output_dir)
     return EXIT_INTERRUPTED if outcome.ending == "interrupted" else 0

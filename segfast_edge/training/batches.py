@@ -13,6 +13,7 @@ from torch.utils import data
 from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.data import Dataset
+from segfast_edge.data.augmentation import generator
 from segfast_edge.training.distributed import World
 
 Pixels = tuple[Frame, Labels]
@@ -46,12 +47,12 @@ class Examples(data.Dataset[tuple[Tensor, Tensor]]):
         """Whether a pair costs no decoding and no augmentation."""
         return bool(self._kept) and self._augment is None
 
-    def keep(self, progress: Progress) -> None:
+    def keep(self, world: World, progress: Progress) -> None:
         """Read everything into memory, unless it would take more than ``MEMORY_SHARE`` of what is free."""
-        total = len(self)
+        total, limit = len(self), MEMORY_SHARE * _free_bytes() / world.local_size
         for index in range(total):
             pair = self._read(index)
-            if index == 0 and total * (pair[0].nbytes + pair[1].nbytes) > MEMORY_SHARE * _free_bytes():
+            if index == 0 and total * (pair[0].nbytes + pair[1].nbytes) > limit:
                 return
             self._kept.append(pair)
             progress(index + 1, total)
@@ -66,8 +67,7 @@ class Examples(data.Dataset[tuple[Tensor, Tensor]]):
         epoch, index = key
         frame, labels = self._kept[index] if self._kept else self._read(index)
         if self._augment is not None:
-            generator = np.random.default_rng((self._seed, epoch, index))
-            frame, labels = self._augment(frame, labels, generator)
+            frame, labels = self._augment(frame, labels, generator(self._seed, epoch, index))
         return torch.from_numpy(np.array(frame)), torch.from_numpy(np.array(labels))
 
 
@@ -110,9 +110,14 @@ def in_order(count: int, batch_size: int, world: World) -> list[list[Key]]:
 def loader(
     examples: Examples, batches: Sequence[list[Key]] | Order, *, workers: int | None, cuda: bool
 ) -> "data.DataLoader[tuple[Tensor, Tensor]]":
-    """Return a loader of uint8 batches, N x H x W x 3 and N x H x W, in pinned memory for CUDA."""
-    if workers is None:
-        workers = 0 if examples.ready else min(8, max(1, (os.cpu_count() or 2) - 1))
+    """Return a loader of uint8 batches, N x H x W x 3 and N x H x W, in pinned memory for CUDA.
+
+    Examples that are ready need no loading process, whatever ``workers`` is; None chooses by the processor.
+    """
+    if examples.ready:
+        workers = 0
+    elif workers is None:
+        workers = min(8, max(1, (os.cpu_count() or 2) - 1))
     return data.DataLoader(
         examples,
         batch_sampler=batches,
@@ -130,5 +135,9 @@ def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def _free_bytes() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _free_bytes() -> float:
+    """Return the machine's free memory, or half of all memory on systems that do not tell."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    if "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_AVPHYS_PAGES") * page
+    return os.sysconf("SC_PHYS_PAGES") * page / 2

@@ -19,11 +19,12 @@ from segfast_edge.errors import SegfastError
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process's place among all: ``rank`` of ``size``, and ``local_rank`` on its machine."""
+    """This process's place: ``rank`` of ``size`` among all, ``local_rank`` of ``local_size`` on its machine."""
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    local_size: int = 1
 
     @property
     def leads(self) -> bool:
@@ -59,7 +60,8 @@ def joined(device: str) -> Iterator[World]:
     if size == 1:
         yield World()
         return
-    world = World(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_RANK", "0")))
+    local = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
+    world = World(int(os.environ["RANK"]), size, *local)
     cuda = device.startswith("cuda")
     if cuda:
         if world.local_rank >= torch.cuda.device_count():

@@ -12,7 +12,7 @@ from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.data import Dataset, Protocol, native_size, open_dataset
 from segfast_edge.data.augmentation import Augmentation
 from segfast_edge.data.protocol import padding_label
-from segfast_edge.errors import SegfastError
+from segfast_edge.errors import DataError, SegfastError
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
@@ -42,22 +42,25 @@ class Material:
         return self.protocol.describe(self.classes)
 
 
-def read_data(settings: Settings, progress: Progress) -> Material:
-    """Open both splits and take them into memory where they fit.
+def read_data(settings: Settings, world: World, progress: Progress) -> Material:
+    """Open both splits and take them into memory where they fit, beside those of this machine's other processes.
 
     Raises:
         SegfastError: the data is not there or not as it should be.
     """
     protocol = Protocol.named(settings.protocol, native_size(settings.data, settings.data_root), settings.size)
     train, val = (open_dataset(settings.data, settings.data_root, s, protocol) for s in ("train", "val"))
+    for split in (train, val):
+        if len(split) == 0:
+            raise DataError(f"{split.name} has no frame in its {split.split} split")
     augment = None
     if settings.recipe.augment:
         augment = Augmentation((protocol.height, protocol.width), padding_label(train.classes)).apply
     preprocess = protocol.preprocess()
     examples = Examples(train, preprocess, augment=augment, seed=settings.seed), Examples(val, preprocess)
     total = len(train) + len(val)
-    examples[0].keep(lambda done, _: progress(done, total))
-    examples[1].keep(lambda done, _: progress(len(train) + done, total))
+    examples[0].keep(world, lambda done, _: progress(done, total))
+    examples[1].keep(world, lambda done, _: progress(len(train) + done, total))
     weights = balanced_weights(_shares(train, protocol.preprocess())) if settings.recipe.class_weights else None
     return Material(protocol, train.classes, *examples, weights)
 

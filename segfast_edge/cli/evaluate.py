@@ -1,0 +1,66 @@
+"""segfast-edge evaluate: how well a network segments a labelled split."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from segfast_edge.evaluate import Evaluation
+
+HELP = "measure pixel accuracy, mIoU and per-class IoU of a checkpoint or an artifact"
+EXAMPLE = "segfast-edge evaluate runs/paper/best.pt --data camvid --data-root CamVid --split val"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("subject", type=Path, metavar="CHECKPOINT_OR_ARTIFACT", help="a .pt file or an artifact folder")
+    parser.add_argument("--data", default="scenes", metavar="NAME", help="dataset (default scenes)")
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="the dataset's folder")
+    parser.add_argument("--split", default="val", metavar="NAME", help="default val")
+    parser.add_argument("--protocol", metavar="NAME", help="paper or standard (default: the one it was trained under)")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="for a checkpoint: auto, cpu, cuda, mps")
+    parser.add_argument("--target", default="x86", metavar="NAME", help="for an artifact: whose device code runs it")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON to a file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print the figures."""
+    from segfast_edge.cli._progress import bar
+    from segfast_edge.contract.files import write_json
+    from segfast_edge.evaluate import Truth, evaluate
+    from segfast_edge.labeller import open_labeller
+
+    labeller = open_labeller(args.subject, device=args.device, target=args.target)
+    truth = Truth(args.data, args.data_root, args.split, args.protocol)
+    with bar("evaluating") as progress:
+        found = evaluate(labeller, truth, progress)
+    figures = {"path": str(args.subject), **found.to_json()}
+    if args.output is not None:
+        write_json(args.output, figures)
+    if args.json:
+        print(json.dumps(figures, indent=2, ensure_ascii=False))
+    else:
+        _show(found, args.subject)
+    return 0
+
+
+def _show(found: "Evaluation", path: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from segfast_edge.metrics import DEFINITION, summary
+
+    figures = found.to_json()
+    table = Table(title=f"{path}: {found.subject} on {found.data} {found.split}, {found.frames} frames")
+    table.add_column("class")
+    table.add_column("IoU", justify="right")
+    table.add_column("share of pixels", justify="right")
+    shares = found.matrix.counts.sum(1) / max(1, found.matrix.pixels)
+    for (name, iou), share in zip(figures["iou"].items(), shares, strict=True):
+        table.add_row(name, "absent" if iou is None else f"{iou:.4f}", f"{share:.2%}")
+    console = Console()
+    console.print(table)
+    console.print(f"{summary(figures)}  ({found.protocol})", highlight=False, soft_wrap=True)
+    console.print(f"{DEFINITION}; labels compared at the network's size", style="dim", highlight=False, soft_wrap=True)

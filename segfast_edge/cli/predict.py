@@ -1,0 +1,47 @@
+"""segfast-edge predict: masks and overlays of pictures."""
+
+import argparse
+import json
+from pathlib import Path
+
+HELP = "segment pictures: a mask, a coloured mask and an overlay for each"
+EXAMPLE = "segfast-edge predict photo.jpg --model runs/paper/best.pt --out predictions"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="pictures, or folders of pictures")
+    parser.add_argument("--model", type=Path, required=True, metavar="PATH", help="a .pt file or an artifact folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    parser.add_argument("--convert-rgb", action="store_true", help="accept greyscale, alpha, CMYK and 16-bit pictures")
+    parser.add_argument("--opacity", type=float, default=0.5, metavar="PART", help="of the overlay (default 0.5)")
+    parser.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="for a checkpoint: auto, cpu, cuda, mps")
+    parser.add_argument("--target", default="x86", metavar="NAME", help="for an artifact: whose device code runs it")
+    parser.add_argument("--json", action="store_true", help="print JSON: files and class shares per picture")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict and say what was written."""
+    from segfast_edge.cli._progress import bar
+    from segfast_edge.labeller import open_labeller
+    from segfast_edge.predict import Style, plan, predict
+
+    style = Style(args.convert_rgb, args.opacity)
+    labeller = open_labeller(args.model, device=args.device, target=args.target)
+    with bar("checking") as progress:
+        jobs = plan(args.images, args.out, style, overwrite=args.overwrite, progress=progress)
+    done = []
+    with bar("segmenting") as progress:
+        for prediction in predict(labeller, jobs, args.out, style=style):
+            done.append(prediction)
+            progress(len(done), len(jobs))
+    if args.json:
+        print(json.dumps([prediction.to_json() for prediction in done], indent=2, ensure_ascii=False))
+        return 0
+    for prediction in done:
+        largest = sorted(prediction.shares.items(), key=lambda item: -item[1])[:3]
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in largest)
+        print(f"{prediction.picture}: {prediction.files['overlay']} ({shares})")
+    print(f"{len(done)} pictures segmented by the {labeller.described}; mask, colour and overlay of each in {args.out}")
+    return 0

@@ -1,0 +1,37 @@
+"""The same figures as ``metrics.jsonl``, as TensorBoard events."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segfast_edge.errors import SegfastError
+
+
+class EventLog:
+    """Writes into ``folder``; events of epochs after ``epoch`` that an earlier process wrote are hidden.
+
+    Raises:
+        SegfastError: TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path, epoch: int) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise SegfastError("TensorBoard is missing. Run: pip install 'segfast-edge[tensorboard]'") from error
+        self._writer = SummaryWriter(str(folder), purge_step=epoch + 1)
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Add one epoch's record."""
+        epoch, val = record["epoch"], record["val"]
+        figures = {"loss/train": record["loss"], "lr": record["lr"], "images_per_s": record["images_per_s"]}
+        figures |= {"val/miou": val["miou"], "val/pixel_accuracy": val["pixel_accuracy"]}
+        figures |= {f"iou/{name}": value for name, value in val["iou"].items()}
+        for name, value in figures.items():
+            if value is not None:
+                self._writer.add_scalar(name, value, epoch)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        self._writer.close()

@@ -1,0 +1,114 @@
+import itertools
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from segfast_edge.training.losses import NOT_COUNTED, balanced_weights, distillation, terms, to_targets
+
+
+def value(loss, logits, targets, weights=None):
+    return float(sum(term.total / term.count for term in terms(loss, logits, targets, weights)))
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 4, 6, 5)
+    targets = to_targets(torch.randint(0, 4, (2, 6, 5), dtype=torch.uint8), 3)
+    return logits, targets
+
+
+def test_cross_entropy_is_the_nll_of_log_softmax_over_counted_pixels(batch):
+    logits, targets = batch
+    expected = F.nll_loss(F.log_softmax(logits, 1), targets, ignore_index=NOT_COUNTED)
+    assert value("ce", logits, targets) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_class_weights_are_those_of_torch(batch):
+    logits, targets = batch
+    weights = torch.tensor([1.0, 2.0, 0.5, 1.0])
+    expected = F.cross_entropy(logits, targets, weights, ignore_index=NOT_COUNTED)
+    assert value("ce", logits, targets, weights) == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["ce", "ohem", "ce+lovasz", "ce+dice"])
+def test_the_sum_over_parts_of_a_batch_is_the_whole(batch, loss):
+    logits, targets = batch
+    whole = terms(loss, logits, targets, None)
+    halves = [terms(loss, logits[i : i + 1], targets[i : i + 1], None) for i in range(2)]
+    for index, term in enumerate(whole):
+        assert float(term.total) == pytest.approx(sum(float(half[index].total) for half in halves), rel=1e-5)
+        assert float(term.count) == pytest.approx(sum(float(half[index].count) for half in halves))
+
+
+@pytest.mark.parametrize("loss", ["ce", "ohem", "ce+lovasz", "ce+dice"])
+def test_pixels_that_do_not_count_have_no_gradient(batch, loss):
+    logits, targets = batch
+    logits = logits.clone().requires_grad_()
+    sum(term.total / term.count for term in terms(loss, logits, targets, None)).backward()
+    left_out = (targets == NOT_COUNTED)[:, None].expand_as(logits)
+    assert left_out.any()
+    assert logits.grad[left_out].abs().max() == 0
+    assert logits.grad[~left_out].abs().max() > 0
+
+
+@pytest.mark.parametrize("loss", ["ce", "ohem", "ce+lovasz", "ce+dice"])
+def test_a_frame_without_counted_pixels_is_harmless(loss):
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    found = terms(loss, logits, torch.full((1, 4, 4), NOT_COUNTED), None)
+    total = sum(term.total for term in found)
+    total.backward()
+    assert total.item() == 0
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_ohem_keeps_pixels_predicted_below_seven_tenths():
+    probabilities = torch.tensor([[0.9, 0.6], [0.69, 0.71]])
+    logits = torch.stack((probabilities.log(), (1 - probabilities).log()))[None]
+    (term,) = terms("ohem", logits, torch.zeros(1, 2, 2, dtype=torch.long), None)
+    assert float(term.count) == 2
+    assert float(term.total) == pytest.approx(float(-torch.tensor([0.6, 0.69]).log().sum()), rel=1e-5)
+
+
+def test_ohem_keeps_a_sixteenth_where_all_is_easy():
+    logits = torch.zeros(1, 2, 8, 8)
+    logits[:, 0] = 9
+    (term,) = terms("ohem", logits, torch.zeros(1, 8, 8, dtype=torch.long), None)
+    assert float(term.count) == 4
+
+
+def test_lovasz_of_hard_predictions_is_one_minus_iou():
+    """At the corners of the cube the Lovasz extension equals the set function it extends."""
+    for bits in itertools.product((0, 1), repeat=4):
+        truth = torch.tensor([[[0, 0, 1, 1]]])
+        guess = torch.tensor([[bits]])
+        logits = 50.0 * torch.stack((1 - guess[0], guess[0]))[None].float()
+        _, lovasz = terms("ce+lovasz", logits, truth, None)
+        expected = []
+        for label in (0, 1):
+            both = ((truth == label) & (guess == label)).sum()
+            either = ((truth == label) | (guess == label)).sum()
+            expected.append(1 - float(both / either))
+        assert float(lovasz.total) == pytest.approx(sum(expected) / 2, abs=1e-5)
+
+
+def test_dice_is_zero_for_a_perfect_prediction_and_grows_with_error():
+    truth = torch.tensor([[[0, 0, 1, 1]]])
+    perfect = 50.0 * F.one_hot(truth, 2).permute(0, 3, 1, 2).float()
+    assert float(terms("ce+dice", perfect, truth, None)[1].total) == pytest.approx(0, abs=1e-5)
+    assert float(terms("ce+dice", -perfect, truth, None)[1].total) == pytest.approx(0.8, abs=1e-5)
+
+
+def test_distillation_is_zero_from_itself_and_positive_otherwise(batch):
+    logits, _ = batch
+    assert float(distillation(logits, logits).total) == pytest.approx(0, abs=1e-5)
+    term = distillation(logits, logits.flip(1))
+    assert float(term.total) > 0
+    assert float(term.count) == 2 * 6 * 5
+
+
+def test_rare_classes_weigh_more():
+    weights = balanced_weights(torch.tensor([0.7, 0.29, 0.01]))
+    assert weights[0] < weights[1] < weights[2]
+    assert float(weights.mean()) == pytest.approx(1)
