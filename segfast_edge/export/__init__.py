@@ -1,1 +1,56 @@
-"""From a checkpoint to an artifact folder; one public module per format."""
+"""From a checkpoint to an artifact folder; one public module per format.
+
+A format is a file here with ``EXTRA`` (the pip extra that brings its tools) and
+``export(graph, manifest, folder) -> Manifest``; ``TOOLS`` names the distributions whose versions are recorded.
+"""
+
+import ast
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from segfast_edge.errors import ConversionError, unknown
+
+if TYPE_CHECKING:
+    from segfast_edge.contract.manifest import Manifest
+    from segfast_edge.export.common.graph import Deployable
+
+
+class Exporter(Protocol):
+    """What a format's module has."""
+
+    EXTRA: str
+    TOOLS: tuple[str, ...]
+
+    def export(self, graph: "Deployable", manifest: "Manifest", folder: Path) -> "Manifest":
+        """Write the model file; return the manifest with the tensors' names; ConversionError names what cannot be."""
+        ...
+
+
+def formats() -> list[str]:
+    """Return the formats that can be written, read from the files without importing them."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if "EXTRA" in _assigned(path))
+
+
+def exporter(name: str) -> Exporter:
+    """Return a format's module.
+
+    Raises:
+        ConversionError: no such format, or its tools are not installed; the message says what to run.
+    """
+    if name not in formats():
+        raise ConversionError(unknown("format", name, formats()))
+    module = cast(Exporter, importlib.import_module(f"{__name__}.{name}"))
+    for tool in module.TOOLS:
+        if importlib.util.find_spec(tool.replace("-", "_")) is None:
+            raise ConversionError(f"{tool} is missing. Run: pip install 'segfast-edge[{module.EXTRA}]'")
+    return module
+
+
+def _assigned(path: Path) -> set[str]:
+    names: set[str] = set()
+    for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.Assign):
+            names |= {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    return names

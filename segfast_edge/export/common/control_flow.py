@@ -18,10 +18,14 @@ def run_static(network: nn.Module, example: torch.Tensor) -> Any:
         ConversionError: a layer turns a value that depends on the input into a Python number or bool; it is named.
     """
     stack: list[str] = []
+
+    def leave(*_: object) -> None:
+        stack.pop()
+
     hooks = []
     for name, module in network.named_modules():
         hooks.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(name)))
-        hooks.append(module.register_forward_hook(lambda *_: stack.pop() and None))
+        hooks.append(module.register_forward_hook(leave))
     try:
         with torch.no_grad(), _ValueReads(example, stack):
             return network(example)

@@ -39,21 +39,32 @@ class Deployable(nn.Module):
         noise = torch.Generator().manual_seed(0)
         return torch.randint(0, 256, (1, *self.preprocess.size, 3), generator=noise, dtype=torch.uint8)
 
+    def with_output(self, output_kind: OutputKind) -> "Deployable":
+        """Return the same graph, sharing its weights, that gives ``output_kind``."""
+        return self._like(self.network, output_kind)
+
     def lowered(self) -> "Deployable":
         """Return the same graph with every transposed convolution rewritten as ``lowering`` says."""
-        network = lower(self.network, self.lowering)
-        graph = Deployable(network, self.preprocess, self.classes, self.output_kind)
+        return self._like(lower(self.network, self.lowering), self.output_kind)
+
+    def _like(self, network: nn.Module, output_kind: OutputKind) -> "Deployable":
+        graph = Deployable(network, self.preprocess, self.classes, output_kind)
         graph.lowering = self.lowering
         return graph
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Compute labels or logits of uint8 frames, 1 x H x W x 3."""
-        # the cast comes first because TensorRT takes uint8 into a cast and nothing else
-        pixels = frames.to(torch.float32).permute(0, 3, 1, 2)
-        logits: torch.Tensor = self.network(self.normalise(pixels))
+        logits = self.logits(frames)
         if self.output_kind == "logits":
             return logits.permute(0, 2, 3, 1)
         return logits.argmax(1).to(torch.uint8)
+
+    def logits(self, frames: torch.Tensor) -> torch.Tensor:
+        """Compute float32 logits 1 x classes x H x W of uint8 frames, 1 x H x W x 3."""
+        # the cast comes first because TensorRT takes uint8 into a cast and nothing else
+        pixels = frames.to(torch.float32).permute(0, 3, 1, 2)
+        logits: torch.Tensor = self.network(self.normalise(pixels))
+        return logits
 
 
 def deployable(checkpoint: Checkpoint, output_kind: OutputKind = "labels", *, lowering: str = "native") -> Deployable:

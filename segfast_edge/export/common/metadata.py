@@ -1,0 +1,28 @@
+"""What is written inside a model file, so that the file says what it is even without its manifest."""
+
+import importlib.metadata
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from segfast_edge.contract.manifest import Manifest
+
+KEY = "segfast_edge"
+
+
+def embedded(manifest: Manifest) -> dict[str, Any]:
+    """Return the part of the manifest that is known before the file is written: no checksums, no parity."""
+    value = manifest.to_json()
+    for later in ("files", "parity"):
+        value.pop(later)
+    return value
+
+
+def embedded_text(manifest: Manifest) -> str:
+    """Return ``embedded`` as JSON in one line."""
+    return json.dumps(embedded(manifest), ensure_ascii=False, sort_keys=True)
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the installed versions of ``packages``, by distribution name."""
+    return {name: importlib.metadata.version(name) for name in packages}

@@ -1,0 +1,66 @@
+"""OpenVINO IR: float32 weights, names and metadata as model_api and Model Server read them."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segfast_edge.contract.manifest import Manifest
+from segfast_edge.export.common.failure import explained, writing
+from segfast_edge.export.common.graph import Deployable
+from segfast_edge.export.common.metadata import KEY, embedded_text
+
+EXTRA = "openvino"
+TOOLS = ("openvino", "torch")
+INPUT = "frames"
+
+
+def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
+    """Write ``model.xml`` and ``model.bin``; return the manifest with the tensors' names.
+
+    Raises:
+        ConversionError: OpenVINO is not installed, or knows no form of one of the network's operators.
+    """
+    import openvino
+
+    manifest = replace(
+        manifest,
+        input=replace(manifest.input, name=INPUT),
+        output=replace(manifest.output, name=manifest.output_kind),
+    )
+    model = converted(graph)
+    describe(model, manifest)
+    with writing(folder):
+        openvino.save_model(model, folder / manifest.model_file, compress_to_fp16=False)
+    return manifest
+
+
+def converted(graph: Deployable) -> Any:
+    """Return the ``openvino.Model`` of a graph, with a fixed shape and the names that the manifest will give."""
+    import openvino
+
+    example = graph.example()
+    with (
+        explained("OpenVINO cannot convert this network", "Try --target onnx, which OpenVINO runs too"),
+        torch.no_grad(),
+    ):
+        model = openvino.convert_model(graph.lowered(), example_input=example, input=list(example.shape))
+    model.input(0).get_tensor().set_names({INPUT})
+    model.output(0).get_tensor().set_names({graph.output_kind})
+    return model
+
+
+def describe(model: Any, manifest: Manifest) -> None:
+    """Write what a runtime needs into ``rt_info/model_info``; labels are separated by spaces there."""
+    info = {
+        "model_type": "Segmentation",
+        "labels": " ".join(name.replace(" ", "_") for name in manifest.classes.names),
+        "resize_type": "standard",
+        "embedded_processing": "YES",  # normalisation is in the graph: no mean_values, no scale_values
+        "reverse_input_channels": "NO",  # the graph takes RGB
+        "return_soft_prediction": "YES" if manifest.output_kind == "logits" else "NO",
+        KEY: embedded_text(manifest),
+    }
+    for key, value in info.items():
+        model.set_rt_info(value, ["model_info", key])
