@@ -1,0 +1,77 @@
+"""The pinhole camera that looks down the street."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+Point = tuple[float, float, float]  # metres: right, up, forward along the street; the ground is at 0
+Pixel = tuple[float, float]
+OVERSAMPLING = 2  # the canvas has this many pixels along each side of one in the picture
+NEAR = 0.35  # metres in front of the lens; what is nearer is cut off
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Focal length and image centre in pixels, position in metres, and the axes right, up, forward as unit vectors."""
+
+    focal: float
+    centre: Pixel
+    position: Point
+    axes: tuple[Point, Point, Point]
+
+    @classmethod
+    def looking(cls, focal: float, centre: Pixel, position: Point, angles: Point) -> "Camera":
+        """Build one from ``angles`` in radians: yaw to the right, pitch downwards, roll clockwise."""
+        yaw, pitch, roll = angles
+        sy, cy, sp, cp, sr, cr = *_sin_cos(yaw), *_sin_cos(pitch), *_sin_cos(roll)
+        right: Point = (cr * cy + sr * sy * sp, sr * cp, sr * cy * sp - cr * sy)
+        up: Point = (cr * sy * sp - sr * cy, cr * cp, cr * cy * sp + sr * sy)
+        return cls(focal, centre, position, (right, up, (sy * cp, -sp, cy * cp)))
+
+    def seen(self, point: Point) -> Point:
+        """Return a world point in the camera's own axes; the last number is its depth in metres."""
+        x, y, z = (a - b for a, b in zip(point, self.position, strict=True))
+        r, u, f = self.axes
+        return (
+            r[0] * x + r[1] * y + r[2] * z,
+            u[0] * x + u[1] * y + u[2] * z,
+            f[0] * x + f[1] * y + f[2] * z,
+        )
+
+    def pixel(self, seen: Point) -> Pixel:
+        """Return where a point in the camera's axes falls on the picture."""
+        scale = self.focal / seen[2]
+        return self.centre[0] + scale * seen[0], self.centre[1] - scale * seen[1]
+
+    def outline(self, points: Iterable[Point]) -> list[Pixel]:
+        """Project a polygon, cut off at the near plane; empty where nothing of it lies in front."""
+        inside = [self.seen(point) for point in points]
+        if any(point[2] < NEAR for point in inside):
+            inside = _cut_near(inside)
+        return [self.pixel(point) for point in inside]
+
+    def rays(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the world direction through each pixel of the finished picture: height x width x 3, depth 1 each."""
+        step = OVERSAMPLING
+        rows = (self.centre[1] - (np.arange(size[0], dtype=np.float32) + 0.5) * step) / self.focal
+        columns = ((np.arange(size[1], dtype=np.float32) + 0.5) * step - self.centre[0]) / self.focal
+        right, up, forward = (np.array(axis, np.float32) for axis in self.axes)
+        return np.asarray(columns[None, :, None] * right + rows[:, None, None] * up + forward)
+
+
+def _sin_cos(angle: float) -> tuple[float, float]:
+    return math.sin(angle), math.cos(angle)
+
+
+def _cut_near(points: list[Point]) -> list[Point]:
+    """Keep the part of a polygon in front of the near plane (Sutherland-Hodgman for one plane)."""
+    kept: list[Point] = []
+    for (ax, ay, az), (bx, by, bz) in zip(points, points[1:] + points[:1], strict=True):
+        if az >= NEAR:
+            kept.append((ax, ay, az))
+        if (az >= NEAR) != (bz >= NEAR):
+            part = (NEAR - az) / (bz - az)
+            kept.append((ax + part * (bx - ax), ay + part * (by - ay), NEAR))
+    return kept

@@ -1,0 +1,110 @@
+"""Weather and time of day: where the sun stands, what colour everything takes, how far one sees."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+Rgb = tuple[float, float, float]  # 0 to 255, before it is rounded
+Normal = tuple[float, float, float]  # unit vector out of a surface
+
+
+def times(colour: Rgb, factor: float) -> Rgb:
+    """Return a lighter or darker colour."""
+    return colour[0] * factor, colour[1] * factor, colour[2] * factor
+
+
+def mixed(colour: Rgb, other: Rgb, share: float) -> Rgb:
+    """Return ``colour`` with a ``share`` (0 to 1) of the other in it."""
+    r, g, b = (a * (1 - share) + o * share for a, o in zip(colour, other, strict=True))
+    return r, g, b
+
+
+def ink(colour: Rgb) -> tuple[int, int, int]:
+    """Round a colour to bytes."""
+    r, g, b = (0 if part < 0 else 255 if part > 255 else int(part) for part in colour)
+    return r, g, b
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """The light of one scene; ``sun`` points towards it, ``ambient`` and ``direct`` are factors per channel."""
+
+    sun: tuple[float, float, float]
+    ambient: Rgb
+    direct: Rgb
+    zenith: Rgb
+    horizon: Rgb
+    haze_m: float
+    clouds: float  # share of the sky, 0 to 1
+    cloud_colour: Rgb
+    lamps: float  # how much lamps and windows shine, 0 to 1
+
+    @property
+    def shadow(self) -> float:
+        """How much darker ground is in shadow, 0 to 1."""
+        direct, ambient = sum(self.direct) * max(self.sun[1], 0.0), sum(self.ambient)
+        return direct / (direct + ambient)
+
+    def on(self, colour: Rgb, normal: Normal, lit: float = 1.0) -> Rgb:
+        """Shade a surface; ``lit`` is the share of the sun that reaches it."""
+        facing = max(0.0, sum(a * b for a, b in zip(normal, self.sun, strict=True))) * lit
+        sky = 0.82 + 0.18 * normal[1]
+        r, g, b = (
+            c * (a * sky + d * facing) for c, a, d in zip(colour, self.ambient, self.direct, strict=True)
+        )
+        return r, g, b
+
+    def hazed(self, colour: Rgb, distance: float) -> Rgb:
+        """Let distance, in metres, fade a colour into the air's."""
+        keep = math.exp(-max(distance, 0.0) / self.haze_m)
+        return mixed(self.horizon, colour, keep)
+
+
+def _sun(elevation: float, azimuth: float) -> tuple[float, float, float]:
+    flat = math.cos(elevation)
+    return flat * math.sin(azimuth), math.sin(elevation), flat * math.cos(azimuth)
+
+
+_KINDS = ("clear", "fair", "overcast", "golden", "dusk")
+_CHANCES = (0.26, 0.3, 0.22, 0.14, 0.08)
+
+
+def draw_light(rng: np.random.Generator) -> Light:
+    """Draw the light of a scene: clear, fair, overcast, golden hour or dusk."""
+    kind = str(rng.choice(_KINDS, p=_CHANCES))
+    turn, vary = rng.uniform(-math.pi, math.pi), rng.uniform(-1, 1, 4)
+    haze = float(np.exp(rng.uniform(math.log(120), math.log(700))))
+    if kind == "overcast":
+        grey = 205 + 22 * vary[0]
+        sky = (grey, grey + 2, grey + 6)
+        ambient = (0.86, 0.87, 0.9)
+        return Light(
+            _sun(1.1, turn), ambient, (0.12,) * 3, (grey - 30, grey - 26, grey - 16), sky, haze * 0.6, 0.9, sky, 0.1
+        )
+    if kind == "golden":
+        ambient = (0.55, 0.52, 0.56)
+        direct = (0.95, 0.72, 0.45)
+        sun = _sun(0.22 + 0.08 * vary[0], turn)
+        return Light(
+            sun, ambient, direct, (96, 130, 185), (250, 212, 160), haze * 0.6, 0.35 + 0.2 * vary[1], (255, 225, 190), 0.25
+        )
+    if kind == "dusk":
+        ambient = (0.36 + 0.05 * vary[0], 0.37 + 0.05 * vary[0], 0.47 + 0.05 * vary[0])
+        return Light(
+            _sun(0.12, turn),
+            ambient,
+            (0.12, 0.08, 0.05),
+            (38, 52, 96),
+            (206 + 30 * vary[1], 140 + 25 * vary[1], 112),
+            haze * 0.8,
+            0.4,
+            (140, 112, 125),
+            1.0,
+        )
+    blue = (88 + 22 * vary[0], 138 + 16 * vary[0], 214 + 10 * vary[0])
+    pale = (198 + 16 * vary[1], 218 + 10 * vary[1], 236)
+    cover = 0.12 + 0.1 * vary[2] if kind == "clear" else 0.5 + 0.18 * vary[2]
+    direct = (0.78, 0.74, 0.66) if kind == "clear" else (0.6, 0.57, 0.52)
+    sun = _sun(0.75 + 0.3 * vary[3], turn)
+    return Light(sun, (0.5, 0.52, 0.58), direct, blue, pale, haze, cover, (252, 252, 252), 0.0)

@@ -1,0 +1,212 @@
+"""Pedestrians and cyclists: jointed figures in three dimensions, so that they can face any way."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from segfast_edge.data.scene.camera import Point
+from segfast_edge.data.scene.canvas import Canvas
+from segfast_edge.data.scene.classes import BICYCLIST, PEDESTRIAN
+from segfast_edge.data.scene.light import Rgb, times
+from segfast_edge.data.scene.shadows import Shadows
+from segfast_edge.data.scene.street import Pose
+
+SKIN: tuple[Rgb, ...] = ((226, 180, 152), (198, 148, 116), (150, 104, 76), (98, 66, 48))
+HAIR: tuple[Rgb, ...] = ((36, 28, 24), (74, 50, 34), (136, 100, 60), (160, 156, 152))
+TOPS: tuple[Rgb, ...] = (
+    (36, 40, 52), (70, 72, 76), (160, 36, 40), (34, 64, 118), (206, 202, 194), (52, 84, 60), (120, 92, 66),
+    (222, 178, 50), (96, 56, 92), (24, 24, 28), (206, 230, 60),
+)  # fmt: skip
+LEGS: tuple[Rgb, ...] = ((30, 34, 48), (56, 72, 104), (24, 24, 26), (108, 98, 84), (72, 72, 74))
+
+
+@dataclass(frozen=True, slots=True)
+class Clothes:
+    """Colours of one person, and whether the coat is long and a bag is carried."""
+
+    skin: Rgb
+    hair: Rgb
+    top: Rgb
+    legs: Rgb
+    coat: bool
+    bag: bool
+
+
+def _draw_clothes(rng: np.random.Generator) -> Clothes:
+    skin, hair, top, legs = (part[int(rng.integers(len(part)))] for part in (SKIN, HAIR, TOPS, LEGS))
+    tint = float(rng.uniform(0.8, 1.15))
+    return Clothes(skin, hair, times(top, tint), legs, bool(rng.uniform() < 0.35), bool(rng.uniform() < 0.35))
+
+
+class _Figure:
+    """Draws limbs in one class, lit from the sun's side."""
+
+    def __init__(self, canvas: Canvas, pose: Pose, label: int, lit: float) -> None:
+        self.canvas, self.pose, self.label, self.lit = canvas, pose, label, lit
+        across = canvas.camera.axes[0]
+        self.sunny = sum(a * b for a, b in zip(across, canvas.light.sun, strict=True))
+
+    def ink(self, colour: Rgb, normal: Point = (0.0, 0.3, -0.6)) -> Rgb:
+        """Return a colour as it is lit."""
+        return self.canvas.light.on(colour, normal, self.lit)
+
+    def limb(self, joints: list[Point], widths: tuple[float, float], colour: Rgb) -> None:
+        """Draw a chain of rods through joints given as forward, right, up."""
+        places = [self.pose.at(*joint) for joint in joints]
+        shade = self.ink(colour)
+        for number, (start, end) in enumerate(zip(places, places[1:], strict=False)):
+            step = (widths[1] - widths[0]) / (len(places) - 1)
+            pair = (widths[0] + step * number, widths[0] + step * (number + 1))
+            self.canvas.limb((start, end), pair, shade, self.label)
+            self.canvas.joint(end, pair[1], shade, self.label)
+
+    def trunk(self, low: Point, high: Point, widths: tuple[float, float], colour: Rgb) -> None:
+        """Draw the body, its sunny side lighter."""
+        self.limb([low, high], widths, colour)
+        ends = (self.pose.at(*low), self.pose.at(*high))
+        right = self.canvas.camera.axes[0]
+        shift = 0.2 * (1 if self.sunny > 0 else -1)
+        lighter = self.ink(times(colour, 1.2))
+        moved = [
+            (p[0] + right[0] * w * shift, p[1] + right[1] * w * shift, p[2] + right[2] * w * shift)
+            for p, w in zip(ends, widths, strict=True)
+        ]
+        self.canvas.limb((moved[0], moved[1]), (widths[0] * 0.4, widths[1] * 0.4), lighter)
+
+    def head(self, at: Point, size: float, clothes: Clothes) -> None:
+        """Draw head and hair; from behind one sees hair only."""
+        x, y, z = self.pose.at(*at)
+        self.canvas.disc((x, y, z), size, self.ink(clothes.hair), self.label)
+        forward = self.pose.normal(1, 0, 0)
+        axis = self.canvas.camera.axes[2]
+        if sum(a * b for a, b in zip(forward, axis, strict=True)) < 0.3:
+            face = (x + forward[0] * size * 0.35, y - size * 0.22, z + forward[2] * size * 0.35)
+            self.canvas.disc(face, size * 0.82, self.ink(clothes.skin))
+
+
+@dataclass(frozen=True, slots=True)
+class Pedestrian:
+    """Somebody walking or standing; ``stride`` is the angle of the legs in radians, ``phase`` which one leads."""
+
+    pose: Pose
+    along: float
+    high: float
+    stride: float
+    clothes: Clothes
+
+    @property
+    def foot(self) -> Point:
+        """Where it stands."""
+        return self.pose.foot
+
+    def shade(self, shadows: Shadows) -> None:
+        """Cast a shadow."""
+        base = [self.pose.at(f, r, 0) for f, r in ((-0.15, -0.22), (0.15, -0.22), (0.15, 0.22), (-0.15, 0.22))]
+        shadows.cast(base, self.high)
+        shadows.touch([self.pose.at(f * 2, r * 1.3, 0) for f, r in ((-0.15, -0.22), (0.15, -0.22), (0.15, 0.22), (-0.15, 0.22))], 0.7)
+
+    def paint_on(self, canvas: Canvas, lit: float) -> None:
+        """Paint the person."""
+        h, clothes = self.high, self.clothes
+        figure = _Figure(canvas, self.pose, PEDESTRIAN, lit)
+        swing = math.sin(self.stride)
+        away = [-1.0, 1.0] if canvas.camera.axes[0][0] * math.cos(self.pose.heading) > 0 else [1.0, -1.0]
+        for side in away:
+            step = swing * side
+            arm = [(0.0, side * 0.125 * h, 0.8 * h), (-step * 0.1 * h, side * 0.15 * h, 0.62 * h), (-step * 0.16 * h + 0.04, side * 0.14 * h, 0.48 * h)]
+            leg = [(0.0, side * 0.05 * h, 0.5 * h), (step * 0.13 * h + 0.03, side * 0.05 * h, 0.28 * h), (step * 0.24 * h, side * 0.05 * h, 0.04 * h)]
+            figure.limb(leg, (0.105 * h, 0.06 * h), times(clothes.legs, 0.9 if side == away[0] else 1.0))
+            heel, toe = leg[-1], (leg[-1][0] + 0.11, leg[-1][1], 0.03)
+            figure.limb([heel, toe], (0.055 * h, 0.045 * h), (28, 26, 26))
+            if side == away[0]:
+                figure.limb(arm, (0.062 * h, 0.045 * h), times(clothes.top, 0.85))
+        facing = self.pose.normal(1, 0, 0)[2] < 0  # towards the camera, so a bag is behind the body
+        if clothes.bag and facing:
+            self._bag(figure)
+        hem = 0.36 if clothes.coat else 0.49
+        figure.trunk((0, 0, hem * h), (0, 0, 0.78 * h), (0.19 * h, 0.215 * h), clothes.top)
+        figure.limb([(0, -0.09 * h, 0.8 * h), (0, 0.09 * h, 0.8 * h)], (0.09 * h, 0.09 * h), clothes.top)
+        side = away[1]
+        step = swing * side
+        near_arm = [(0.0, side * 0.125 * h, 0.8 * h), (-step * 0.1 * h, side * 0.16 * h, 0.62 * h), (-step * 0.16 * h + 0.05, side * 0.15 * h, 0.48 * h)]
+        figure.limb(near_arm, (0.062 * h, 0.045 * h), times(clothes.top, 0.92))
+        canvas.disc(self.pose.at(*near_arm[-1]), 0.028 * h, figure.ink(clothes.skin), PEDESTRIAN)
+        if clothes.bag and not facing:
+            self._bag(figure)
+        figure.limb([(0, 0, 0.82 * h), (0, 0, 0.88 * h)], (0.06 * h, 0.06 * h), clothes.skin)
+        figure.head((0.01, 0, 0.93 * h), 0.068 * h, clothes)
+
+    def _bag(self, figure: _Figure) -> None:
+        h = self.high
+        straps = [(-0.09 * h, 0.0, 0.58 * h), (-0.09 * h, 0.0, 0.74 * h)]
+        figure.limb([*straps], (0.13 * h, 0.15 * h), times(self.clothes.legs, 0.8))
+
+
+@dataclass(frozen=True, slots=True)
+class Cyclist:
+    """Somebody on a bicycle; ``pedal`` is the crank's angle."""
+
+    pose: Pose
+    along: float
+    pedal: float
+    clothes: Clothes
+    helmet: bool
+
+    @property
+    def foot(self) -> Point:
+        """Where it stands."""
+        return self.pose.foot
+
+    def shade(self, shadows: Shadows) -> None:
+        """Cast a shadow."""
+        base = [self.pose.at(f, r, 0) for f, r in ((-0.8, -0.12), (0.8, -0.12), (0.8, 0.12), (-0.8, 0.12))]
+        shadows.cast(base, 1.5)
+        shadows.touch(base, 0.7)
+
+    def paint_on(self, canvas: Canvas, lit: float) -> None:
+        """Paint bicycle and rider."""
+        figure, clothes = _Figure(canvas, self.pose, BICYCLIST, lit), self.clothes
+        frame = times(clothes.top, 0.8)
+        for middle in (-0.52, 0.52):
+            _wheel(figure, middle)
+        crank: Point = (-0.05, 0.0, 0.3)
+        saddle, neck, bar = (-0.25, 0.0, 0.92), (0.38, 0.0, 0.82), (0.45, 0.0, 1.0)
+        for rod in ([(-0.52, 0, 0.34), crank, neck], [saddle, crank], [(-0.52, 0, 0.34), (-0.2, 0, 0.75), neck], [bar, (0.52, 0, 0.34)]):
+            figure.limb([*rod], (0.045, 0.045), frame)
+        figure.limb([(0.45, -0.26, 1.0), (0.45, 0.26, 1.0)], (0.04, 0.04), (30, 30, 32))
+        hip: Point = (-0.22, 0.0, 1.0)
+        shoulder: Point = (0.14, 0.0, 1.44)
+        for side, turn in ((-1.0, self.pedal), (1.0, self.pedal + math.pi)):
+            foot: Point = (crank[0] + 0.17 * math.cos(turn), side * 0.1, crank[2] + 0.17 * math.sin(turn))
+            knee: Point = ((hip[0] + foot[0]) / 2 + 0.26, side * 0.11, (hip[2] + foot[2]) / 2 + 0.1)
+            figure.limb([(hip[0], side * 0.08, hip[2]), knee, foot], (0.17, 0.1), clothes.legs)
+            figure.limb([foot, (foot[0] + 0.16, foot[1], foot[2])], (0.08, 0.07), (26, 26, 28))
+            elbow: Point = (0.32, side * 0.24, 1.18)
+            figure.limb([(shoulder[0], side * 0.17, shoulder[2]), elbow, (0.45, side * 0.22, 1.02)], (0.1, 0.075), clothes.top)
+        figure.trunk(hip, shoulder, (0.3, 0.36), clothes.top)
+        if clothes.bag:
+            figure.limb([(-0.2, 0, 1.12), (0.0, 0, 1.4)], (0.26, 0.24), times(clothes.legs, 1.2))
+        figure.limb([shoulder, (0.22, 0, 1.58)], (0.11, 0.1), clothes.skin)
+        figure.head((0.25, 0, 1.65), 0.115, clothes)
+        if self.helmet:
+            canvas.disc(self.pose.at(0.23, 0, 1.72), 0.11, figure.ink((226, 226, 222)), BICYCLIST)
+
+
+def _wheel(figure: _Figure, middle: float) -> None:
+    ring = [(middle + 0.34 * math.cos(k * math.pi / 8), 0.0, 0.34 + 0.34 * math.sin(k * math.pi / 8)) for k in range(17)]
+    figure.limb(ring, (0.05, 0.05), (26, 26, 28))
+    for k in range(0, 8, 2):
+        figure.limb([ring[k], ring[k + 8]], (0.012, 0.012), (120, 120, 124))
+
+
+def draw_pedestrian(rng: np.random.Generator, pose: Pose, along: float) -> Pedestrian:
+    """Draw somebody on foot there."""
+    high = float(rng.normal(1.71, 0.09)) if rng.uniform() < 0.9 else float(rng.uniform(1.05, 1.4))
+    stride = float(rng.uniform(-1.4, 1.4)) if rng.uniform() < 0.75 else 0.1
+    return Pedestrian(pose, along, high, stride, _draw_clothes(rng))
+
+
+def draw_cyclist(rng: np.random.Generator, pose: Pose, along: float) -> Cyclist:
+    """Draw somebody on a bicycle there."""
+    return Cyclist(pose, along, float(rng.uniform(0, 2 * math.pi)), _draw_clothes(rng), bool(rng.uniform() < 0.5))
