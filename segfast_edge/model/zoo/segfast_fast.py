@@ -46,7 +46,8 @@ class Surroundings(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Take and give N x channels x H x W."""
         mean = F.avg_pool2d(x, static_size(x))
-        return x + self.expand(F.relu(self.squeeze(mean)))
+        seen: Tensor = x + self.expand(F.relu(self.squeeze(mean)))
+        return seen
 
 
 class UpStage(nn.Module):
