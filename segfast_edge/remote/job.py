@@ -1,4 +1,4 @@
-"""A command that runs on a device by itself: it outlives a dropped connection, and ends when we say so or time is up."""
+"""A command that runs on a device by itself: it outlives a dropped connection, and ends when told or out of time."""
 
 import contextlib
 import logging
@@ -117,9 +117,8 @@ class Job:
         Raises:
             TargetError: it went without leaving a status: the device restarted, or ends what a closed session left.
         """
-        status, _, errors = (
-            self._ssh.output(_RESULT.format(folder=self._folder)).decode(errors="replace").partition("\n")
-        )
+        said = self._ssh.output(_RESULT.format(folder=self._folder)).decode(errors="replace")
+        status, _, errors = said.partition("\n")
         if not status.isdigit():
             raise TargetError(f"the job on {self._ssh.host} is gone without a result; did the device restart?")
         self.over = True

@@ -90,7 +90,7 @@ def _install(requirements: Sequence[str], platform: Platform, folder: Path, cons
 
 
 def needed_glibc(folder: Path) -> tuple[tuple[int, int], Path | None]:
-    """Return the newest glibc that a shared library in ``folder`` asks for, and that library; (0, 0) where none does."""
+    """Return the newest glibc that a library in ``folder`` asks for, and that library; (0, 0) and None if none does."""
     newest: tuple[tuple[int, int], Path | None] = (0, 0), None
     for library in sorted(folder.rglob("*.so*")):
         if library.is_file():

@@ -50,8 +50,9 @@ def _run(args: argparse.Namespace) -> int:
         stopped = [name for name in ([args.name] if args.name else server.names()) if server.stop(name)]
         print(f"stopped: {', '.join(stopped) or 'nothing'}")
     elif args.verb == "build":
-        print(build.guest())
-        print(build.site(args.site))
+        architecture = BOARDS[args.board].architecture
+        print(build.guest(architecture))
+        print(build.site(args.site, architecture))
     elif args.verb == "start":
         wish = server.Wish(BOARDS[args.board], args.site, args.disk_mb, args.life)
         print(json.dumps(asdict(server.start(wish, args.name or args.board)), indent=2))

@@ -1,4 +1,8 @@
-"""The boards, and the files by which a program on them tells what it runs on. Values stand in; none was measured."""
+"""The boards, and the files by which a program on them tells what it runs on. Values stand in; none was measured.
+
+``pc`` is no emulation but this machine's own processor behind the same ssh server, with a file system of its own:
+what is measured there is real, and everything that only a real device can show is tried on it.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +30,27 @@ class Core:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
-    """A board: its model as the device tree has it, its cores, and the range of their clock in kHz."""
+class Soc:
+    """An emulated board's model as the device tree has it, its cores, and the range of their clock in kHz."""
 
-    name: str
     model: str
     core: Core
     cores: int
     slowest_khz: int
     fastest_khz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A board by name; without ``soc`` it is not emulated."""
+
+    name: str
+    soc: Soc | None = None
+
+    @property
+    def architecture(self) -> str:
+        """Debian's name for the processor's architecture."""
+        return "arm64" if self.soc else "amd64"
 
 
 _A57 = Core("cortex-a57", 0xD07, 1, 1, f"{_BASE} aes pmull sha1 sha2 crc32")
@@ -44,18 +60,18 @@ _A76 = Core("cortex-a76", 0xD0B, 4, 1, f"{_BASE} {_ARMV82}")
 BOARDS = {
     board.name: board
     for board in (
-        Board("rpi4", "Raspberry Pi 4 Model B Rev 1.4", _A72, 4, 600_000, 1_500_000),
-        Board("rpi5", "Raspberry Pi 5 Model B Rev 1.0", _A76, 4, 1_500_000, 2_400_000),
-        Board("jetson-nano", "NVIDIA Jetson Nano Developer Kit", _A57, 4, 102_000, 1_479_000),
+        Board("rpi4", Soc("Raspberry Pi 4 Model B Rev 1.4", _A72, 4, 600_000, 1_500_000)),
+        Board("rpi5", Soc("Raspberry Pi 5 Model B Rev 1.0", _A76, 4, 1_500_000, 2_400_000)),
+        Board("jetson-nano", Soc("NVIDIA Jetson Nano Developer Kit", _A57, 4, 102_000, 1_479_000)),
+        Board("pc"),
     )
 }
 
 
-def write_files(board: Board, root: Path) -> None:
-    """Write the board's files below ``root``: ``proc/cpuinfo``, all of ``sys``, and the mark of a virtual board."""
-    model = board.model.encode() + b"\0"
+def write_files(board: Soc, root: Path) -> None:
+    """Write the board's files below ``root``: ``proc/cpuinfo`` and all of ``sys``."""
     _write(root / "proc/cpuinfo", _cpuinfo(board))
-    _write(root / "sys/firmware/devicetree/base/model", model)
+    _write(root / "sys/firmware/devicetree/base/model", board.model.encode() + b"\0")
     system = root / "sys/devices/system/cpu"
     for name in ("possible", "present", "online"):
         _write(system / name, f"0-{board.cores - 1}\n")
@@ -65,7 +81,6 @@ def write_files(board: Board, root: Path) -> None:
     thermal = root / "sys/class/thermal/thermal_zone0"
     _write(thermal / "type", "cpu-thermal\n")
     _write(thermal / "temp", "48686\n")
-    _write(root / MARK, f"name={board.name}\nmodel={board.model}\ncpu={board.core.name}\nemulated=1\n")
 
 
 def _write(path: Path, content: str | bytes) -> None:
@@ -73,7 +88,7 @@ def _write(path: Path, content: str | bytes) -> None:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def _cpuinfo(board: Board) -> str:
+def _cpuinfo(board: Soc) -> str:
     core = board.core
     blocks = [
         f"processor\t: {index}\nBogoMIPS\t: 108.00\nFeatures\t: {core.features}\nCPU implementer\t: {ARM:#x}\n"
@@ -81,10 +96,10 @@ def _cpuinfo(board: Board) -> str:
         f"CPU revision\t: {core.revision}\n"
         for index in range(board.cores)
     ]
-    return "\n".join([*blocks, f"Model\t\t: {board.model}\n" if board.name.startswith("rpi") else ""])
+    return "\n".join([*blocks, f"Model\t\t: {board.model}\n" if board.model.startswith("Raspberry") else ""])
 
 
-def _write_cpu(board: Board, index: int, folder: Path) -> None:
+def _write_cpu(board: Soc, index: int, folder: Path) -> None:
     everyone, alone = f"0-{board.cores - 1}", str(index)
     facts = {
         "regs/identification/midr_el1": f"{board.core.midr:#018x}",

@@ -1,4 +1,4 @@
-"""What every board shares, built once into the cache: the arm64 user-land, the emulator and a server for ssh."""
+"""What boards share, built once into the cache: a Debian user-land, the emulator, a server for ssh, packages."""
 
 import compileall
 import fcntl
@@ -22,20 +22,21 @@ from segfast_edge.remote.wheels import Platform, cache_folder, gather
 
 HERE = Path(__file__).resolve().parent
 CONSTRAINTS = HERE.parent / "constraints.txt"
-EMULATOR = "opt/emulator"  # in the user-land: the few programs of the machine underneath
-PLUGIN = f"/{EMULATOR}/count.so"
+NATIVE = "opt/native"  # in the user-land: the few programs of the machine underneath
+SSHD, EMULATOR, PLUGIN = f"/{NATIVE}/sshd", f"/{NATIVE}/qemu-aarch64", f"/{NATIVE}/count.so"
 USER, UID = "pi", 1000
 
 _GUEST = (
     *("bash", "coreutils", "dash", "findutils", "grep", "gzip", "hostname", "libc-bin", "procps", "sed", "tar"),
     *("util-linux", "rsync", "openssh-sftp-server", "python3-minimal", "libpython3-stdlib", "libgomp1", "libstdc++6"),
 )
-_NATIVE = ("openssh-server", "qemu-user")
+_UNDERNEATH = ("openssh-server", "qemu-user")
 _PROGRAMS = ("usr/sbin/sshd", "usr/bin/qemu-aarch64")
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _LOADER = "lib64/ld-linux-x86-64.so.2"
 
-GUEST_PLATFORM = Platform("aarch64", (3, 11), (2, 36))
+MACHINES = {"arm64": "aarch64", "amd64": "x86_64"}
+PYTHON, GLIBC = (3, 11), (2, 36)
 SITES = {
     "current": ("numpy", "pillow", "ai-edge-litert", "onnxruntime"),
     "tflite-runtime": ("numpy<2", "pillow", "tflite-runtime==2.14.0"),
@@ -48,8 +49,8 @@ def home() -> Path:
     return cache_folder() / "virtual-board"
 
 
-def guest() -> Path:
-    """Return the shared root filesystem, built first where it is not in the cache.
+def guest(architecture: str) -> Path:
+    """Return the root filesystem for ``arm64`` or ``amd64``, built first where it is not in the cache.
 
     Raises:
         BoardError: this is no x86-64 Linux, or Debian's packages cannot be had.
@@ -57,16 +58,16 @@ def guest() -> Path:
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise BoardError(f"virtual boards run on x86-64 Linux; this is {platform.system()} {platform.machine()}")
     sources = b"".join((HERE / name).read_bytes() for name in ("build.py", "debian.py", "count.c"))
-    folder = home() / f"guest-{hashlib.sha256(sources).hexdigest()[:16]}"
+    folder = home() / f"{architecture}-{hashlib.sha256(sources).hexdigest()[:16]}"
     if not folder.is_dir():
         with _alone(), tempfile.TemporaryDirectory(prefix="building-", dir=home()) as name:
             if not folder.is_dir():  # another process may have built it while this one waited
-                _build(Path(name)).replace(folder)
+                _build(architecture, Path(name)).replace(folder)
     return folder
 
 
-def site(name: str) -> Path:
-    """Return the folder of aarch64 packages called ``name`` in SITES, gathered first where it is not in the cache."""
+def site(name: str, architecture: str) -> Path:
+    """Return the folder of packages called ``name`` in SITES, gathered first where it is not in the cache."""
     if not SITES[name]:
         empty = home() / "site-bare"
         empty.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,7 @@ def site(name: str) -> Path:
     try:
         with _alone():
             constraints = None if name == "tflite-runtime" else CONSTRAINTS
-            return gather(SITES[name], GUEST_PLATFORM, constraints=constraints)
+            return gather(SITES[name], Platform(MACHINES[architecture], PYTHON, GLIBC), constraints=constraints)
     except TargetError as error:
         raise BoardError(str(error)) from error
 
@@ -87,35 +88,37 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _build(work: Path) -> Path:
-    root, native = work / "guest", work / "native"
-    debian.unpack(_GUEST, "arm64", root, work / "apt-guest")
-    debian.unpack(_NATIVE, "amd64", native, work / "apt-native")
-    _add_emulator(native, root)
+def _build(architecture: str, work: Path) -> Path:
+    root, native = work / "root", work / "native"
+    debian.unpack(_GUEST, architecture, root, work / "apt-guest")
+    debian.unpack(_UNDERNEATH, "amd64", native, work / "apt-native")
+    _add_native(native, root)
     for name in ("proc", "sys", "dev", "tmp", f"home/{USER}", "run/board", "opt/site", "var/empty"):
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "etc/passwd").write_text(f"root:x:0:0:root:/root:/bin/sh\n{USER}:x:{UID}:{UID}::/home/{USER}:/bin/bash\n")
     (root / "etc/group").write_text(f"root:x:0:\n{USER}:x:{UID}:\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
-    (root / MARK).write_text("")  # each board mounts its own over it
-    if sys.version_info[:2] == GUEST_PLATFORM.python:  # byte code is the same on every processor
+    if architecture == "arm64":
+        (root / MARK).write_text("")  # each emulated board mounts its own over it
+    if sys.version_info[:2] == PYTHON:  # byte code is the same on every processor
         compileall.compile_dir(root / "usr/lib/python3.11", quiet=2)
     return root
 
 
-def _add_emulator(native: Path, root: Path) -> None:
+def _add_native(native: Path, root: Path) -> None:
     """Copy the emulator, the server and their libraries in: they run inside, so their loader must be found there."""
-    programs = root / EMULATOR
+    programs = root / NATIVE
     programs.mkdir(parents=True)
     for name in _PROGRAMS:
         shutil.copy(native / name, programs)
     libraries = root / _LIBRARIES
-    libraries.mkdir(parents=True)
+    libraries.mkdir(parents=True, exist_ok=True)
     for library in (native / _LIBRARIES).glob("*.so*"):
-        if library.is_file():
+        if library.is_file() and not (libraries / library.name).exists():
             shutil.copy(library, libraries / library.name)  # links become files; the loader takes either
-    (root / _LOADER).parent.mkdir(exist_ok=True)
-    shutil.copy(libraries / Path(_LOADER).name, root / _LOADER)
+    if not (root / _LOADER).exists():
+        (root / _LOADER).parent.mkdir(exist_ok=True)
+        shutil.copy(libraries / Path(_LOADER).name, root / _LOADER)
     _compile_plugin(programs / Path(PLUGIN).name)
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import IO
 
 from failure import BoardError
 
@@ -78,9 +79,11 @@ def _private_state(architecture: str, work: Path) -> list[str]:
     return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
 
 
-def _run(command: list[str], what: str, stdin: object = None) -> str:
+def _run(command: list[str], what: str, stdin: IO[bytes] | None = None) -> str:
     environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(command, stdin=stdin or subprocess.DEVNULL, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        command, check=False, stdin=stdin or subprocess.DEVNULL, capture_output=True, text=True, env=environment
+    )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"{command[0]} ended with status {done.returncode}"]
         raise BoardError(f"cannot get {what}: {lines[0]}")

@@ -1,4 +1,4 @@
-"""Run a program inside a virtual board: ``python -I namespace.py SPEC.json``. Needs no privilege, leaves nothing behind.
+"""Run a program inside a virtual board: ``python -I namespace.py SPEC.json``, without privilege, leaving nothing.
 
 The program sees the board's root filesystem, its /proc, /sys and host name, and has processes of its own. Programs
 for aarch64 go through the emulator because the namespace has a binfmt_misc of its own (Linux 6.7 or newer); the
@@ -63,12 +63,8 @@ def _furnish(root: Path, spec: dict[str, Any]) -> None:
     mount(spec["guest"], root, flags=BIND)
     _make_read_only(root)
     mount("proc", root / "proc", kind="proc")
-    files = Path(spec["folder"]) / "files"
-    mount(files / "proc/cpuinfo", root / "proc/cpuinfo", flags=BIND)
-    mount(files / "sys", root / "sys", flags=BIND)
-    mount(files / spec["mark"], root / spec["mark"], flags=BIND)
-    mount(spec["site"], root / "opt/site", flags=BIND)
-    mount(spec["folder"], root / "run/board", flags=BIND)
+    for source, target in spec["binds"].items():
+        mount(source, root / target, flags=BIND | RECURSIVE)
     mount("tmpfs", root / "dev", kind="tmpfs", data="size=64k,mode=755")
     for name in DEVICES:
         (root / "dev" / name).touch()
@@ -82,12 +78,16 @@ def _furnish(root: Path, spec: dict[str, Any]) -> None:
     mount(root / "tmp", root / "home/pi", flags=BIND)
 
 
-def _change_root(root: Path, emulator: str) -> None:
+def _change_root(root: Path) -> None:
     """Make ``root`` the root of this mount namespace: a mere chroot could not open another user namespace inside."""
     os.chdir(root)
     _checked(_libc.syscall(PIVOT_ROOT, b".", b"."), "pivot_root")
     _checked(_libc.umount2(b".", DETACH), "umount of the old root")
     os.chdir("/")
+
+
+def _register(emulator: str) -> None:
+    """Have this namespace's kernel interface start ``emulator`` for aarch64 programs."""
     formats = Path("/proc/sys/fs/binfmt_misc")
     mount("binfmt_misc", formats, kind="binfmt_misc")
     (formats / "register").write_text(AARCH64.format(emulator=emulator))
@@ -100,7 +100,7 @@ def _become(spec: dict[str, Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     os.chdir("/home/pi")
-    os.execve(spec["argv"][0], spec["argv"], spec["environment"])
+    os.execve(spec["argv"][0], spec["argv"], spec["environment"])  # noqa: S606 - becoming the program is the point
 
 
 def _first_process(spec: dict[str, Any]) -> int:
@@ -108,7 +108,9 @@ def _first_process(spec: dict[str, Any]) -> int:
     _libc.prctl(DEATH_SIGNAL, signal.SIGKILL)
     socket.sethostname(spec["hostname"])
     _furnish(Path(spec["root"]), spec)
-    _change_root(Path(spec["root"]), spec["emulator"])
+    _change_root(Path(spec["root"]))
+    if spec["emulator"]:
+        _register(spec["emulator"])
     program = os.fork()
     if program == 0:
         _leave(lambda: _become(spec))

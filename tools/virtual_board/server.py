@@ -78,32 +78,30 @@ class Running:
 
 def environment(wish: Wish) -> dict[str, str]:
     """Return the variables of every program on the board; the emulator reads those that begin with QEMU."""
+    emulator = {"QEMU_CPU": wish.board.soc.core.name, "QEMU_RAND_SEED": "1"} if wish.board.soc else {}
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "LANG": "C.UTF-8",
         "PYTHONPATH": "/opt/site",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "QEMU_CPU": wish.board.core.name,
-        "QEMU_RAND_SEED": "1",
+        **emulator,
     }
 
 
 def _launch(wish: Wish, folder: Path, argv: list[str], variables: dict[str, str]) -> list[str]:
     """Write a board's files into ``folder``; return the command that runs ``argv`` on it."""
-    shared = build.guest()
-    write_files(wish.board, folder / "files")
-    if (shared / build.PLUGIN.lstrip("/")).is_file():
-        with (folder / "files" / MARK).open("a") as mark:
-            mark.write(f"count={build.PLUGIN}\n")
+    architecture = wish.board.architecture
     (folder / "root").mkdir()
     spec = {
-        "guest": str(shared),
-        "site": str(build.site(wish.site)),
-        "folder": str(folder),
+        "guest": str(build.guest(architecture)),
         "root": str(folder / "root"),
-        "mark": MARK,
+        "binds": {
+            str(folder): "run/board",
+            str(build.site(wish.site, architecture)): "opt/site",
+            **_own_files(wish.board, folder / "files"),
+        },
         "hostname": wish.board.name,
-        "emulator": f"/{build.EMULATOR}/qemu-aarch64",
+        "emulator": build.EMULATOR if wish.board.soc else "",
         "uid": build.UID,
         "disk_mb": wish.disk_mb,
         "life_s": wish.life_s,
@@ -114,13 +112,29 @@ def _launch(wish: Wish, folder: Path, argv: list[str], variables: dict[str, str]
     return [sys.executable, "-I", str(build.HERE / "namespace.py"), str(folder / "spec.json")]
 
 
+def _own_files(board: Board, files: Path) -> dict[str, str]:
+    """Write what a program tells the board by; return where each goes."""
+    if board.soc is None:
+        return {"/sys": "sys"}
+    write_files(board.soc, files)
+    mark = files / Path(MARK).name
+    count = f"count={build.PLUGIN}\n" if _plugin_is_there() else ""
+    mark.write_text(f"name={board.name}\ncpu={board.soc.core.name}\nemulated=1\n{count}")
+    return {str(files / "proc/cpuinfo"): "proc/cpuinfo", str(files / "sys"): "sys", str(mark): MARK}
+
+
+def _plugin_is_there() -> bool:
+    return (build.guest("arm64") / build.PLUGIN.lstrip("/")).is_file()
+
+
 def enter(wish: Wish, argv: list[str], count: Path | None = None) -> int:
     """Run one program on a fresh board, with this process's input and output; return its exit status."""
     folder = _new_folder(f"enter-{os.getpid()}")
     try:
         variables = {**environment(wish), "HOME": f"/home/{build.USER}", "USER": build.USER}
         if count is not None:
-            _require_plugin()
+            if wish.board.soc is None or not _plugin_is_there():
+                raise BoardError("nothing counts here: only emulated boards count, and building the counter needs gcc")
             variables |= {"QEMU_PLUGIN": f"file={build.PLUGIN},out=/run/board/counts.jsonl", "PYTHONHASHSEED": "0"}
         words = ["/usr/bin/env", "--", *argv]  # finds the program on the board's PATH
         status = subprocess.run(_launch(wish, folder, words, variables), check=False).returncode
@@ -129,11 +143,6 @@ def enter(wish: Wish, argv: list[str], count: Path | None = None) -> int:
         return status
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _require_plugin() -> None:
-    if not (build.guest() / build.PLUGIN.lstrip("/")).is_file():
-        raise BoardError(f"no C compiler was found when {build.guest()} was built; install gcc and remove that folder")
 
 
 def start(wish: Wish, name: str) -> Running:
@@ -147,13 +156,13 @@ def start(wish: Wish, name: str) -> Running:
     shutil.rmtree(build.home() / "run" / name, ignore_errors=True)
     folder = _new_folder(name)
     port = _free_port()
-    _make_keys(folder, name, port)
+    _make_keys(folder, port)
     variables = " ".join(f'"{key}={value}"' for key, value in environment(wish).items())
     (folder / "sshd_config").write_text(_SSHD_CONFIG.format(port=port, environment=variables))
     (folder / "ssh_config").write_text(
         _SSH_CONFIG.format(name=name, port=port, user=build.USER, folder=folder), encoding="utf-8"
     )
-    argv = [f"/{build.EMULATOR}/sshd", "-D", "-e", "-f", "/run/board/sshd_config"]
+    argv = [build.SSHD, "-D", "-e", "-f", "/run/board/sshd_config"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             _launch(wish, folder, argv, environment(wish)),
@@ -208,7 +217,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _make_keys(folder: Path, name: str, port: int) -> None:
+def _make_keys(folder: Path, port: int) -> None:
     if shutil.which("ssh-keygen") is None:
         raise BoardError("ssh-keygen is missing: apt-get install openssh-client")
     for key in ("host_key", "client_key"):
