@@ -13,22 +13,19 @@ from segfast_edge.contract.figures import lines
 from segfast_edge.contract.images import list_pictures
 from segfast_edge.contract.plan import add_plan_arguments, plan_from
 from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
+from targets.common.arguments import Parser
 from targets.common.profiler import profile
 from targets.common.runner import WRITERS, parse_outputs, run_pictures
 from targets.common.session import PRECISIONS, CheckedSession, Options, engines
 from targets.common.target import open_artifact, target, targets
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"targets: {message}. See 'python -m targets --help'", file=sys.stderr)
-        raise SystemExit(SegfastError.exit_code)
+from targets.runner.command import arguments as stream_arguments
+from targets.runner.command import run as run_stream
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m targets", description="Run or profile an artifact on this machine.")
+    parser = Parser(prog="python -m targets", description="Run or profile an artifact on this machine.")
     parser.add_argument("target", metavar="TARGET", help=", ".join(targets()))
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_Parser)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
     run = verbs.add_parser("run", help="segment pictures")
     _common(run)
     run.add_argument("input", help="a picture, a folder of pictures, or - for picture paths on standard input")
@@ -43,7 +40,15 @@ def _parser() -> argparse.ArgumentParser:
     measured.add_argument("--require-valid", action="store_true", help="exit 5 where the measurement is void")
     add_plan_arguments(measured)
     measured.set_defaults(handle=_profile)
+    stream = verbs.add_parser("stream", help="segment a camera, stream or video until told to stop")
+    _common(stream)
+    stream_arguments(stream)
+    stream.set_defaults(handle=_stream)
     return parser
+
+
+def _stream(args: argparse.Namespace) -> int:
+    return run_stream(args, target(args.target))
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,83 @@
+"""The decoding thread: packets to batches for the network."""
+
+import logging
+import time
+
+import numpy as np
+
+from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.errors import DataError
+from targets.runner.decoding import ReducedScale
+from targets.runner.frames import Decoded, Packet
+from targets.runner.ledger import CORRUPT, Ledger
+from targets.runner.policy import Pace
+from targets.runner.slot import ClosedError, Slot
+
+log = logging.getLogger("segfast.runner")
+
+
+class Decoder:
+    """Decodes and resizes what ``inbox`` gives; damaged frames are counted and the stream goes on."""
+
+    def __init__(
+        self, ledger: Ledger, inbox: Slot[Packet], outbox: Slot[Decoded], *, pace: Pace, reduced: ReducedScale
+    ) -> None:
+        self._ledger = ledger
+        self._inbox = inbox
+        self._outbox = outbox
+        self._pace = pace
+        self._reduced = reduced
+        self.preprocess = Preprocess()
+        self.resolution: tuple[int, int] | None = None
+        self.resolution_changes = 0
+        self.last_damage = ""
+
+    def run(self) -> None:
+        """Be the thread's body."""
+        try:
+            while True:
+                packet = self._inbox.take()
+                if packet is not None:
+                    self._take(packet)
+        except ClosedError:
+            pass
+        finally:
+            self._outbox.close()
+
+    def _take(self, packet: Packet) -> None:
+        if not self._pace.admits():
+            self._ledger.leave(packet.number, "paced")
+            return
+        try:
+            decoded = self._decode(packet)
+        except DataError as error:
+            if str(error) != self.last_damage:
+                log.warning("frame %d is corrupt: %s", packet.number, error)
+            self.last_damage = str(error)
+            self._ledger.leave(packet.number, CORRUPT)
+            return
+        left = self._outbox.put(decoded)
+        if left is not None:
+            self._ledger.leave(left.packet.number, "superseded")
+
+    def _decode(self, packet: Packet) -> Decoded:
+        preprocess = self.preprocess
+        reduce = self._reduced.allowed
+        started = time.perf_counter_ns()
+        pixels, size = packet.payload.decode(preprocess.size if reduce else None)
+        decoded = time.perf_counter_ns()
+        batch = preprocess.image(pixels)[np.newaxis]
+        resized = time.perf_counter_ns()
+        exact = None
+        if reduce and pixels.shape[:2] != size and self._reduced.due():
+            exact = preprocess.image(packet.payload.decode(None)[0])[np.newaxis]
+        self._note(size)
+        timings = {"decode": (decoded - started) / 1e6, "preprocess": (resized - decoded) / 1e6}
+        return Decoded(packet, pixels, size, batch, exact, timings)
+
+    def _note(self, size: tuple[int, int]) -> None:
+        if size != self.resolution:
+            if self.resolution is not None:
+                self.resolution_changes += 1
+                log.info("frames are now %dx%d", size[1], size[0])
+            self.resolution = size

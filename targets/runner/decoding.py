@@ -1,0 +1,95 @@
+"""Compressed frames to pixels, at full or reduced scale, and whether the reduced scale may be trusted."""
+
+import io
+import struct
+import threading
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from segfast_edge.contract.images import Frame, Labels, upright_rgb
+from segfast_edge.errors import DataError
+from targets.runner.frames import Size
+
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF")
+MAX_STREAM_PIXELS = 40_000_000  # an 8K frame has 33 million; more in a stream is a mistake or an attack
+# What Pillow 12 raises for damaged pictures, found by fuzzing it
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A picture file's bytes, of one of ``FORMATS``."""
+
+    data: bytes
+    name: str
+    convert: bool = False
+
+    def decode(self, at_least: Size | None, /) -> tuple[Frame, Size]:
+        """Decode; a JPEG by a half, a quarter or an eighth where that is still at least ``at_least``."""
+        try:
+            picture = Image.open(io.BytesIO(self.data), formats=FORMATS)
+            size = picture.height, picture.width
+            if picture.height * picture.width > MAX_STREAM_PIXELS:
+                raise DataError(f"{self.name} is {size[1]}x{size[0]}; at most {MAX_STREAM_PIXELS} pixels are decoded")
+            if at_least is not None and picture.mode == "RGB":
+                picture.draft("RGB", (at_least[1], at_least[0]))
+            picture.load()
+            pixels = upright_rgb(picture, self.name, convert=self.convert)
+        except DAMAGE as error:
+            raise DataError(f"{self.name} cannot be decoded: {error}") from error
+        turned = (pixels.shape[0] > pixels.shape[1]) != (picture.height > picture.width)
+        return pixels, (size[1], size[0]) if turned else size
+
+
+class ReducedScale:
+    """Whether frames may be decoded at a reduced scale: only while both ways are seen to give the same labels.
+
+    One frame in ``every`` is decoded both ways and both are run. Less agreement than ``floor`` on any of them, and
+    frames are decoded in full from then on. ``wanted`` off means always in full.
+    """
+
+    def __init__(self, *, wanted: bool, floor: float = 0.995, every: int = 250) -> None:
+        self.wanted = wanted
+        self.floor = floor
+        self.every = every
+        self._lock = threading.Lock()
+        self._seen = 0
+        self._lowest: float | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the last comparisons allow it; the first frame is always compared."""
+        return self.wanted and (self._lowest is None or self._lowest >= self.floor)
+
+    @property
+    def lowest_agreement(self) -> float | None:
+        """The smallest share of equal labels seen, or None where nothing was compared."""
+        return self._lowest
+
+    def due(self) -> bool:
+        """Count a frame, and say whether it is one to compare."""
+        with self._lock:
+            self._seen += 1
+            return (self._seen - 1) % self.every == 0
+
+    def compared(self, reduced: Labels, exact: Labels) -> None:
+        """Book one comparison."""
+        agreement = float(np.mean(reduced == exact))
+        with self._lock:
+            self._lowest = agreement if self._lowest is None else min(self._lowest, agreement)

@@ -1,0 +1,60 @@
+"""Where results go: one module per kind, found by listing this folder.
+
+A module has ``FORM`` (what to write on the command line) and ``open_output(argument, context)``; its name is the
+kind, and an output is written ``KIND:ARGUMENT``.
+"""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from segfast_edge.errors import DataError, unknown
+from targets.runner.board import Board
+from targets.runner.lane import Output
+
+
+@dataclass(frozen=True, slots=True)
+class OutputContext:
+    """What an output may need of the runner.
+
+    ``stdout`` is the file descriptor of the real standard output; ``token`` is asked of whoever opens the web page;
+    ``drivable`` names the classes that can be driven on, None for the usual names.
+    """
+
+    board: Board
+    stdout: int
+    token: str | None = None
+    drivable: tuple[str, ...] | None = None
+
+
+class _Module(Protocol):
+    FORM: str
+
+    def open_output(self, argument: str, context: OutputContext) -> Output: ...
+
+
+def kinds() -> list[str]:
+    """Return the kinds of output."""
+    return sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+
+
+def _module(kind: str) -> _Module:
+    return cast(_Module, importlib.import_module(f"{__name__}.{kind}"))
+
+
+def forms() -> list[str]:
+    """Return what can be written for an output."""
+    return [_module(kind).FORM for kind in kinds()]
+
+
+def open_output(text: str, context: OutputContext) -> Output:
+    """Open the output that ``text`` names.
+
+    Raises:
+        DataError: no such kind, or its argument is missing or wrong.
+    """
+    kind, _, argument = text.partition(":")
+    if kind not in kinds():
+        raise DataError(f"{unknown('output', kind, kinds())}. An output is: {'; '.join(forms())}")
+    return _module(kind).open_output(argument, context)

@@ -1,0 +1,20 @@
+"""Overlays for people: the mask in colours over the frame."""
+
+import numpy as np
+from PIL import Image
+
+from segfast_edge.contract.images import Frame
+from segfast_edge.contract.postprocess import mask_at, overlay
+from targets.runner.frames import Result
+
+
+def painted(result: Result, max_width: int) -> Frame:
+    """Return the overlay at the frame's own shape, at most ``max_width`` pixels wide."""
+    height, width = result.mask.shape
+    wide = min(width, max_width)
+    size = max(1, round(height * wide / width)), wide
+    pixels = result.pixels
+    if pixels.shape[:2] != size:
+        pixels = np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    mask = result.mask if result.mask.shape == size else mask_at(result.labels, size)
+    return overlay(pixels, mask, result.classes)

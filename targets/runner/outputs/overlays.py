@@ -1,0 +1,32 @@
+"""Overlays as pictures."""
+
+from segfast_edge.contract.preprocess import MAX_SIDE
+from targets.runner.frames import Notice, Result
+from targets.runner.lane import Output
+from targets.runner.outputs import OutputContext
+from targets.runner.outputs._folder import PictureFolder
+from targets.runner.outputs._painting import painted
+
+FORM = "overlays:DIR[,keep=N] (the mask over the frame, as JPEG)"
+
+
+def open_output(argument: str, _: OutputContext) -> Output:
+    """Open a folder for overlays."""
+    return Overlays(PictureFolder(argument, "overlays"))
+
+
+class Overlays:
+    """Writes NAME.overlay.jpg; with no result there is no picture."""
+
+    def __init__(self, folder: PictureFolder) -> None:
+        self._folder = folder
+
+    def write(self, result: Result) -> None:
+        """Write the overlay at the frame's size."""
+        self._folder.write(f"{result.name}.overlay.jpg", painted(result, MAX_SIDE))
+
+    def notice(self, _: Notice) -> None:
+        """Write nothing: the pictures themselves are the news."""
+
+    def close(self) -> None:
+        """Nothing is open."""

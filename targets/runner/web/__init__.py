@@ -1,0 +1,1 @@
+"""The live page, Prometheus metrics and the health check: standard library only."""
