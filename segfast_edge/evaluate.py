@@ -72,9 +72,10 @@ def evaluate(labeller: Labeller, truth: Truth, progress: Progress) -> Evaluation
             yield sample.name, sample.frame
 
     progress(0, len(dataset))
-    for done, predicted in enumerate(labeller.labels(frames()), 1):
-        matrix.update(expected.pop(0), predicted)
-        progress(done, len(dataset))
+    with labeller.labels(frames()) as found:
+        for done, predicted in enumerate(found, 1):
+            matrix.update(expected.pop(0), predicted)
+            progress(done, len(dataset))
     described = protocol.describe(dataset.classes)
     return Evaluation(labeller.described, truth.data, truth.split, len(dataset), described, matrix)
 

@@ -1,7 +1,8 @@
 """Labels for frames from a checkpoint or from an exported artifact, behind one interface."""
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,16 @@ class Labeller:
     classes: ClassSet
     preprocess: Preprocess
     protocol: str
-    _label: Callable[[Iterable[NamedFrame]], Iterator[Labels]]
+    _label: Callable[[Iterable[NamedFrame]], Generator[Labels, None, None]]
 
-    def labels(self, frames: Iterable[NamedFrame]) -> Iterator[Labels]:
-        """Yield uint8 labels, network height x width, in the frames' order, taking frames as they are needed."""
-        return self._label(frames)
+    @contextlib.contextmanager
+    def labels(self, frames: Iterable[NamedFrame]) -> Iterator[Iterator[Labels]]:
+        """Give an iterator over uint8 labels, network height x width, in the frames' order.
+
+        Frames are taken as they are needed; a device process that was started for them ends with the block.
+        """
+        with contextlib.closing(self._label(frames)) as found:
+            yield found
 
 
 def open_labeller(path: Path, *, device: str = "auto", target: str = "x86") -> Labeller:
@@ -81,9 +87,10 @@ def _artifact(path: Path, target: str) -> Labeller:
     return Labeller(described, manifest.classes, manifest.preprocess, protocol, label)
 
 
-def _run(path: Path, kind: OutputKind, frames: Iterable[NamedFrame], *, target: str) -> Iterator[Labels]:
-    for raw in outputs(path, frames, target=target):
-        yield _labels(raw, kind)
+def _run(path: Path, kind: OutputKind, frames: Iterable[NamedFrame], *, target: str) -> Generator[Labels, None, None]:
+    with contextlib.closing(outputs(path, frames, target=target)) as found:
+        for raw in found:
+            yield _labels(raw, kind)
 
 
 def _labels(raw: Any, kind: OutputKind) -> Labels:

@@ -107,19 +107,20 @@ def predict(labeller: Labeller, jobs: Sequence[Job], out: Path, *, style: Style)
             waiting.append(read_frame(job.picture, convert=style.convert))
             yield job.name, waiting[-1]
 
-    for job, labels in zip(jobs, labeller.labels(frames()), strict=True):
-        frame = waiting.pop(0)
-        mask = mask_at(labels, frame.shape[:2])
-        painted = {
-            "mask": mask,
-            "colour": colour_mask(mask, labeller.classes),
-            "overlay": overlay(frame, mask, labeller.classes, style.opacity),
-        }
-        _make(out)
-        files = job.outputs(out)
-        for kind, path in files.items():
-            write_picture(path, painted[kind])
-        yield Prediction(job.picture, files, class_shares(mask, labeller.classes))
+    with labeller.labels(frames()) as found:
+        for job, labels in zip(jobs, found, strict=True):
+            frame = waiting.pop(0)
+            mask = mask_at(labels, frame.shape[:2])
+            painted = {
+                "mask": mask,
+                "colour": colour_mask(mask, labeller.classes),
+                "overlay": overlay(frame, mask, labeller.classes, style.opacity),
+            }
+            _make(out)
+            files = job.outputs(out)
+            for kind, path in files.items():
+                write_picture(path, painted[kind])
+            yield Prediction(job.picture, files, class_shares(mask, labeller.classes))
 
 
 def _make(out: Path) -> None:

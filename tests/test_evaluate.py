@@ -1,0 +1,125 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_artifacts
+from tiny_training import DATA, PAPER, Recorder, run, settings
+
+from segfast_edge.contract.images import write_picture
+from segfast_edge.errors import ArtifactError, DataError, SegfastError
+from segfast_edge.evaluate import Truth, evaluate
+from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.labeller import open_labeller
+from segfast_edge.metrics import DEFINITION
+
+NAMES = ["road", "car", "sky", "tree", "person"]
+
+
+def silent(done, total):
+    pass
+
+
+def figures(path, **truth):
+    return evaluate(open_labeller(path, device="cpu"), Truth(**truth), silent).to_json()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A training of a tiny network, and what it measured on val itself."""
+    folder, recorder = tmp_path_factory.mktemp("trained"), Recorder()
+    outcome = run(settings(PAPER.changed({"epochs": 4, "lr": 1e-2})), folder / "run", recorder)
+    return folder / "run/best.pt", recorder.records[outcome.best_epoch - 1]
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Five frames whose labels the tiny artifact gives exactly, except for a corner of one, which it gets wrong."""
+    root = tmp_path / "data"
+    for part in ("images", "labels"):
+        (root / part / "val").mkdir(parents=True)
+    (root / "classes.json").write_text(json.dumps({"names": NAMES, "ignored": 255}))
+    for seed in range(5):
+        frame = tiny_artifacts.frame(tiny_artifacts.HEIGHT, tiny_artifacts.WIDTH, seed)
+        labels = tiny_artifacts.expected(frame[np.newaxis])[0]
+        if seed == 0:
+            labels[:4, :6] = (labels[:4, :6] + 1) % 5
+            labels[-1] = 255
+        write_picture(root / f"images/val/{seed}.png", frame)
+        write_picture(root / f"labels/val/{seed}.png", labels)
+    return root
+
+
+def test_a_checkpoint_gets_the_figures_that_training_measured(trained):
+    path, record = trained
+    found = figures(path, data=DATA)
+    assert {key: found[key] for key in record["val"]} == record["val"]
+    assert found["protocol"] == record["protocol"] == "paper: 32x48, 12 classes, void counted as a class"
+    assert found["definition"] == DEFINITION
+
+
+def test_an_exported_artifact_gets_the_figures_of_its_checkpoint(trained, tmp_path):
+    path, record = trained
+    convert(Source(path), ExportRequest("torchscript", tmp_path / "model", "logits"))
+    found = figures(tmp_path / "model", data=DATA)
+    assert found["miou"] == pytest.approx(record["val"]["miou"], abs=1e-3)
+    assert found["protocol"] == record["protocol"]
+    assert found["subject"] == "torchscript artifact (float32)"
+
+
+def test_an_artifact_is_counted_pixel_by_pixel_against_the_labels(labelled, tmp_path):
+    artifact = tiny_artifacts.write_artifact(tmp_path / "model", "onnx")
+    found = figures(artifact, data="folder", root=labelled, protocol="standard")
+    pixels = 5 * tiny_artifacts.HEIGHT * tiny_artifacts.WIDTH - tiny_artifacts.WIDTH
+    assert found["pixels"] == pixels
+    assert found["pixel_accuracy"] == pytest.approx(1 - 24 / pixels, abs=1e-6)
+    assert found["protocol"] == "standard: 32x48, 5 classes, void ignored"
+    assert found["frames"] == 5
+
+
+def test_an_artifact_without_protocol_must_be_told_one(labelled, tmp_path):
+    artifact = tiny_artifacts.write_null_artifact(tmp_path / "model")
+    with pytest.raises(SegfastError, match="does not name its protocol; pass --protocol"):
+        figures(artifact, data="folder", root=labelled)
+
+
+def test_other_classes_than_the_networks_are_refused(trained, labelled, tmp_path):
+    path, _ = trained
+    with pytest.raises(DataError, match="12 classes apart and scenes under protocol standard has 11"):
+        figures(path, data=DATA, protocol="standard")
+    with pytest.raises(DataError, match="12 classes apart and folder under protocol paper has 6"):
+        figures(path, data="folder", root=labelled)
+    (labelled / "classes.json").write_text(json.dumps({"names": ["road", "bus", *NAMES[2:]]}))
+    artifact = tiny_artifacts.write_null_artifact(tmp_path / "model")
+    with pytest.raises(DataError, match="class 1 is 'car' in the network and 'bus' in folder"):
+        figures(artifact, data="folder", root=labelled, protocol="standard")
+
+
+def test_wrong_input_is_refused_by_name(trained, tmp_path):
+    path, _ = trained
+    with pytest.raises(ArtifactError, match=r"no checkpoint file or artifact folder at .*missing"):
+        open_labeller(tmp_path / "missing")
+    with pytest.raises(ArtifactError, match="manifest"):
+        open_labeller(tmp_path)
+    (tmp_path / "cut.pt").write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ArtifactError, match=r"cut\.pt"):
+        open_labeller(tmp_path / "cut.pt")
+    with pytest.raises(DataError, match="Did you mean 'val'"):
+        figures(path, data=DATA, split="vall")
+    with pytest.raises(DataError, match="unknown protocol"):
+        figures(path, data=DATA, protocol="own")
+
+
+def test_the_verb_prints_json_and_writes_it_to_a_file(trained, tmp_path):
+    path, record = trained
+    words = [sys.executable, "-m", "segfast_edge", "evaluate", str(path), "--data", DATA, "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*words, "--output", str(tmp_path / "f.json")], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((tmp_path / "f.json").read_text())
+    assert json.loads(done.stdout)["miou"] == record["val"]["miou"]
