@@ -1,12 +1,12 @@
 """Rows of houses along both sides, the ends of them one sees between gaps, and the town far behind."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from segfast_edge.data.scene.camera import NEAR, Point
 from segfast_edge.data.scene.canvas import Canvas
+from segfast_edge.data.scene.chance import pick
 from segfast_edge.data.scene.classes import BUILDING, TREE
 from segfast_edge.data.scene.facade import Front, draw_front, paint
 from segfast_edge.data.scene.light import Normal, Rgb, mixed, times
@@ -38,7 +38,9 @@ def draw_houses(street: Street, rng: np.random.Generator) -> list[House]:
         along = float(rng.uniform(-12, -4))
         high = _height(street, rng)
         while along < LAST_M:
-            wide = float(rng.uniform(*{"terrace": (5, 9), "city": (9, 24), "suburb": (8, 13), "park": (12, 26)}[street.quarter]))
+            wide = float(
+                rng.uniform(*{"terrace": (5, 9), "city": (9, 24), "suburb": (8, 13), "park": (12, 26)}[street.quarter])
+            )
             gap = {"terrace": 0.1, "city": 0.16, "suburb": 0.95, "park": 0.97}[street.quarter]
             if rng.uniform() < 0.55 or street.quarter != "terrace":
                 high = _height(street, rng)
@@ -59,7 +61,7 @@ def _house(street: Street, rng: np.random.Generator, place: tuple[int, float, fl
     side, start, end = place
     front = draw_front(rng, end - start, high, street.quarter)
     pitched = high < 12 and front.material not in ("glass", "concrete") and rng.uniform() < 0.85
-    roof = _ROOFS[int(rng.integers(len(_ROOFS)))] if pitched else None
+    roof = pick(rng, _ROOFS) if pitched else None
     return House(side, start, end, float(rng.uniform(7, 12)), front, roof, float(rng.uniform(2.0, 3.6)))
 
 
@@ -81,7 +83,7 @@ def _paint_house(canvas: Canvas, street: Street, house: House) -> None:
     line = house.side * street.building_line
     back = line + house.side * house.deep
     high = house.front.high
-    start = max(house.start, _first_visible(canvas, street, (line, high)))
+    start = max(house.start, _first_visible(canvas, line, high))
     if start >= house.end - 0.05:
         return
     wall = times(house.front.wall, 0.92)
@@ -92,40 +94,54 @@ def _paint_house(canvas: Canvas, street: Street, house: House) -> None:
         slope: Normal = (-house.side * 0.55, 0.83, 0.0)
         ridge = high + house.rise
         eaves = line - house.side * 0.35
-        roof = [street.at(eaves, start, high), street.at(eaves, house.end, high), street.at(middle, house.end, ridge), street.at(middle, start, ridge)]
+        roof = [
+            street.at(eaves, start, high),
+            street.at(eaves, house.end, high),
+            street.at(middle, house.end, ridge),
+            street.at(middle, start, ridge),
+        ]
         canvas.face(roof, canvas.light.on(house.roof, slope), BUILDING)
         if house.start > 1:
-            gable = [street.at(line, house.start, high), street.at(back, house.start, high), street.at(middle, house.start, ridge)]
+            gable = [
+                street.at(line, house.start, high),
+                street.at(back, house.start, high),
+                street.at(middle, house.start, ridge),
+            ]
             canvas.face(gable, canvas.light.on(wall, (0.0, 0.0, -1.0)), BUILDING)
             _chimney(canvas, street, house, ridge)
     _front(canvas, street, house, (start, line))
 
 
-def _first_visible(canvas: Canvas, street: Street, wall: tuple[float, float]) -> float:
-    """Return how far along the street a wall first comes in front of the camera, with room for the near plane."""
-    across, high = wall
-    for step in range(80):
-        along = -14 + step * 0.5
-        if min(canvas.camera.seen(street.at(across, along, up))[2] for up in (0.0, high)) > NEAR + 0.4:
-            return along
-    return math.inf
+def _first_visible(canvas: Canvas, across: float, high: float) -> float:
+    """Return where, along the street, a wall comes in front of the near plane; near by, no bend matters."""
+    (ox, oy, oz), forward = canvas.camera.position, canvas.camera.axes[2]
+    lowest = min(forward[1] * (up - oy) for up in (0.0, high))
+    return oz + (NEAR + 0.6 - forward[0] * (across - ox) - lowest) / forward[2]
 
 
 def _end_wall(canvas: Canvas, street: Street, house: House, wall: Rgb) -> None:
     line, back = house.side * street.building_line, house.side * (street.building_line + house.deep)
-    points = [street.at(across, house.start, up) for across, up in ((line, 0), (back, 0), (back, house.front.high), (line, house.front.high))]
+    points = [
+        street.at(across, house.start, up)
+        for across, up in ((line, 0), (back, 0), (back, house.front.high), (line, house.front.high))
+    ]
     normal: Normal = (0.0, 0.0, -1.0)
     canvas.face(points, canvas.light.on(wall, normal), BUILDING)
     for storey in range(int(house.front.high / house.front.floor)):
         low = storey * house.front.floor + 1.0
         at = line + house.side * house.deep * 0.45
-        pane = [street.at(at + dx * house.side, house.start, low + dy) for dx, dy in ((0, 0), (1, 0), (1, 1.4), (0, 1.4))]
+        pane = [
+            street.at(at + dx * house.side, house.start, low + dy) for dx, dy in ((0, 0), (1, 0), (1, 1.4), (0, 1.4))
+        ]
         canvas.face(pane, mixed(canvas.light.on((50, 56, 64), normal), canvas.light.zenith, 0.15))
 
 
 def _chimney(canvas: Canvas, street: Street, house: House, ridge: float) -> None:
     middle = house.side * (street.building_line + house.deep / 2)
-    points = [street.at(middle + dx, house.start + 0.6, ridge + up) for dx, up in ((-0.5, -0.6), (0.5, -0.6), (0.5, 1.1), (-0.5, 1.1))]
+    points = [
+        street.at(middle + dx, house.start + 0.6, ridge + up)
+        for dx, up in ((-0.5, -0.6), (0.5, -0.6), (0.5, 1.1), (-0.5, 1.1))
+    ]
     canvas.face(points, canvas.light.on(times(house.front.wall, 0.85), (0.0, 0.0, -1.0)), BUILDING)
 
 
@@ -147,7 +163,9 @@ def _front(canvas: Canvas, street: Street, house: House, place: tuple[float, flo
     left_first = house.side > 0  # on the right one sees the far end of a front left of its near end
     hidden = round((start - house.start) / house.front.wide * picture.width)
     if hidden:
-        box = (0, 0, picture.width - hidden, picture.height) if left_first else (hidden, 0, picture.width, picture.height)
+        box = (
+            (0, 0, picture.width - hidden, picture.height) if left_first else (hidden, 0, picture.width, picture.height)
+        )
         picture = picture.crop(box)
     top = tuple((x, high, z) for x, _, z in (near, far))
     corners: list[Point] = [top[0], top[1], far, near] if not left_first else [top[1], top[0], near, far]

@@ -32,7 +32,8 @@ class Camera:
 
     def seen(self, point: Point) -> Point:
         """Return a world point in the camera's own axes; the last number is its depth in metres."""
-        x, y, z = (a - b for a, b in zip(point, self.position, strict=True))
+        ox, oy, oz = self.position
+        x, y, z = point[0] - ox, point[1] - oy, point[2] - oz
         r, u, f = self.axes
         return (
             r[0] * x + r[1] * y + r[2] * z,

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.data.scene.camera import NEAR, OVERSAMPLING, Camera, Pixel, Point
-from segfast_edge.data.scene.light import Light, Rgb, ink
+from segfast_edge.data.scene.light import Light, Rgb, ink, times
 
 
 class Canvas:
@@ -21,7 +21,16 @@ class Canvas:
         self.picture = Image.fromarray(frame).resize(size, Image.Resampling.NEAREST)
         self.labels = Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)
         self._draw, self._draw_labels = ImageDraw.Draw(self.picture), ImageDraw.Draw(self.labels)
+        self.sun_right = sum(a * s for a, s in zip(camera.axes[0], light.sun, strict=True)) > 0
         self.glows: list[tuple[Pixel, float, Rgb]] = []
+
+    def shows(self, middle: Point, radius: float) -> bool:
+        """Say whether anything of a ball of ``radius`` metres can be in the picture."""
+        x, _, depth = self.camera.seen(middle)
+        if depth < NEAR - radius:
+            return False
+        edge = self.camera.centre[0] / self.camera.focal * max(depth, 0.0)
+        return abs(x) < edge + radius * 1.5
 
     def ink(self, colour: Rgb, distance: float) -> tuple[int, int, int]:
         """Return a lit colour as it looks through that much air, in metres."""
@@ -51,15 +60,15 @@ class Canvas:
         if label is not None:
             self._draw_labels.ellipse(box, fill=label)
 
-    def limb(self, ends: tuple[Point, Point], widths: tuple[float, float], colour: Rgb, label: int | None = None) -> None:
+    def limb(
+        self, ends: tuple[Point, Point], widths: tuple[float, float], colour: Rgb, label: int | None = None
+    ) -> None:
         """Draw a rod between two points, with its width in metres at each."""
         near, far = (self.camera.seen(end) for end in ends)
         if min(near[2], far[2]) < NEAR:
             return
         (ax, ay), (bx, by) = self.camera.pixel(near), self.camera.pixel(far)
-        ra, rb = (
-            max(0.5, w * self.camera.focal / s[2] / 2) for w, s in zip(widths, (near, far), strict=True)
-        )
+        ra, rb = (max(0.5, w * self.camera.focal / s[2] / 2) for w, s in zip(widths, (near, far), strict=True))
         length = math.hypot(bx - ax, by - ay) or 1.0
         nx, ny = (ay - by) / length, (bx - ax) / length
         points = [
@@ -109,7 +118,8 @@ class Canvas:
         if seen[2] > NEAR:
             x, y = self.camera.pixel(seen)
             reach = radius * self.camera.focal / seen[2] / OVERSAMPLING
-            self.glows.append(((x / OVERSAMPLING, y / OVERSAMPLING), reach, colour))
+            keep = math.exp(-seen[2] / self.light.haze_m) * min(1.0, 14 / seen[2])
+            self.glows.append(((x / OVERSAMPLING, y / OVERSAMPLING), reach, times(colour, keep)))
 
     def finished(self) -> tuple[Frame, Labels]:
         """Return both at the final size: averaged colours, and for labels the class that most of a pixel has."""

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
 from segfast_edge.data.scene import noise
+from segfast_edge.data.scene.chance import pick
 from segfast_edge.data.scene.light import Light, Normal, Rgb, ink, mixed, times
 
 WALLS: dict[str, tuple[Rgb, ...]] = {
@@ -17,7 +18,15 @@ WALLS: dict[str, tuple[Rgb, ...]] = {
     "concrete": ((164, 162, 158), (138, 138, 138), (184, 180, 172)),
     "glass": ((96, 116, 128), (78, 98, 112), (120, 138, 142)),
 }
-SIGNS: tuple[Rgb, ...] = ((176, 34, 38), (24, 66, 122), (28, 92, 60), (40, 40, 44), (222, 168, 36), (112, 40, 84), (236, 232, 222))
+SIGNS: tuple[Rgb, ...] = (
+    (176, 34, 38),
+    (24, 66, 122),
+    (28, 92, 60),
+    (40, 40, 44),
+    (222, 168, 36),
+    (112, 40, 84),
+    (236, 232, 222),
+)
 Ground = Literal["shop", "door", "plain"]
 
 
@@ -45,8 +54,8 @@ def draw_front(rng: np.random.Generator, wide: float, high: float, quarter: str)
         "suburb": (0.5, 0.4, 0.1, 0.0, 0.0),
         "park": (0.3, 0.3, 0.2, 0.2, 0.0),
     }[quarter]
-    material = str(rng.choice(list(WALLS), p=chances))
-    wall = WALLS[material][int(rng.integers(len(WALLS[material])))]
+    material = pick(rng, tuple(WALLS), chances)
+    wall = pick(rng, WALLS[material])
     tint = rng.uniform(0.86, 1.1)
     bay = float(rng.uniform(1.9, 3.4)) if material != "glass" else float(rng.uniform(1.2, 1.8))
     shop = {"terrace": 0.3, "city": 0.6, "suburb": 0.0, "park": 0.05}[quarter]
@@ -58,7 +67,10 @@ def draw_front(rng: np.random.Generator, wide: float, high: float, quarter: str)
         wall=(wall[0] * tint, wall[1] * tint, wall[2] * tint),
         floor=float(rng.uniform(2.7, 3.5)),
         bay=bay,
-        window=(bay * float(rng.uniform(0.82, 0.9) if tall else rng.uniform(0.35, 0.62)), float(rng.uniform(1.3, 1.95))),
+        window=(
+            bay * float(rng.uniform(0.82, 0.9) if tall else rng.uniform(0.35, 0.62)),
+            float(rng.uniform(1.3, 1.95)),
+        ),
         trim=(236, 234, 226) if rng.uniform() < 0.7 else (58, 56, 54),
         ground="shop" if rng.uniform() < shop else "door" if rng.uniform() < 0.8 else "plain",
         seed=int(rng.integers(1 << 30)),
@@ -164,7 +176,7 @@ def _door(brush: _Brush, front: Front, rng: np.random.Generator, columns: int) -
     pitch = front.wide / columns
     left = int(rng.integers(columns)) * pitch + (pitch - 1.0) / 2
     brush.box(left - 0.15, 0, left + 1.15, 2.5, front.trim)
-    colour = SIGNS[int(rng.integers(len(SIGNS)))]
+    colour = pick(rng, SIGNS)
     brush.box(left, 0.1, left + 1.0, 2.05, times(colour, 0.8))
     brush.shining((left, 2.1, left + 1.0, 2.4), _pane(brush, front, rng, 2))
     brush.box(left - 0.25, 0, left + 1.25, 0.14, (150, 148, 142))
@@ -175,7 +187,7 @@ def _shop(brush: _Brush, front: Front, rng: np.random.Generator) -> None:
     left, top = 0.0, front.floor
     while left < front.wide - 1.5:
         right = min(front.wide, left + float(rng.uniform(4, 8)))
-        frame, board = (SIGNS[int(i)] for i in rng.integers(len(SIGNS), size=2))
+        frame, board = (pick(rng, SIGNS) for _ in range(2))
         brush.box(left, 0, right, top, times(frame, 0.75))
         width = (right - left - 0.4) / 3
         for part in range(3):

@@ -11,14 +11,24 @@ from PIL import Image, ImageOps
 from segfast_edge.data.scene import noise
 from segfast_edge.data.scene.camera import NEAR, Point
 from segfast_edge.data.scene.canvas import Canvas
+from segfast_edge.data.scene.chance import pick
 from segfast_edge.data.scene.classes import TREE
 from segfast_edge.data.scene.light import Rgb, mixed, times
 from segfast_edge.data.scene.shadows import Shadows
 
 CROWN = 176  # pixels along a grown crown's side
-VARIANTS = 8
+VARIANTS = 12
 Shape = Literal["round", "cone", "column", "bush"]
-LEAVES: tuple[Rgb, ...] = ((92, 120, 52), (74, 104, 46), (112, 128, 58), (84, 112, 70), (128, 122, 52), (150, 108, 44), (62, 88, 50))
+TREES: tuple[Shape, ...] = ("round", "cone", "column")
+LEAVES: tuple[Rgb, ...] = (
+    (92, 120, 52),
+    (74, 104, 46),
+    (112, 128, 58),
+    (84, 112, 70),
+    (128, 122, 52),
+    (150, 108, 44),
+    (62, 88, 50),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +43,14 @@ class Tree:
     clear: float
     leaves: Rgb
     variant: int
-    mirrored: bool
 
     def shade(self, shadows: Shadows) -> None:
         """Cast its shadow: a disc of the crown's width, from the crown's foot to its top, and the trunk's."""
         x, _, z = self.foot
-        ring = [(math.cos(k * math.pi / 5), math.sin(k * math.pi / 5)) for k in range(10)]
+        ring = [(math.cos(k * math.pi / 4), math.sin(k * math.pi / 4)) for k in range(8)]
         disc = [(x + c * self.wide * 0.4, 0.0, z + s * self.wide * 0.4) for c, s in ring]
         shadows.cast(disc, self.high * 0.9, self.clear + 0.1 * self.high)
-        small = [(x + c * 0.15, 0.0, z + s * 0.15) for c, s in ring]
+        small = [(x + c * 0.15, 0.0, z + s * 0.15) for c, s in ring[::2]]
         shadows.cast(small, self.high * 0.5)
         shadows.touch([(x + c * 0.4, 0.0, z + s * 0.4) for c, s in ring] if self.clear else disc, 0.8)
 
@@ -66,27 +75,28 @@ class Tree:
         scale = canvas.camera.focal / seen[2]
         middle, half, tall = canvas.camera.pixel(seen), self.wide * scale / 2, (self.high - self.clear) * scale / 2
         left, top = middle[0] - half, middle[1] - tall
-        area = (max(0, round(left)), max(0, round(top)), min(canvas.wide, round(left + 2 * half)), min(canvas.high, round(top + 2 * tall)))
-        if area[2] <= area[0] or area[3] <= area[1]:
+        x0, x1 = max(0, round(left)), min(canvas.wide, round(left + 2 * half))
+        y0, y1 = max(0, round(top)), min(canvas.high, round(top + 2 * tall))
+        if x1 <= x0 or y1 <= y0:
             return
         shape, alpha = _crown(self.shape, self.variant)
-        if self.mirrored:
+        if canvas.sun_right:
             shape, alpha = ImageOps.mirror(shape), ImageOps.mirror(alpha)
         kx, ky = CROWN / (2 * half), CROWN / (2 * tall)
-        box = ((area[0] - left) * kx, (area[1] - top) * ky, (area[2] - left) * kx, (area[3] - top) * ky)
-        box = tuple(min(max(part, 0.0), float(CROWN)) for part in box)  # type: ignore[assignment]
-        size = (area[2] - area[0], area[3] - area[1])
-        shape, alpha = (p.resize(size, Image.Resampling.BILINEAR, box) for p in (shape, alpha))
-        canvas.sprite(_coloured(shape, canvas, self.leaves, (lit, seen[2])), alpha, area[:2], TREE)
+        corner = (max(0.0, (x0 - left) * kx), max(0.0, (y0 - top) * ky))
+        box = (*corner, min(CROWN, (x1 - left) * kx), min(CROWN, (y1 - top) * ky))
+        shape, alpha = (p.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box) for p in (shape, alpha))
+        canvas.sprite(_coloured(shape, canvas, self.leaves, (lit, seen[2])), alpha, (x0, y0), TREE)
 
 
 def _coloured(shape: Image.Image, canvas: Canvas, leaves: Rgb, place: tuple[float, float]) -> Image.Image:
-    """Turn a crown's brightness into colours, from its shaded to its sunlit leaves; ``place``: sun's share, distance."""
+    """Turn a crown's brightness into the colours of shaded to sunlit leaves; ``place``: sun's share, distance."""
     lit, distance = place
     light = canvas.light
     dark = canvas.ink(light.on(times(leaves, 0.34), (0.0, 0.0, 0.0)), distance)
     bright = canvas.ink(mixed(light.on(times(leaves, 1.3), light.sun, lit), (255, 240, 150), 0.05), distance)
-    return ImageOps.colorize(shape, dark, bright)
+    bands = [shape.point([int(d + (b - d) * k / 255) for k in range(256)]) for d, b in zip(dark, bright, strict=True)]
+    return Image.merge("RGB", bands)
 
 
 @functools.cache
@@ -132,17 +142,19 @@ def _blobs(shape: Shape, rng: np.random.Generator) -> list[tuple[float, float, f
 
 def draw_tree(rng: np.random.Generator, foot: Point, along: float, small: bool = False) -> Tree:
     """Draw a tree, or a bush where ``small``."""
-    shape: Shape = "bush" if small else ("round", "cone", "column")[int(rng.choice(3, p=(0.76, 0.12, 0.12)))]  # type: ignore[assignment]
+    shape: Shape = "bush" if small else pick(rng, TREES, (0.76, 0.12, 0.12))
     high = float(rng.uniform(0.8, 2.2) if small else rng.uniform(4.5, 12))
     slim = {"round": rng.uniform(0.62, 0.95), "cone": 0.5, "column": 0.34, "bush": rng.uniform(1.0, 1.8)}[shape]
     clear = 0.0 if small else high * (0.06 if shape == "cone" else float(rng.uniform(0.18, 0.32)))
-    leaves = LEAVES[int(rng.choice(len(LEAVES), p=(0.24, 0.22, 0.18, 0.16, 0.07, 0.03, 0.1)))]
+    leaves = pick(rng, LEAVES, (0.24, 0.22, 0.18, 0.16, 0.07, 0.03, 0.1))
     tint = float(rng.uniform(0.8, 1.15))
-    return Tree(foot, along, shape, high, high * float(slim), clear, times(leaves, tint), int(rng.integers(VARIANTS)), bool(rng.uniform() < 0.5))
-
-
-@functools.cache
-def foliage() -> Image.Image:
-    """Return a tile of leaves as brightness, for hedges."""
-    tone = 0.45 + 0.2 * noise.cloud(5, octaves=3, coarsest=64) + 0.1 * noise.cloud(4, octaves=4, coarsest=32)
-    return Image.fromarray((tone.clip(0, 1) * 255).astype(np.uint8))
+    return Tree(
+        foot,
+        along,
+        shape,
+        high,
+        high * float(slim),
+        clear,
+        times(leaves, tint),
+        int(rng.integers(VARIANTS)),
+    )

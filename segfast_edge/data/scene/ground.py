@@ -7,6 +7,7 @@ import numpy as np
 from segfast_edge.contract.images import Labels
 from segfast_edge.data.scene import noise
 from segfast_edge.data.scene.camera import OVERSAMPLING, Camera
+from segfast_edge.data.scene.chance import pick
 from segfast_edge.data.scene.classes import PAVEMENT, ROAD, TREE
 from segfast_edge.data.scene.light import Light, Rgb
 from segfast_edge.data.scene.noise import Field
@@ -46,9 +47,9 @@ def draw_surface(rng: np.random.Generator) -> Surface:
         grass=(92 + 46 * (1 - lush), 112 + 20 * lush, 52 + 8 * lush),
         paint=(232, 230, 222),
         wear=float(rng.uniform(0.05, 0.75)),
-        slab=float(rng.choice([0.45, 0.6, 0.9, 2.4])),
-        dash=((3.0, 6.0), (2.0, 6.0), (4.0, 12.0))[int(rng.integers(3))],
-        edge_line=float(rng.choice([0.0, 0.1, 0.15])),
+        slab=pick(rng, (0.45, 0.6, 0.9, 2.4)),
+        dash=pick(rng, ((3.0, 6.0), (2.0, 6.0), (4.0, 12.0))),
+        edge_line=pick(rng, (0.0, 0.1, 0.15)),
         double=bool(rng.uniform() < 0.35),
         yellow=bool(rng.uniform() < 0.35),
         wet=float(max(0.0, rng.uniform(-0.8, 0.5))),
@@ -67,9 +68,10 @@ def _dashes(at: Field, painted: float, period: float, footprint: Field) -> Field
     """Return the share of the footprint that dashes cover: the difference of an integral, so it never flickers."""
 
     def until(x: Field) -> Field:
-        return np.asarray(np.floor(x / period) * painted + np.minimum(np.mod(x, period), painted))
+        return np.asarray(np.floor(x / period) * painted + np.minimum(np.mod(x, period), painted), np.float32)
 
-    return np.asarray((until(at + footprint / 2) - until(at - footprint / 2)) / footprint)
+    half = footprint * np.float32(0.5)
+    return np.asarray((until(at + half) - until(at - half)) / footprint, np.float32)
 
 
 def sky(rays: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
@@ -196,7 +198,9 @@ def _paint(spot: Spot, street: Street, surface: Surface) -> tuple[Field, Field]:
     if street.crossing is not None:
         zone = _band(spot.along, street.crossing + 1.5, 3.0, spot.deep)
         bars = _dashes(spot.across + street.half, 0.5, 1.0, spot.wide) * (np.abs(spot.across) < street.half - 0.15)
-        stop = _band(spot.along, street.crossing - 1.2, 0.3, spot.deep) * (spot.across * (1 if street.right_hand else -1) > 0)
+        stop = _band(spot.along, street.crossing - 1.2, 0.3, spot.deep) * (
+            spot.across * (1 if street.right_hand else -1) > 0
+        )
         kept = np.clip(1 - _band(spot.along, street.crossing + 0.7, 5.0, spot.deep), 0, 1)
         lines, edges = np.maximum(np.maximum(lines * kept, zone * bars), stop), edges * kept
     return lines, edges
@@ -204,9 +208,7 @@ def _paint(spot: Spot, street: Street, surface: Surface) -> tuple[Field, Field]:
 
 def _slabs(spot: Spot, surface: Surface) -> np.ndarray:
     slab = surface.slab
-    joint = np.maximum(
-        _dashes(spot.along, 0.02, slab, spot.deep), _dashes(spot.across, 0.02, slab, spot.wide)
-    )
+    joint = np.maximum(_dashes(spot.along, 0.02, slab, spot.deep), _dashes(spot.across, 0.02, slab, spot.wide))
     tone = _grain_of_slab(spot, slab, surface)
     shade = _grain(spot, 0.3, surface, 1) * 4 + _grain(spot, 0.03, surface, -1) * 4 + tone - joint * 55
     return np.asarray(np.array(surface.stone, np.float32) + shade[..., None])
@@ -217,6 +219,7 @@ def _grain_of_slab(spot: Spot, slab: float, surface: Surface) -> Field:
 
 
 def _lawn(spot: Spot, surface: Surface) -> np.ndarray:
-    shade = _grain(spot, 0.05, surface, -1) * 10 + _grain(spot, 0.12, surface, 0) * 8 + _grain(spot, 1.1, surface, 2) * 7
+    shade = (
+        _grain(spot, 0.05, surface, -1) * 10 + _grain(spot, 0.12, surface, 0) * 8 + _grain(spot, 1.1, surface, 2) * 7
+    )
     return np.asarray(np.array(surface.grass, np.float32) + shade[..., None] * np.array([1, 0.9, 0.5], np.float32))
-

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segfast_edge.data.scene.chance import pick
+
 Rgb = tuple[float, float, float]  # 0 to 255, before it is rounded
 Normal = tuple[float, float, float]  # unit vector out of a surface
 
@@ -16,14 +18,15 @@ def times(colour: Rgb, factor: float) -> Rgb:
 
 def mixed(colour: Rgb, other: Rgb, share: float) -> Rgb:
     """Return ``colour`` with a ``share`` (0 to 1) of the other in it."""
-    r, g, b = (a * (1 - share) + o * share for a, o in zip(colour, other, strict=True))
-    return r, g, b
+    r, g, b = colour
+    keep = 1 - share
+    return r * keep + other[0] * share, g * keep + other[1] * share, b * keep + other[2] * share
 
 
 def ink(colour: Rgb) -> tuple[int, int, int]:
     """Round a colour to bytes."""
-    r, g, b = (0 if part < 0 else 255 if part > 255 else int(part) for part in colour)
-    return r, g, b
+    r, g, b = colour
+    return int(min(max(r, 0.0), 255.0)), int(min(max(g, 0.0), 255.0)), int(min(max(b, 0.0), 255.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,15 @@ class Light:
 
     def on(self, colour: Rgb, normal: Normal, lit: float = 1.0) -> Rgb:
         """Shade a surface; ``lit`` is the share of the sun that reaches it."""
-        facing = max(0.0, sum(a * b for a, b in zip(normal, self.sun, strict=True))) * lit
+        x, y, z = self.sun
+        facing = max(0.0, normal[0] * x + normal[1] * y + normal[2] * z) * lit
         sky = 0.82 + 0.18 * normal[1]
-        r, g, b = (
-            c * (a * sky + d * facing) for c, a, d in zip(colour, self.ambient, self.direct, strict=True)
+        a, d = self.ambient, self.direct
+        return (
+            colour[0] * (a[0] * sky + d[0] * facing),
+            colour[1] * (a[1] * sky + d[1] * facing),
+            colour[2] * (a[2] * sky + d[2] * facing),
         )
-        return r, g, b
 
     def hazed(self, colour: Rgb, distance: float) -> Rgb:
         """Let distance, in metres, fade a colour into the air's."""
@@ -72,7 +78,7 @@ _CHANCES = (0.26, 0.3, 0.22, 0.14, 0.08)
 
 def draw_light(rng: np.random.Generator) -> Light:
     """Draw the light of a scene: clear, fair, overcast, golden hour or dusk."""
-    kind = str(rng.choice(_KINDS, p=_CHANCES))
+    kind = pick(rng, _KINDS, _CHANCES)
     turn, vary = rng.uniform(-math.pi, math.pi), rng.uniform(-1, 1, 4)
     haze = float(np.exp(rng.uniform(math.log(120), math.log(700))))
     if kind == "overcast":
@@ -87,7 +93,15 @@ def draw_light(rng: np.random.Generator) -> Light:
         direct = (0.95, 0.72, 0.45)
         sun = _sun(0.22 + 0.08 * vary[0], turn)
         return Light(
-            sun, ambient, direct, (96, 130, 185), (250, 212, 160), haze * 0.6, 0.35 + 0.2 * vary[1], (255, 225, 190), 0.25
+            sun,
+            ambient,
+            direct,
+            (96, 130, 185),
+            (250, 212, 160),
+            haze * 0.6,
+            0.35 + 0.2 * vary[1],
+            (255, 225, 190),
+            0.25,
         )
     if kind == "dusk":
         ambient = (0.36 + 0.05 * vary[0], 0.37 + 0.05 * vary[0], 0.47 + 0.05 * vary[0])

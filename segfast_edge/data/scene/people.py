@@ -1,5 +1,6 @@
 """Pedestrians and cyclists: jointed figures in three dimensions, so that they can face any way."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from segfast_edge.data.scene.camera import Point
 from segfast_edge.data.scene.canvas import Canvas
+from segfast_edge.data.scene.chance import pick
 from segfast_edge.data.scene.classes import BICYCLIST, PEDESTRIAN
 from segfast_edge.data.scene.light import Rgb, times
 from segfast_edge.data.scene.shadows import Shadows
@@ -34,7 +36,7 @@ class Clothes:
 
 
 def _draw_clothes(rng: np.random.Generator) -> Clothes:
-    skin, hair, top, legs = (part[int(rng.integers(len(part)))] for part in (SKIN, HAIR, TOPS, LEGS))
+    skin, hair, top, legs = (pick(rng, part) for part in (SKIN, HAIR, TOPS, LEGS))
     tint = float(rng.uniform(0.8, 1.15))
     return Clothes(skin, hair, times(top, tint), legs, bool(rng.uniform() < 0.35), bool(rng.uniform() < 0.35))
 
@@ -44,8 +46,7 @@ class _Figure:
 
     def __init__(self, canvas: Canvas, pose: Pose, label: int, lit: float) -> None:
         self.canvas, self.pose, self.label, self.lit = canvas, pose, label, lit
-        across = canvas.camera.axes[0]
-        self.sunny = sum(a * b for a, b in zip(across, canvas.light.sun, strict=True))
+        self.fine = canvas.camera.focal / max(canvas.camera.seen(pose.foot)[2], 1.0) > 25  # pixels per metre
 
     def ink(self, colour: Rgb, normal: Point = (0.0, 0.3, -0.6)) -> Rgb:
         """Return a colour as it is lit."""
@@ -55,18 +56,19 @@ class _Figure:
         """Draw a chain of rods through joints given as forward, right, up."""
         places = [self.pose.at(*joint) for joint in joints]
         shade = self.ink(colour)
-        for number, (start, end) in enumerate(zip(places, places[1:], strict=False)):
+        for number, (start, end) in enumerate(itertools.pairwise(places)):
             step = (widths[1] - widths[0]) / (len(places) - 1)
             pair = (widths[0] + step * number, widths[0] + step * (number + 1))
             self.canvas.limb((start, end), pair, shade, self.label)
-            self.canvas.joint(end, pair[1], shade, self.label)
+            if self.fine:
+                self.canvas.joint(end, pair[1], shade, self.label)
 
     def trunk(self, low: Point, high: Point, widths: tuple[float, float], colour: Rgb) -> None:
         """Draw the body, its sunny side lighter."""
         self.limb([low, high], widths, colour)
         ends = (self.pose.at(*low), self.pose.at(*high))
         right = self.canvas.camera.axes[0]
-        shift = 0.2 * (1 if self.sunny > 0 else -1)
+        shift = 0.2 * (1 if self.canvas.sun_right else -1)
         lighter = self.ink(times(colour, 1.2))
         moved = [
             (p[0] + right[0] * w * shift, p[1] + right[1] * w * shift, p[2] + right[2] * w * shift)
@@ -104,18 +106,31 @@ class Pedestrian:
         """Cast a shadow."""
         base = [self.pose.at(f, r, 0) for f, r in ((-0.15, -0.22), (0.15, -0.22), (0.15, 0.22), (-0.15, 0.22))]
         shadows.cast(base, self.high)
-        shadows.touch([self.pose.at(f * 2, r * 1.3, 0) for f, r in ((-0.15, -0.22), (0.15, -0.22), (0.15, 0.22), (-0.15, 0.22))], 0.7)
+        shadows.touch(
+            [self.pose.at(f * 2, r * 1.3, 0) for f, r in ((-0.15, -0.22), (0.15, -0.22), (0.15, 0.22), (-0.15, 0.22))],
+            0.7,
+        )
 
     def paint_on(self, canvas: Canvas, lit: float) -> None:
         """Paint the person."""
+        if not canvas.shows(self.pose.foot, 0.6):
+            return
         h, clothes = self.high, self.clothes
         figure = _Figure(canvas, self.pose, PEDESTRIAN, lit)
         swing = math.sin(self.stride)
-        away = [-1.0, 1.0] if canvas.camera.axes[0][0] * math.cos(self.pose.heading) > 0 else [1.0, -1.0]
+        away = [-1.0, 1.0] if canvas.camera.axes[0][0] * self.pose.cosine > 0 else [1.0, -1.0]
         for side in away:
             step = swing * side
-            arm = [(0.0, side * 0.125 * h, 0.8 * h), (-step * 0.1 * h, side * 0.15 * h, 0.62 * h), (-step * 0.16 * h + 0.04, side * 0.14 * h, 0.48 * h)]
-            leg = [(0.0, side * 0.05 * h, 0.5 * h), (step * 0.13 * h + 0.03, side * 0.05 * h, 0.28 * h), (step * 0.24 * h, side * 0.05 * h, 0.04 * h)]
+            arm = [
+                (0.0, side * 0.125 * h, 0.8 * h),
+                (-step * 0.1 * h, side * 0.15 * h, 0.62 * h),
+                (-step * 0.16 * h + 0.04, side * 0.14 * h, 0.48 * h),
+            ]
+            leg = [
+                (0.0, side * 0.05 * h, 0.5 * h),
+                (step * 0.13 * h + 0.03, side * 0.05 * h, 0.28 * h),
+                (step * 0.24 * h, side * 0.05 * h, 0.04 * h),
+            ]
             figure.limb(leg, (0.105 * h, 0.06 * h), times(clothes.legs, 0.9 if side == away[0] else 1.0))
             heel, toe = leg[-1], (leg[-1][0] + 0.11, leg[-1][1], 0.03)
             figure.limb([heel, toe], (0.055 * h, 0.045 * h), (28, 26, 26))
@@ -129,7 +144,11 @@ class Pedestrian:
         figure.limb([(0, -0.09 * h, 0.8 * h), (0, 0.09 * h, 0.8 * h)], (0.09 * h, 0.09 * h), clothes.top)
         side = away[1]
         step = swing * side
-        near_arm = [(0.0, side * 0.125 * h, 0.8 * h), (-step * 0.1 * h, side * 0.16 * h, 0.62 * h), (-step * 0.16 * h + 0.05, side * 0.15 * h, 0.48 * h)]
+        near_arm = [
+            (0.0, side * 0.125 * h, 0.8 * h),
+            (-step * 0.1 * h, side * 0.16 * h, 0.62 * h),
+            (-step * 0.16 * h + 0.05, side * 0.15 * h, 0.48 * h),
+        ]
         figure.limb(near_arm, (0.062 * h, 0.045 * h), times(clothes.top, 0.92))
         canvas.disc(self.pose.at(*near_arm[-1]), 0.028 * h, figure.ink(clothes.skin), PEDESTRIAN)
         if clothes.bag and not facing:
@@ -166,13 +185,20 @@ class Cyclist:
 
     def paint_on(self, canvas: Canvas, lit: float) -> None:
         """Paint bicycle and rider."""
+        if not canvas.shows(self.pose.foot, 1.2):
+            return
         figure, clothes = _Figure(canvas, self.pose, BICYCLIST, lit), self.clothes
         frame = times(clothes.top, 0.8)
         for middle in (-0.52, 0.52):
             _wheel(figure, middle)
         crank: Point = (-0.05, 0.0, 0.3)
         saddle, neck, bar = (-0.25, 0.0, 0.92), (0.38, 0.0, 0.82), (0.45, 0.0, 1.0)
-        for rod in ([(-0.52, 0, 0.34), crank, neck], [saddle, crank], [(-0.52, 0, 0.34), (-0.2, 0, 0.75), neck], [bar, (0.52, 0, 0.34)]):
+        for rod in (
+            [(-0.52, 0, 0.34), crank, neck],
+            [saddle, crank],
+            [(-0.52, 0, 0.34), (-0.2, 0, 0.75), neck],
+            [bar, (0.52, 0, 0.34)],
+        ):
             figure.limb([*rod], (0.045, 0.045), frame)
         figure.limb([(0.45, -0.26, 1.0), (0.45, 0.26, 1.0)], (0.04, 0.04), (30, 30, 32))
         hip: Point = (-0.22, 0.0, 1.0)
@@ -183,7 +209,9 @@ class Cyclist:
             figure.limb([(hip[0], side * 0.08, hip[2]), knee, foot], (0.17, 0.1), clothes.legs)
             figure.limb([foot, (foot[0] + 0.16, foot[1], foot[2])], (0.08, 0.07), (26, 26, 28))
             elbow: Point = (0.32, side * 0.24, 1.18)
-            figure.limb([(shoulder[0], side * 0.17, shoulder[2]), elbow, (0.45, side * 0.22, 1.02)], (0.1, 0.075), clothes.top)
+            figure.limb(
+                [(shoulder[0], side * 0.17, shoulder[2]), elbow, (0.45, side * 0.22, 1.02)], (0.1, 0.075), clothes.top
+            )
         figure.trunk(hip, shoulder, (0.3, 0.36), clothes.top)
         if clothes.bag:
             figure.limb([(-0.2, 0, 1.12), (0.0, 0, 1.4)], (0.26, 0.24), times(clothes.legs, 1.2))
@@ -194,9 +222,11 @@ class Cyclist:
 
 
 def _wheel(figure: _Figure, middle: float) -> None:
-    ring = [(middle + 0.34 * math.cos(k * math.pi / 8), 0.0, 0.34 + 0.34 * math.sin(k * math.pi / 8)) for k in range(17)]
+    ring = [
+        (middle + 0.34 * math.cos(k * math.pi / 8), 0.0, 0.34 + 0.34 * math.sin(k * math.pi / 8)) for k in range(17)
+    ]
     figure.limb(ring, (0.05, 0.05), (26, 26, 28))
-    for k in range(0, 8, 2):
+    for k in range(0, 8, 2) if figure.fine else ():
         figure.limb([ring[k], ring[k + 8]], (0.012, 0.012), (120, 120, 124))
 
 

@@ -9,6 +9,7 @@ from segfast_edge.data.scene.buildings import paint_backdrop, paint_houses, shad
 from segfast_edge.data.scene.camera import OVERSAMPLING, Camera
 from segfast_edge.data.scene.canvas import Canvas
 from segfast_edge.data.scene.cast import Cast, draw_cast
+from segfast_edge.data.scene.chance import pick
 from segfast_edge.data.scene.classes import SKY, VOID
 from segfast_edge.data.scene.develop import develop
 from segfast_edge.data.scene.ground import draw_surface, ground, sky, spots
@@ -51,7 +52,11 @@ def _draw_camera(rng: np.random.Generator, street: Street, size: tuple[int, int]
     wide, high = size[1] * OVERSAMPLING, size[0] * OVERSAMPLING
     half_angle = rng.uniform(0.45, 0.62)
     focal = max(wide, high * 4 / 3) / 2 / math.tan(half_angle)
-    eye = (street.own_lane + float(rng.normal(0, 0.25)), float(rng.uniform(1.15, 1.6) + 0.7 * (rng.uniform() < 0.12)), 0.0)
+    eye = (
+        street.own_lane + float(rng.normal(0, 0.25)),
+        float(rng.uniform(1.15, 1.6) + 0.7 * (rng.uniform() < 0.12)),
+        0.0,
+    )
     angles = (float(rng.normal(0, 0.045)), float(rng.normal(0.03, 0.035)), float(rng.normal(0, 0.01)))
     return Camera.looking(float(focal), (wide / 2, high / 2), eye, angles)
 
@@ -87,10 +92,15 @@ def _paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paint the own car's bonnet along the lower edge; it is nobody's class."""
     wide, high = canvas.wide, canvas.high
     rise, middle = high * float(rng.uniform(0.04, 0.12)), wide * float(rng.uniform(0.44, 0.56))
-    paint = PAINTS[int(rng.integers(len(PAINTS)))]
+    paint = pick(rng, PAINTS)
     lit = canvas.light.on(paint, (0.0, 0.9, 0.4))
     for step in range(9):
         part = 1 - step / 9
         curve = [(x, high - rise * part * (1 - ((x - middle) / (0.62 * wide)) ** 2)) for x in range(-8, wide + 24, 16)]
         sky_share = 0.42 * part * part
-        canvas.flat([(-8.0, high + 2.0), *curve, (wide + 24.0, high + 2.0)], mixed(lit, canvas.light.horizon, sky_share), 0.0, VOID)
+        canvas.flat(
+            [(-8.0, high + 2.0), *curve, (wide + 24.0, high + 2.0)],
+            mixed(lit, canvas.light.horizon, sky_share),
+            0.0,
+            VOID,
+        )

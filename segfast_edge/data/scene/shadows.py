@@ -25,9 +25,7 @@ class Shadows:
         if self._light.sun[1] <= 0.05:
             return
         reach = [min(up / self._light.sun[1], LONGEST_M) for up in (lift, height)]
-        ends = [
-            (x - self._light.sun[0] * far, z - self._light.sun[2] * far) for far in reach for x, _, z in base
-        ]
+        ends = [(x - self._light.sun[0] * far, z - self._light.sun[2] * far) for far in reach for x, _, z in base]
         self._fill(self._draw, [(x, 0.0, z) for x, z in hull(ends)], 255)
 
     def touch(self, base: Sequence[Point], strength: float = 1.0) -> None:
@@ -42,7 +40,7 @@ class Shadows:
         x, y = (int(part / OVERSAMPLING) for part in self._camera.pixel(seen))
         if not (0 <= x < self._sun.width and 0 <= y < self._sun.height):
             return 1.0
-        return 1.0 - float(self._sun.getpixel((x, y))) / 255  # type: ignore[arg-type]
+        return 1.0 - self._sun.crop((x, y, x + 1, y + 1)).tobytes()[0] / 255
 
     def factor(self, softness: float) -> np.ndarray:
         """Return what to multiply the ground with, height x width float32; ``softness`` is a blur in pixels."""

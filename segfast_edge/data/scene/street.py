@@ -2,32 +2,41 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from segfast_edge.data.scene.camera import Point
+from segfast_edge.data.scene.chance import pick
+
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a thing stands, and which way it faces in radians to the right of the street's far end."""
+    """Where a thing stands, and which way it faces: sine and cosine of the turn to the right of straight ahead."""
 
     foot: Point
-    heading: float
+    sine: float
+    cosine: float
+
+    @classmethod
+    def turned(cls, foot: Point, heading: float) -> "Pose":
+        """Return the pose facing ``heading``, in radians to the right."""
+        return cls(foot, math.sin(heading), math.cos(heading))
 
     def at(self, forward: float, right: float, up: float) -> Point:
         """Return the world point of a place on the thing, in metres."""
-        s, c = math.sin(self.heading), math.cos(self.heading)
         x, y, z = self.foot
+        s, c = self.sine, self.cosine
         return x + forward * s + right * c, y + up, z + forward * c - right * s
 
     def normal(self, forward: float, right: float, up: float) -> Point:
         """Turn a direction of the thing into the world's."""
-        s, c = math.sin(self.heading), math.cos(self.heading)
+        s, c = self.sine, self.cosine
         return forward * s + right * c, up, forward * c - right * s
 
 
 Quarter = Literal["terrace", "city", "suburb", "park"]
+QUARTERS: tuple[Quarter, ...] = get_args(Quarter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ class Street:
 
     def pose(self, across: float, along: float, turn: float = 0.0) -> Pose:
         """Return a pose on the ground, turned by ``turn`` against the street's run there."""
-        return Pose(self.at(across, along), self.heading(along) + turn)
+        return Pose.turned(self.at(across, along), self.heading(along) + turn)
 
     @property
     def lane(self) -> float:
@@ -76,14 +85,14 @@ class Street:
 
 def draw_street(rng: np.random.Generator) -> Street:
     """Draw a street."""
-    quarter = ("terrace", "city", "suburb", "park")[int(rng.choice(4, p=(0.32, 0.36, 0.2, 0.12)))]
+    quarter = pick(rng, QUARTERS, (0.32, 0.36, 0.2, 0.12))
     lanes = {"terrace": (1, 2, 2), "city": (2, 2, 3, 4), "suburb": (2, 2), "park": (2, 2, 4)}[quarter]
-    count = int(rng.choice(lanes))
+    count = pick(rng, lanes)
     half = count * rng.uniform(2.7, 3.5) / 2 + (1.4 if count == 1 else 0.4 * rng.uniform())
     setback = {"terrace": (0.0, 2.5), "city": (0.0, 0.8), "suburb": (3.0, 9.0), "park": (6.0, 22.0)}[quarter]
     bend = rng.normal(0, 0.0022) if rng.uniform() < 0.6 else 0.0
     return Street(
-        quarter=quarter,  # type: ignore[arg-type]
+        quarter=quarter,
         half=float(half),
         lanes=count,
         pavement=float(rng.uniform(1.5, 4.5 if quarter == "city" else 3.0)),
