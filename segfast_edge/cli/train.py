@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
 
     folder = RunFolder(args.output_dir)
     settings = _continued(args, folder.config()) if args.resume else _fresh(args)
-    with _observer() as observer:
-        outcome = train(settings, folder, observer, start=Start(args.resume, args.overwrite))
+    with observer() as watching:
+        outcome = train(settings, folder, watching, start=Start(args.resume, args.overwrite))
     if os.environ.get("RANK", "0") == "0":
         _say(outcome, args.output_dir)
     return EXIT_INTERRUPTED if outcome.ending == "interrupted" else 0
@@ -124,7 +124,7 @@ def _continued(args: argparse.Namespace, config: dict[str, Any]) -> "Settings":
     return replace(settings, data_root=args.data_root or settings.data_root, recipe=settings.recipe.changed(kept))
 
 
-def _observer() -> Any:
+def observer() -> Any:
     """Return bars for a terminal, plain lines otherwise; silent in all processes but the first."""
     from segfast_edge.cli import _training_view
 

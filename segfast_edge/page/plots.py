@@ -1,7 +1,7 @@
 """Plots as SVG text, drawn by matplotlib without a display."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ COLOURS = ("#2563eb", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b")
 
 @contextmanager
 def _style() -> "Iterator[None]":
-    settings = {
+    settings: Any = {
         "font.family": "sans-serif",
         "font.size": 10,
         "text.color": INK,
@@ -35,7 +35,8 @@ def _style() -> "Iterator[None]":
         "svg.fonttype": "path",
         "svg.hashsalt": "segfast-edge",  # the same figures give the same bytes
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context():
+        mpl.rcParams.update(settings)
         yield
 
 
@@ -44,23 +45,6 @@ def _svg(figure: Figure) -> str:
     figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     text = stream.getvalue()
     return text[text.index("<svg") :]
-
-
-def training_curve(epochs: Sequence[Mapping[str, Any]]) -> str:
-    """Draw training loss and validation mIoU over epochs, from the lines of ``metrics.jsonl``."""
-    with _style():
-        figure = Figure(figsize=(7, 3), layout="constrained")
-        loss = figure.subplots()
-        steps = [line["epoch"] for line in epochs]
-        loss.plot(steps, [line["loss"] for line in epochs], color=COLOURS[1], marker="o", markersize=3)
-        loss.set_xlabel("epoch")
-        loss.set_ylabel("training loss", color=COLOURS[1])
-        score = loss.twinx()
-        score.plot(steps, [100 * line["miou"] for line in epochs], color=COLOURS[0], marker="o", markersize=3)
-        score.set_ylabel("validation mIoU (%)", color=COLOURS[0])
-        score.set_ylim(bottom=0)
-        score.grid(visible=False)
-        return _svg(figure)
 
 
 def latency_bars(reports: Mapping[str, "Report"]) -> str:

@@ -1,0 +1,21 @@
+import pytest
+
+from segfast_edge.cli import main
+from segfast_edge.contract.manifest import Manifest
+from segfast_edge.export import formats
+
+
+@pytest.mark.slow
+def test_the_demo_writes_one_page_that_needs_nothing_else(tmp_path, capsys):
+    out = tmp_path / "demo"
+    arguments = ["demo", "--out", str(out), "--epochs", "1", "--frames", "8", "--val-frames", "2", "--threads", "1"]
+    assert main(arguments) == 0
+    page = (out / "index.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org/", "")
+    assert "https://" not in page
+    assert "<script" not in page
+    for name in formats():
+        assert f"<td>{name}</td>" in page
+        assert Manifest.load(out / name).parity["label_agreement"] > 0.999
+    assert page.count("data:image/webp") == 2 * 4 + 1  # two frames in four views, and the curves
+    assert str(out.resolve() / "index.html") in capsys.readouterr().out
