@@ -62,8 +62,9 @@ def write_artifact(folder: Path, name: str) -> Path:
 
 def write_null_artifact(folder: Path, *, output_kind: str = "labels") -> Path:
     """Write an artifact that only the null engine opens."""
-    folder.mkdir(parents=True)
+    (folder / "golden").mkdir(parents=True)
     (folder / "model.onnx").write_bytes(b"nothing reads this")
+    write_picture(folder / GOLDEN_FRAME, frame(HEIGHT, WIDTH))
     manifest("onnx", output_kind=output_kind).save(folder)
     return folder
 

@@ -29,11 +29,13 @@ def run(args: argparse.Namespace) -> int:
     """Measure each artifact and show all in one table."""
     from rich.console import Console
 
-    from segfast_edge.contract.files import write_json
+    from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.report import reports_json
     from segfast_edge.profile import profile
 
     plan = plan_from(args)
+    if args.output is not None:
+        check_writable(args.output)
     reports = []
     progress = Console(stderr=True)
     for artifact in args.artifacts:

@@ -84,6 +84,22 @@ def _swap(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def check_writable(path: Path) -> None:
+    """Find out before long work that ``path`` cannot be written after it.
+
+    Raises:
+        ArtifactError: its folder is not writable, or ``path`` is a folder.
+    """
+    if path.is_dir():
+        raise ArtifactError(f"cannot write {path}: it is a folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write readable JSON, whole or not at all; NaN and infinity are refused because JSON has neither."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,131 @@
+"""Profiling an artifact in a fresh process, and the verb that shows it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_artifacts as tiny
+
+from segfast_edge.cli import main
+from segfast_edge.contract.images import write_picture
+from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.report import read_reports
+from segfast_edge.errors import TargetError
+from segfast_edge.profile import profile
+from targets.common.profiler import refuse_elsewhere
+from targets.common.target import target
+
+SHORT = Plan(threads=1, num_runs=40, min_secs=0.0, max_secs=3.0, warmup_runs=2)
+SHORT_WORDS = SHORT.words()
+
+
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory) -> Path:
+    return tiny.write_null_artifact(tmp_path_factory.mktemp("artifacts") / "nothing")
+
+
+@pytest.mark.parametrize("model_format", tiny.FORMATS)
+def test_every_format_is_profiled_in_a_process_of_its_own(model_format, tmp_path):
+    report = profile(tiny.write_artifact(tmp_path / "tiny", model_format), plan=SHORT)
+    assert report.artifact["name"] == "tiny"
+    assert report.artifact["format"] == model_format
+    assert report.executed_precision == "float32"
+    assert report.threads == 1
+    assert report.torch_imported is (model_format == "torchscript")
+    assert len(report.latency.samples_ms) >= 40
+    assert report.import_ms > 1  # a runtime takes longer than that to import
+    assert report.cold_start_ms > report.import_ms + report.load_ms
+    assert 1e6 < report.memory.over_baseline_bytes < 1e9
+    assert report.memory.pss_bytes > 1e6
+    assert set(report.stages) == {"read", "preprocess", "inference", "postprocess", "end_to_end"}
+    assert report.conditions["frame"] == "frame.png"
+    assert report.machine["python"]
+
+
+def test_the_end_to_end_time_is_the_sum_of_its_stages(nothing):
+    stages = dict(profile(nothing, target="null", plan=SHORT).stages)
+    whole = np.array(stages.pop("end_to_end").samples_ms)
+    np.testing.assert_allclose(whole, np.sum([stage.samples_ms for stage in stages.values()], axis=0))
+
+
+def test_a_constant_stream_accounts_for_every_frame(nothing):
+    plan = Plan(num_runs=10, min_secs=0, scenario="constant-stream", target_fps=100)
+    report = profile(nothing, target="null", plan=plan)
+    assert report.stream["arrived"] == report.stream["taken"] + report.stream["dropped"]
+    assert report.stream["taken"] >= 10
+    assert "read" not in report.stages  # a camera's frame is in memory
+
+
+def test_a_picture_of_ones_own_goes_through_the_stages(nothing, tmp_path, monkeypatch):
+    write_picture(tmp_path / "mine.png", tiny.frame(50, 70))
+    monkeypatch.chdir(tmp_path)
+    report = profile(nothing, target="null", plan=Plan(num_runs=3, min_secs=0, input="mine.png"))
+    assert report.conditions["frame"].endswith("mine.png")
+
+
+def test_few_samples_make_a_measurement_void_and_require_valid_exits_5(nothing, capsys):
+    words = ["profile", str(nothing), "--target", "null", "--num-runs", "3", "--min-secs", "0"]
+    assert main(words) == 0
+    assert "too few samples: 3" in capsys.readouterr().out
+    assert main([*words, "--require-valid"]) == 5
+    assert "measurement is void: nothing: " in capsys.readouterr().err
+
+
+def test_several_artifacts_make_one_table_and_one_file(nothing, tmp_path, capsys):
+    other = tiny.write_null_artifact(tmp_path / "other")
+    words = ["profile", str(nothing), str(other), "--target", "null", *SHORT_WORDS]
+    assert main([*words, "--output", str(tmp_path / "r.json")]) == 0
+    table = capsys.readouterr().out
+    assert "nothing" in table
+    assert "other" in table
+    assert [report.artifact["name"] for report in read_reports(tmp_path / "r.json")] == ["nothing", "other"]
+
+
+def test_json_on_standard_output_is_the_report(nothing, capsys):
+    assert main(["profile", str(nothing), "--target", "null", *SHORT_WORDS, "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["engine"] == "null"
+    assert value["latency"]["count"] == len(value["latency"]["samples_ms"])
+
+
+@pytest.mark.parametrize("name", ["rpi", "jetson"])
+def test_another_kind_of_computer_is_refused_with_the_two_ways_and_no_number(name, nothing, capsys):
+    if target(name).is_here(Path("/")):
+        pytest.skip(f"this machine is a {name}")
+    assert main(["profile", str(nothing), "--target", name]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "--host" in said.err
+    assert "bundle" in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+def test_a_board_that_is_there_is_not_refused(tmp_path):
+    (tmp_path / "proc/device-tree").mkdir(parents=True)
+    (tmp_path / "proc/device-tree/model").write_bytes(b"Raspberry Pi 4 Model B Rev 1.4\0")
+    refuse_elsewhere(target("rpi"), tmp_path)
+    with pytest.raises(TargetError, match="no NVIDIA Jetson"):
+        refuse_elsewhere(target("jetson"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--target", "x68"], "Did you mean 'x86'"),
+        (["--target", "null", "--num-runs", "0"], "--num-runs 0 is outside"),
+        (["--target", "null", "--num-runs", "many"], "invalid int value"),
+        (["--target", "null", "--input", "missing.png"], "no such image"),
+        (["--target", "null", "--engine", "nul"], "Did you mean 'null'"),
+        (["--target", "null", "--min-secs", "0", "--output", "/proc/none/r.json"], "cannot write /proc/none/r.json"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_2(words, says, nothing, capsys):
+    try:
+        status = main(["profile", str(nothing), *words])
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert len(said.splitlines()) == 1

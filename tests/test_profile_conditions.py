@@ -1,0 +1,262 @@
+"""Sensors and conditions, on files laid out as real boards lay them out."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from segfast_edge.contract.report import Latency
+from targets.common import board, power, sensors
+from targets.common.conditions import CpuTime, Sampler, foreign_share
+from targets.common.machine import describe
+from targets.common.validity import reasons
+
+CPU = "sys/devices/system/cpu"
+INA = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon4"
+
+PI5 = {
+    "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
+    "proc/cpuinfo": "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0b\n",
+    "proc/meminfo": "MemTotal:        8256000 kB\nMemAvailable:    7000000 kB\n",
+    "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
+    f"{CPU}/cpu0/cpufreq/scaling_cur_freq": "2400000\n",
+    f"{CPU}/cpu1/cpufreq/scaling_cur_freq": "1500000\n",
+    f"{CPU}/cpu0/cpufreq/cpuinfo_max_freq": "2400000\n",
+    f"{CPU}/cpu0/cpufreq/scaling_governor": "ondemand\n",
+    "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
+    "sys/class/thermal/thermal_zone0/temp": "61250\n",
+    "sys/devices/platform/soc/soc:firmware/get_throttled": "0\n",
+}
+ORIN = {
+    "etc/nv_tegra_release": "# R36 (release), REVISION: 3.0\n",
+    "proc/device-tree/model": "NVIDIA Jetson Orin Nano Developer Kit\0",
+    f"{CPU}/cpu0/cpufreq/scaling_cur_freq": "1510400\n",
+    "sys/class/thermal/thermal_zone0/temp": "-256000\n",  # an absent sensor
+    "sys/class/thermal/thermal_zone1/temp": "48500\n",
+    "sys/class/thermal/cooling_device3/type": "cpu-throttle-alert\n",
+    "sys/class/thermal/cooling_device3/cur_state": "0\n",
+    "sys/class/hwmon/hwmon2/oc1_event_cnt": "4\n",
+    f"{INA}/in1_label": "VDD_IN\n",
+    f"{INA}/in1_input": "5000\n",
+    f"{INA}/curr1_input": "1400\n",
+    f"{INA}/in2_label": "VDD_CPU_GPU_CV\n",
+    f"{INA}/in2_input": "5000\n",
+    f"{INA}/curr2_input": "400\n",
+    "sys/devices/platform/17000000.ga10b/load": "250\n",
+}
+
+
+def lay(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def put_tool(root: Path, name: str, script: str) -> None:
+    lay(root, {f"usr/bin/{name}": f"#!/bin/sh\n{script}\n"})
+    (root / "usr/bin" / name).chmod(0o755)
+
+
+def test_each_board_is_known_by_its_own_files(tmp_path):
+    pi, orin, none = lay(tmp_path / "pi", PI5), lay(tmp_path / "orin", ORIN), tmp_path / "none"
+    assert [board.is_raspberry_pi(root) for root in (pi, orin, none)] == [True, False, False]
+    assert [board.is_jetson(root) for root in (pi, orin, none)] == [False, True, False]
+
+
+def test_the_model_is_read_where_proc_lacks_it(tmp_path):
+    lay(tmp_path, {"sys/firmware/devicetree/base/model": "Raspberry Pi 4 Model B Rev 1.4\0"})
+    assert board.model(tmp_path) == "Raspberry Pi 4 Model B Rev 1.4"
+
+
+def test_a_machine_without_any_sensor_reads_as_unknown(tmp_path):
+    assert sensors.governors(tmp_path) == []
+    assert sensors.frequency_mhz(tmp_path) is None
+    assert sensors.temperature_c(tmp_path) is None
+    assert sensors.pi_flags(tmp_path) is None
+    assert sensors.alarms(tmp_path) == []
+    assert sensors.battery(tmp_path) is None
+    assert power.total_w(power.rails_w(tmp_path)) is None
+    assert power.package_energy_j(tmp_path) is None
+    with Sampler(tmp_path) as sampler:
+        pass
+    assert sampler.summary()["foreign_cpu_share"] is None
+    assert sampler.summary()["frequency_mhz"] == {}
+
+
+def test_a_pi_tells_clock_governor_temperature_and_processor(tmp_path):
+    lay(tmp_path, PI5)
+    assert sensors.frequency_mhz(tmp_path) == 1950
+    assert sensors.frequency_limit_mhz(tmp_path) == 2400
+    assert sensors.governors(tmp_path) == ["ondemand"]
+    assert sensors.temperature_c(tmp_path) == 61.25
+    machine = describe(tmp_path)
+    assert machine["processor"] == "ARM 0x41 part 0xd0b"
+    assert machine["board"] == "Raspberry Pi 5 Model B Rev 1.0"
+    assert machine["memory_bytes"] == 8256000 * 1024
+    assert machine["system"] == "Debian GNU/Linux 12 (bookworm)"
+
+
+def test_the_clock_of_a_pc_without_cpufreq_comes_from_cpuinfo(tmp_path):
+    lay(tmp_path, {"proc/cpuinfo": "processor\t: 0\ncpu MHz\t\t: 2000.5\nprocessor\t: 1\ncpu MHz\t\t: 3000.5\n"})
+    assert sensors.frequency_mhz(tmp_path) == 2500.5
+
+
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("0", []),
+        ("1", ["under-voltage"]),
+        ("6", ["frequency capped", "throttled"]),
+        ("50000", []),  # was the case since boot, is not now
+        ("50008", ["soft temperature limit"]),
+    ],
+)
+def test_the_pi_firmware_word_is_read_from_the_kernels_file(word, names, tmp_path):
+    lay(tmp_path, PI5 | {"sys/devices/platform/soc/soc:firmware/get_throttled": word + "\n"})
+    assert sensors.alarms(tmp_path) == sorted(names)
+
+
+def test_the_pi_firmware_word_is_asked_of_vcgencmd_where_the_kernel_has_no_file(tmp_path):
+    put_tool(tmp_path, "vcgencmd", "[ $1 = get_throttled ] && echo throttled=0x50005")
+    assert sensors.alarms(tmp_path) == ["throttled", "under-voltage"]
+
+
+def test_a_tool_that_fails_counts_as_absent(tmp_path):
+    put_tool(tmp_path, "vcgencmd", "echo VCHI initialization failed; exit 1")
+    assert sensors.pi_flags(tmp_path) is None
+
+
+def test_the_supply_alarm_counts_as_under_voltage(tmp_path):
+    lay(tmp_path, {"sys/class/hwmon/hwmon1/in0_lcrit_alarm": "1\n"})
+    assert sensors.alarms(tmp_path) == ["under-voltage"]
+
+
+def test_a_jetson_tells_power_load_and_throttling(tmp_path):
+    lay(tmp_path, ORIN)
+    put_tool(tmp_path, "nvpmodel", "echo NV Fan Mode:quiet; echo NV Power Mode: 15W; echo 0")
+    assert power.rails_w(tmp_path) == {"VDD_IN": 7.0, "VDD_CPU_GPU_CV": 2.0}
+    assert power.total_w(power.rails_w(tmp_path)) == 7.0
+    assert sensors.power_mode(tmp_path) == "15W"
+    assert sensors.gpu_load(tmp_path) == ("/sys/devices/platform/17000000.ga10b/load", 0.25)
+    assert sensors.temperature_c(tmp_path) == 48.5
+    assert sensors.alarms(tmp_path) == []
+    lay(tmp_path, {"sys/class/thermal/cooling_device3/cur_state": "1\n"})
+    assert sensors.alarms(tmp_path) == ["cpu-throttle-alert"]
+
+
+def test_a_jetson_of_jetpack_4_tells_power_its_own_way(tmp_path):
+    folder = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
+    lay(tmp_path, {f"{folder}/rail_name_0": "POM_5V_IN\n", f"{folder}/in_power0_input": "2300\n"})
+    assert power.total_w(power.rails_w(tmp_path)) == 2.3
+
+
+def test_a_pi_5_tells_power_by_its_power_chip(tmp_path):
+    lines = "   VDD_CORE_A current(7)=2.00000000A", "   VDD_CORE_V volt(15)=0.80000000V", "   EXT5V_V volt(24)=5.1V"
+    put_tool(tmp_path, "vcgencmd", "\n".join(f"echo '{line}'" for line in lines))
+    assert power.rails_w(tmp_path) == {"pi:VDD_CORE": pytest.approx(1.6)}
+    assert power.total_w(power.rails_w(tmp_path)) == pytest.approx(1.6)
+
+
+def test_a_laptops_battery_is_found_and_a_mouses_is_not(tmp_path):
+    supply = "sys/class/power_supply"
+    mouse = {"type": "Battery\n", "scope": "Device\n", "status": "Full\n"}
+    lay(tmp_path, {f"{supply}/hid/{name}": text for name, text in mouse.items()})
+    assert sensors.battery(tmp_path) is None
+    lay(tmp_path, {f"{supply}/BAT0/type": "Battery\n", f"{supply}/BAT0/status": "Discharging\n"})
+    assert sensors.battery(tmp_path) == "Discharging"
+
+
+def test_throttling_between_two_samples_is_seen_by_the_since_boot_bits(tmp_path):
+    lay(tmp_path, PI5)
+    with Sampler(tmp_path) as sampler:
+        lay(tmp_path, {"sys/devices/platform/soc/soc:firmware/get_throttled": "40000\n"})
+    assert sampler.summary()["alarms"] == ["throttled"]
+
+
+def test_throttling_before_the_run_is_no_alarm(tmp_path):
+    lay(tmp_path, PI5 | {"sys/devices/platform/soc/soc:firmware/get_throttled": "40000\n"})
+    with Sampler(tmp_path) as sampler:
+        pass
+    assert sampler.summary()["alarms"] == []
+
+
+def test_rising_event_counters_are_alarms(tmp_path):
+    lay(tmp_path, ORIN | {f"{CPU}/cpu0/thermal_throttle/core_throttle_count": "7\n"})
+    with Sampler(tmp_path) as sampler:
+        lay(tmp_path, {"sys/class/hwmon/hwmon2/oc1_event_cnt": "5\n"})
+    assert sampler.summary()["alarms"] == ["over-current throttling"]
+
+
+def test_the_thread_samples_along_the_run(tmp_path):
+    lay(tmp_path, PI5)
+    with Sampler(tmp_path) as sampler:
+        time.sleep(1.2)
+        lay(tmp_path, {"sys/class/thermal/thermal_zone0/temp": "70000\n"})
+    summary = sampler.summary()
+    assert len(summary["timeline"]) >= 4
+    assert summary["temperature_c"]["first"] == 61.25
+    assert summary["temperature_c"]["most"] == 70
+    times = [line[0] for line in summary["timeline"]]
+    assert times == sorted(times)
+
+
+def test_energy_comes_from_a_counter_before_readings(tmp_path):
+    counter = "sys/class/powercap/intel-rapl:0/energy_uj"
+    lay(tmp_path, ORIN | {counter: "1000000\n"})
+    with Sampler(tmp_path) as sampler:
+        start = sampler.take()
+        time.sleep(0.1)
+        lay(tmp_path, {counter: "3000000\n"})
+        end = sampler.take()
+    assert sampler.mean_watts(start, end) == pytest.approx(2 / (end - start))
+
+
+def test_power_is_the_mean_of_readings_where_there_is_no_counter(tmp_path):
+    lay(tmp_path, ORIN)
+    with Sampler(tmp_path) as sampler:
+        start = sampler.take()
+        lay(tmp_path, {f"{INA}/curr1_input": "2800\n"})
+        end = sampler.take()
+    assert sampler.mean_watts(start, end) == pytest.approx((7 + 14) / 2)
+
+
+def test_foreign_load_is_what_the_cores_did_beyond_this_process():
+    cores = len(os.sched_getaffinity(0))
+    start = CpuTime(wall_s=0, busy_s=100, own_s=5)
+    assert foreign_share(start, CpuTime(10, 100 + 4 + cores, 5 + 4)) == pytest.approx(0.1)
+    assert foreign_share(start, CpuTime(10, 104, 10)) == 0  # ticks are coarse: never below nothing
+    assert foreign_share(start, CpuTime(10, None, 5)) is None
+
+
+def test_our_own_work_is_not_foreign():
+    before = CpuTime.now(Path("/"))
+    if before.busy_s is None:
+        pytest.skip("/proc/stat tells nothing here")
+    deadline = time.process_time() + 0.3
+    while time.process_time() < deadline:
+        pass
+    after = CpuTime.now(Path("/"))
+    assert after.own_s - before.own_s >= 0.3
+    assert after.busy_s - before.busy_s >= 0.2  # ticks of 10 ms
+
+
+STEADY = Latency((2.0, 2.1) * 50)
+
+
+@pytest.mark.parametrize(
+    ("latency", "conditions", "says"),
+    [
+        (STEADY, {}, ()),
+        (STEADY, {"foreign_cpu_share": None, "alarms": []}, ()),
+        (STEADY, {"foreign_cpu_share": 0.05}, ()),
+        (STEADY, {"foreign_cpu_share": 0.31}, ("foreign load: other processes took 31% of the cores; at most 10%",)),
+        (STEADY, {"alarms": ["under-voltage"]}, ("throttled: under-voltage",)),
+        (Latency((2.0,) * 29), {}, ("too few samples: 29; at least 30",)),
+        (Latency((1.0, 3.0) * 50), {}, ("unsteady: coefficient of variation 0.50; at most 0.2",)),
+    ],
+    ids=["good", "unknown", "a little load", "load", "voltage", "few", "unsteady"],
+)
+def test_what_voids_a_measurement_is_said(latency, conditions, says):
+    assert reasons(latency, conditions) == says
