@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from segfast_edge import __version__
+from segfast_edge.contract.files import write_json
 from segfast_edge.contract.images import Frame, read_frame
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.plan import Plan
@@ -16,6 +18,7 @@ from segfast_edge.contract.postprocess import colour_mask, mask_at, overlay
 from segfast_edge.contract.report import Report
 from segfast_edge.data import Dataset, native_size, open_dataset
 from segfast_edge.data.protocol import Protocol as CountingProtocol
+from segfast_edge.errors import ArtifactError
 from segfast_edge.evaluate import Evaluation, Truth, evaluate
 from segfast_edge.export import formats
 from segfast_edge.export.convert import ExportRequest, Source, convert
@@ -28,6 +31,7 @@ from segfast_edge.training.run_folder import RunFolder
 from segfast_edge.training.settings import Settings
 
 SHOWN_FRAMES = 4
+MARK = "demo.json"
 SIZE = (192, 256)  # the scenes' 3:4, and small enough for a few minutes on two cores
 Counted = AbstractContextManager[Callable[[int, int], None]]
 
@@ -80,6 +84,7 @@ def run_demo(request: DemoRequest, screen: Screen) -> Path:
     Raises:
         SegfastError: a runtime is missing, the folder is not writable, or parity failed.
     """
+    _claim(request.folder)
     screen.step(f"training {request.model} on {request.frames} drawn street scenes")
     outcome = _train(request, screen)
     checkpoint = request.folder / "training" / "best.pt"
@@ -93,6 +98,13 @@ def run_demo(request: DemoRequest, screen: Screen) -> Path:
     page = request.folder / "index.html"
     _write(page, request, outcome, reference, results)
     return page
+
+
+def _claim(folder: Path) -> None:
+    """Make the demo's folder; one that holds anything but an earlier demo is not ours to write over."""
+    if folder.exists() and not (folder / MARK).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ArtifactError(f"{folder} holds something that is no demo. Choose another --out")
+    write_json(folder / MARK, {"made by": "segfast-edge demo", "version": __version__})
 
 
 def _train(request: DemoRequest, screen: Screen) -> Outcome:
