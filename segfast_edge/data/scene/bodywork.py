@@ -40,6 +40,9 @@ class Finish:
     moving: bool
 
 
+_RIM = [(math.cos(k * math.pi / 8), math.sin(k * math.pi / 8)) for k in range(16)]
+
+
 class Painter:
     """Paints one vehicle, the parts that face away left out."""
 
@@ -47,7 +50,8 @@ class Painter:
         self.canvas, self.pose, self.body, self.finish, self.lit = canvas, pose, body, finish, lit
         eye = canvas.camera.position
         dx, dz = eye[0] - pose.foot[0], eye[2] - pose.foot[2]
-        self.fine = canvas.camera.focal / max(1.0, math.hypot(dx, dz)) > 22  # pixels per metre; below, details are lost
+        scale = canvas.camera.focal / max(1.0, math.hypot(dx, dz))  # pixels per metre
+        self.fine, self.coarse = scale > 22, scale < 11  # where details and wheels are lost
         # the camera as seen from the vehicle: forward, right, up
         self.eye = (dx * pose.sine + dz * pose.cosine, dx * pose.cosine - dz * pose.sine, eye[1])
 
@@ -57,7 +61,8 @@ class Painter:
         side = 1.0 if self.eye[1] > 0 else -1.0
         from_rear = self.eye[0] < body.long / 2
         self._underside()
-        self._wheel_pair(-side, hidden=True)
+        if self.fine:
+            self._wheel_pair(-side, hidden=True)
         ends = [(1.0, self.eye[0] > body.long), (0.0, self.eye[0] < 0)]
         self._deck()
         if abs(self.eye[1]) > body.wide / 2:
@@ -93,7 +98,6 @@ class Painter:
         body = self.body
         for f in (0.19 * body.long, 0.81 * body.long):
             r = side * (body.wide / 2 - (0.08 if hidden else 0.0))
-            rim = [(math.cos(k * math.pi / 8), math.sin(k * math.pi / 8)) for k in range(16)]
             for radius, colour in (
                 (1.18, (20, 20, 22)),
                 (1.0, (30, 30, 32)),
@@ -103,7 +107,7 @@ class Painter:
                 if radius != 1.0 and (hidden or (not self.fine and radius != 0.62)):
                     continue
                 up = body.wheel
-                points = [(f + x * radius * up, r, max(0.0, up + y * radius * up)) for x, y in rim]
+                points = [(f + x * radius * up, r, max(0.0, up + y * radius * up)) for x, y in _RIM]
                 self._quad(points, colour, (0, side, 0))
 
     def _deck(self) -> None:
@@ -125,7 +129,8 @@ class Painter:
         crease = (body.belt + sill) / 2 + 0.08
         self._panel(side, _box(0.04, front - 0.04, sill, crease), times(paint, 0.86))
         self._panel(side, _box(0.6, front - 0.6, low, sill), times(paint, 0.4), CAR)
-        self._wheel_pair(side)
+        if not self.coarse:
+            self._wheel_pair(side)
         if self.fine:
             self._side_details(side)
 
@@ -179,7 +184,7 @@ class Painter:
         self.canvas.face(points, glow if shining else self._light(dull, out))
         if shining:
             strength = (0.85 if end else 0.35) if on else 0.1
-            self.canvas.glow(self._at(f, sum(across) / 2, sum(up) / 2), 0.5 if end else 0.4, times(glow, strength))
+            self.canvas.glow(self._at(f, sum(across) / 2, sum(up) / 2), 0.32 if end else 0.28, times(glow, strength))
 
     def _box(
         self,

@@ -24,7 +24,7 @@ def develop(frame: Frame, glows: Sequence[tuple[Pixel, float, Rgb]], rng: np.ran
     light *= _lens(light.shape[:2], float(rng.uniform(0, 0.28)))
     grey = float(light.mean())
     gain = np.clip((122 / max(grey, 1)) ** float(rng.uniform(0.4, 0.9)), 0.7, 2.2) * np.exp(rng.normal(0, 0.1))
-    cast = np.exp(rng.normal(0, 0.035, 3)) * gain
+    cast = np.exp(rng.normal(0, 0.024, 3)) * gain
     contrast, saturation = np.exp(rng.normal(0.02, 0.1)), np.exp(rng.normal(-0.06, 0.16))
     matrix = np.diag(cast) @ (saturation * np.eye(3) + (1 - saturation) * np.full((3, 3), 1 / 3))
     light = light @ (contrast * matrix.T).astype(np.float32) + np.float32((1 - contrast) * 110)

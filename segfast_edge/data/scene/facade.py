@@ -45,6 +45,11 @@ class Front:
     ground: Ground
     seed: int
 
+    @property
+    def columns(self) -> int:
+        """How many windows stand side by side."""
+        return max(1, int(self.wide / self.bay))
+
 
 def draw_front(rng: np.random.Generator, wide: float, high: float, quarter: str) -> Front:
     """Draw a front of that size for that quarter."""
@@ -107,13 +112,13 @@ def paint(front: Front, light: Light, normal: Normal, scale: tuple[float, float]
     picture = _plastered(size, light.on(front.wall, normal), rng)
     brush = _Brush(picture, scale, light, normal)
     storeys = max(1, int((front.high - 0.4) / front.floor))
-    columns = max(1, int(front.wide / front.bay))
+    panes = _Panes(light, front, rng)
     for storey in range(0 if front.ground != "shop" else 1, storeys):
-        _windows(brush, front, rng, (storey, columns))
+        _windows(brush, front, panes, storey)
     if front.ground == "shop":
-        _shop(brush, front, rng)
+        _shop(brush, front, rng, panes)
     elif front.ground == "door":
-        _door(brush, front, rng, columns)
+        _door(brush, front, rng, panes)
     wide, high = front.wide, front.high
     if front.material != "glass":
         brush.box(0, high - 0.36, wide, high, times(front.wall, 1.14))
@@ -138,51 +143,62 @@ def _plastered(size: tuple[int, int], colour: Rgb, rng: np.random.Generator) -> 
     return ImageChops.multiply(tile, Image.new("RGB", size, ink(times(colour, 1 / 0.88))))
 
 
-def _pane(brush: _Brush, front: Front, rng: np.random.Generator, high: float) -> Rgb:
-    """Return what a window pane shows: a lit room, a curtain, or the sky's reflection, more of it higher up."""
-    light = brush.light
-    if rng.uniform() < light.lamps * 0.45:
-        return mixed((255, 214, 138), (255, 240, 205), float(rng.uniform()))
-    dark = light.on((46, 52, 60), (0.0, 0.0, 0.0))
-    if rng.uniform() < 0.25:
-        return light.on((190, 184, 172), (0.0, 0.0, 0.0)) if rng.uniform() < 0.5 else times(dark, 0.7)
-    shine = float(rng.uniform(0.05, 0.42)) * (1.25 if front.material == "glass" else 0.9) + high * 0.006
-    return mixed(dark, light.horizon if rng.uniform() < 0.5 else light.zenith, min(0.75, shine))
+class _Panes:
+    """Draws what window panes show: a lit room, a curtain, or the sky's reflection, more of it higher up."""
+
+    def __init__(self, light: Light, front: Front, rng: np.random.Generator) -> None:
+        self._lit, self._rng = light.lamps * 0.45, rng
+        self._gloss = 1.25 if front.material == "glass" else 0.9
+        self._dark, self._curtain = (light.on(colour, (0.0, 0.0, 0.0)) for colour in ((46, 52, 60), (190, 184, 172)))
+        self._skies = (light.horizon, light.zenith)
+
+    def row(self, count: int, high: float) -> list[Rgb]:
+        """Return the colours of ``count`` panes at that height in metres."""
+        return [self._one(chances, high) for chances in self._rng.random((count, 4)).tolist()]
+
+    def _one(self, chances: list[float], high: float) -> Rgb:
+        room, cloth, which, shade = chances
+        if room < self._lit:
+            return mixed((255, 214, 138), (255, 240, 205), shade)
+        if cloth < 0.25:
+            return self._curtain if which < 0.5 else times(self._dark, 0.7)
+        shine = (0.05 + 0.37 * shade) * self._gloss + high * 0.006
+        return mixed(self._dark, self._skies[which < 0.5], min(0.75, shine))
 
 
-def _windows(brush: _Brush, front: Front, rng: np.random.Generator, place: tuple[int, int]) -> None:
-    storey, columns = place
+def _windows(brush: _Brush, front: Front, panes: _Panes, storey: int) -> None:
+    columns = front.columns
     pitch = front.wide / columns
     wide, high = front.window[0], min(front.window[1], front.floor - 0.9)
     low = storey * front.floor + (0.35 if front.material == "glass" else 0.95)
     if front.material == "glass":
         high = front.floor - 0.6
     trimmed = front.material != "glass" and min(brush.scale) > 6
-    for column in range(columns):
+    for column, pane in enumerate(panes.row(columns, low)):
         left = column * pitch + (pitch - wide) / 2
         if trimmed:
             brush.box(left - 0.1, low - 0.16, left + wide + 0.1, low, times(front.trim, 0.9))
             brush.box(left - 0.09, low, left + wide + 0.09, low + high + 0.09, front.trim)
-        pane = _pane(brush, front, rng, low)
         brush.shining((left, low, left + wide, low + high), pane)
-        brush.shining((left, low + high * 0.82, left + wide, low + high), times(pane, 0.72))
         if trimmed:
+            brush.shining((left, low + high * 0.82, left + wide, low + high), times(pane, 0.72))
             middle = left + wide / 2
             brush.box(middle - 0.04, low, middle + 0.04, low + high, front.trim)
             brush.box(left, low + high * 0.5, left + wide, low + high * 0.5 + 0.06, front.trim)
 
 
-def _door(brush: _Brush, front: Front, rng: np.random.Generator, columns: int) -> None:
+def _door(brush: _Brush, front: Front, rng: np.random.Generator, panes: _Panes) -> None:
+    columns = front.columns
     pitch = front.wide / columns
     left = int(rng.integers(columns)) * pitch + (pitch - 1.0) / 2
     brush.box(left - 0.15, 0, left + 1.15, 2.5, front.trim)
     colour = pick(rng, SIGNS)
     brush.box(left, 0.1, left + 1.0, 2.05, times(colour, 0.8))
-    brush.shining((left, 2.1, left + 1.0, 2.4), _pane(brush, front, rng, 2))
+    brush.shining((left, 2.1, left + 1.0, 2.4), panes.row(1, 2)[0])
     brush.box(left - 0.25, 0, left + 1.25, 0.14, (150, 148, 142))
 
 
-def _shop(brush: _Brush, front: Front, rng: np.random.Generator) -> None:
+def _shop(brush: _Brush, front: Front, rng: np.random.Generator, panes: _Panes) -> None:
     """Paint shop windows under a sign over the whole ground floor, a stretch of 4 to 8 metres each."""
     left, top = 0.0, front.floor
     while left < front.wide - 1.5:
@@ -192,7 +208,7 @@ def _shop(brush: _Brush, front: Front, rng: np.random.Generator) -> None:
         width = (right - left - 0.4) / 3
         for part in range(3):
             at = left + 0.2 + part * width
-            glass = _pane(brush, front, rng, 1) if rng.uniform() > 0.3 + 0.4 * brush.light.lamps else (236, 214, 170)
+            glass = panes.row(1, 1)[0] if rng.uniform() > 0.3 + 0.4 * brush.light.lamps else (236, 214, 170)
             lower = 0.1 if part == 1 else 0.5
             brush.shining((at + 0.06, lower, at + width - 0.06, top - 0.85), times(glass, 0.8))
             brush.shining((at + 0.06, top - 1.2, at + width - 0.06, top - 0.85), times(glass, 0.6))

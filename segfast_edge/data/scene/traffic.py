@@ -10,7 +10,7 @@ from segfast_edge.data.scene.people import Cyclist, Pedestrian, draw_cyclist, dr
 from segfast_edge.data.scene.street import Street
 from segfast_edge.data.scene.vehicles import Vehicle, draw_vehicle
 
-FARTHEST_M = 95.0
+FARTHEST_M = 85.0
 
 
 def places(rng: np.random.Generator, first: float, gap: tuple[float, float]) -> list[float]:
