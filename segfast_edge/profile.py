@@ -31,5 +31,6 @@ def profile(artifact: Path, *, target: str = "x86", plan: Plan | None = None) ->
 
 
 def _absolute(plan: Plan) -> Plan:
-    """Return the plan with a path that the process finds from its own folder."""
-    return replace(plan, input=str(Path(plan.input).resolve())) if plan.input else plan
+    """Return the plan with paths that the process finds from its own folder."""
+    paths = {name: str(Path(value).resolve()) for name in ("input", "samples") if (value := getattr(plan, name))}
+    return replace(plan, **paths)

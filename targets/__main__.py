@@ -1,5 +1,6 @@
 """``python -m targets TARGET VERB ARTIFACT ...``: the device side's command line."""
 
+import importlib.util
 import platform
 import sys
 
@@ -7,12 +8,16 @@ from segfast_edge import DEVICE_PYTHON
 
 
 def start() -> int:
-    """Run the command line, or say that this Python is too old for it."""
+    """Run the command line, or say what this Python lacks for it."""
     if sys.version_info[:2] < DEVICE_PYTHON:
         needed = ".".join(map(str, DEVICE_PYTHON))
         print(f"targets: Python {platform.python_version()} is too old; {needed} or newer is needed", file=sys.stderr)
         return 2
-    # imported after the check, because nothing else imports on anything older
+    missing = [module for module in ("numpy", "PIL") if importlib.util.find_spec(module) is None]
+    if missing:
+        print(f"targets: {' and '.join(missing)} missing. Run: pip install numpy pillow", file=sys.stderr)
+        return 2
+    # imported after the check, because nothing else imports without
     from targets.common.commands import main
 
     return main()

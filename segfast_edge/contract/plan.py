@@ -27,6 +27,7 @@ class Plan:
     percentile: float = _option(99.0, "latency percentile to show beside the usual ones")
     scenario: str = _option(SINGLE_STREAM, "single-stream: one after another; constant-stream: frames as a camera's")
     target_fps: float = _option(30.0, "frames per second of the constant stream; its deadline is one period")
+    samples: str = _option("", "file that gets each timed inference in ms, a line each, as soon as it is there")
     input: str = _option("", "picture for the stages around the network; the artifact's golden frame otherwise")
 
     def __post_init__(self) -> None:

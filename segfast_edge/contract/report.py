@@ -195,6 +195,8 @@ class Report:
         version = value.get("report_version")
         if version != REPORT_VERSION:
             raise ArtifactError(f"report has version {version}; this release reads {REPORT_VERSION}. Profile again")
+        if value.get("emulated"):
+            raise ArtifactError("report is of an emulated board, which times nothing. Profile on a real one")
         try:
             return cls(
                 artifact=dict(value["artifact"]),

@@ -9,17 +9,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from segfast_edge.contract.counts import CountReport, count_figures
 from segfast_edge.contract.figures import lines
 from segfast_edge.contract.images import list_pictures
 from segfast_edge.contract.plan import add_plan_arguments, plan_from
 from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
+from targets.common import emulated
 from targets.common.arguments import Parser
+from targets.common.needs import choices
 from targets.common.profiler import profile
 from targets.common.runner import WRITERS, parse_outputs, run_pictures
 from targets.common.session import PRECISIONS, CheckedSession, Options, engines
 from targets.common.target import open_artifact, target, targets
 from targets.runner.command import arguments as stream_arguments
 from targets.runner.command import run as run_stream
+
+_ROOT = Path("/")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,11 +45,19 @@ def _parser() -> argparse.ArgumentParser:
     measured.add_argument("--require-valid", action="store_true", help="exit 5 where the measurement is void")
     add_plan_arguments(measured)
     measured.set_defaults(handle=_profile)
+    install = verbs.add_parser("needs", help="say what to install for a format, as JSON: lists of pip's requirements")
+    install.add_argument("format", help="an artifact's format, for example tflite")
+    install.set_defaults(handle=_needs)
     stream = verbs.add_parser("stream", help="segment a camera, stream or video until told to stop")
     _common(stream)
     stream_arguments(stream)
     stream.set_defaults(handle=_stream)
     return parser
+
+
+def _needs(args: argparse.Namespace) -> int:
+    print(json.dumps(choices(target(args.target), args.format)))
+    return 0
 
 
 def _stream(args: argparse.Namespace) -> int:
@@ -100,9 +113,16 @@ def _run(args: argparse.Namespace) -> int:
 
 def _profile(args: argparse.Namespace) -> int:
     plan = plan_from(args)
+    if emulated.needs_counter(_ROOT):
+        return emulated.run_counted(args.words, _ROOT)
     stdout = _private_stdout()
     report = profile(target(args.target), args.artifact, plan)
-    shown = [json.dumps(report.to_json(), allow_nan=False)] if args.json else lines(report, plan.percentile)
+    if args.json:
+        shown = [json.dumps(report.to_json(), allow_nan=False)]
+    elif isinstance(report, CountReport):
+        shown = [f"{name}  {value}" for name, value in count_figures(report).items()]
+    else:
+        shown = lines(report, plan.percentile)
     for line in shown:
         print(line, file=stdout, flush=True)
     if args.require_valid and not report.valid:
@@ -123,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the process's exit status."""
     signal.signal(signal.SIGTERM, _terminated)
     args = _parser().parse_args(argv)
+    args.words = list(sys.argv[1:] if argv is None else argv)
     try:
         return int(args.handle(args))
     except SegfastError as error:

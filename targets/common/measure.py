@@ -1,13 +1,16 @@
 """Timing loops. A timer holds what is called inside it and nothing else; no sample is ever left out."""
 
+import contextlib
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.plan import Plan
 from segfast_edge.contract.report import Latency
+from segfast_edge.errors import TargetError
 
 _WINDOW = 10  # runs whose median is compared with that of the window before
 _STABLE = 0.03  # relative difference of two windows that counts as none
@@ -59,12 +62,31 @@ def _settled(samples: list[int]) -> bool:
     return abs(now - before) <= _STABLE * before
 
 
+@contextlib.contextmanager
+def recorder(plan: Plan) -> Iterator[Callable[[int], Any]]:
+    """Give what writes a sample to the plan's file, outside every timer; what is there outlives an interruption.
+
+    Raises:
+        TargetError: the file cannot be written.
+    """
+    if not plan.samples:
+        yield lambda _: None
+        return
+    try:
+        with Path(plan.samples).open("w", encoding="ascii", buffering=1) as file:
+            yield lambda sample_ns: file.write(f"{sample_ns / 1e6:.6f}\n")
+    except OSError as error:
+        raise TargetError(f"cannot write {plan.samples}: {error.strerror or error}") from error
+
+
 def single_stream(step: Callable[[], Any], plan: Plan) -> Latency:
     """Time one call after another."""
     samples: list[int] = []
-    span, start = Span(plan), time.monotonic()
-    while not span.over(len(samples), time.monotonic() - start):
-        samples.append(elapsed_ns(step))
+    with recorder(plan) as record:
+        span, start = Span(plan), time.monotonic()
+        while not span.over(len(samples), time.monotonic() - start):
+            samples.append(elapsed_ns(step))
+            record(samples[-1])
     return milliseconds(samples)
 
 
@@ -93,15 +115,17 @@ def constant_stream(frame: Callable[[], Mapping[str, int]], plan: Plan) -> tuple
     period_ns = round(1e9 / plan.target_fps)
     series: dict[str, list[int]] = {}
     ages: list[int] = []
-    span, start, last = Span(plan), time.perf_counter_ns(), -1
-    while not span.over(len(ages), (time.perf_counter_ns() - start) / 1e9):
-        freshest = (time.perf_counter_ns() - start) // period_ns
-        if freshest == last:
-            freshest = last + 1
-            time.sleep(max(0, start + freshest * period_ns - time.perf_counter_ns()) / 1e9)
-        last = freshest
-        _add(series, frame())
-        ages.append(time.perf_counter_ns() - start - freshest * period_ns)
+    with recorder(plan) as record:
+        span, start, last = Span(plan), time.perf_counter_ns(), -1
+        while not span.over(len(ages), (time.perf_counter_ns() - start) / 1e9):
+            freshest = (time.perf_counter_ns() - start) // period_ns
+            if freshest == last:
+                freshest = last + 1
+                time.sleep(max(0, start + freshest * period_ns - time.perf_counter_ns()) / 1e9)
+            last = freshest
+            _add(series, frame())
+            ages.append(time.perf_counter_ns() - start - freshest * period_ns)
+            record(series["inference"][-1])
     age = milliseconds(ages)
     stream = {
         "target_fps": plan.target_fps,

@@ -6,19 +6,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from segfast_edge.contract.counts import CountReport
 from segfast_edge.contract.images import Frame, read_frame, write_picture
 from segfast_edge.contract.manifest import GOLDEN_FRAME, Manifest
 from segfast_edge.contract.plan import CONSTANT_STREAM, Plan
 from segfast_edge.contract.report import Latency, Report
 from segfast_edge.errors import TargetError
-from targets.common import measure, validity
+from targets.common import emulated, measure, validity
 from targets.common.conditions import Sampler
 from targets.common.machine import describe, process_age_ms
 from targets.common.memory import MemoryMeter
@@ -87,14 +88,16 @@ class _Timed:
     power: dict[str, float]
 
 
-def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Report:
-    """Measure an artifact; ``root`` is where the sensors' files lie.
+def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Report | CountReport:
+    """Measure an artifact, or on an emulated board count; ``root`` is where the sensors' files lie.
 
     Raises:
         TargetError: this machine is not the target, or the engine is missing.
         ArtifactError: the artifact is missing, damaged or of another version.
     """
     refuse_elsewhere(where, root)
+    if emulated.facts(root):
+        return _counted(where, artifact, plan, root)
     subject = _Subject.choose(where, artifact, plan)
     with _picture(subject, plan) as picture:
         batch = network_input(read_frame(picture), subject.manifest)
@@ -120,6 +123,21 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
         **start,
         **subject.facts(session),
     )
+
+
+def _counted(where: Target, artifact: Path, plan: Plan, root: Path) -> CountReport:
+    """Count instructions on one thread; nothing is timed on an emulated board."""
+    if plan.threads > 1:
+        raise TargetError(f"{plan.threads} threads on an emulated board; instructions are counted on 1 only")
+    subject = _Subject.choose(where, artifact, replace(plan, threads=1))
+    with _picture(subject, plan) as picture:
+        batch = network_input(read_frame(picture), subject.manifest)
+    subject.engine.runtime()
+    session = subject.load()
+    runs = emulated.count(partial(session.session.run, batch))
+    facts = subject.facts(session)
+    told = {name: facts[name] for name in ("artifact", "engine", "executed_precision", "versions")}
+    return CountReport(target=where.name, runs=runs, machine=describe(root), **told)
 
 
 def refuse_elsewhere(where: Target, root: Path) -> None:
