@@ -10,6 +10,7 @@ from typing import Any
 from segfast_edge.contract.postprocess import class_shares
 from segfast_edge.contract.statistics import percentile
 from targets.runner.frames import Result, now_ns
+from targets.runner.road import ahead, drivable_labels
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 HISTORY = 600  # results kept for the page's plots: 20 seconds at 30 frames per second
@@ -39,9 +40,13 @@ class Point:
 
 
 class Board:
-    """Collects results; ``describe`` is asked for everything else at the moment somebody looks."""
+    """Collects results; ``describe`` is asked for everything else at the moment somebody looks.
 
-    def __init__(self) -> None:
+    ``drivable`` names the classes that can be driven on, None for the usual names.
+    """
+
+    def __init__(self, drivable: tuple[str, ...] | None = None) -> None:
+        self._drivable = drivable
         self._lock = threading.Lock()
         self._points: deque[Point] = deque(maxlen=HISTORY)
         self._stages: dict[str, Histogram] = {}
@@ -64,6 +69,11 @@ class Board:
     def last(self) -> Result | None:
         """The newest result."""
         return self._last
+
+    def ahead(self, result: Result) -> dict[str, float] | None:
+        """Return how much of the way ahead can be driven on, 0 to 1; None where no class can be."""
+        way = ahead(result.labels, drivable_labels(result.classes, self._drivable))
+        return None if way is None else {"drivable": round(way.share, 4), "free": round(way.free, 4)}
 
     def points(self) -> list[Point]:
         """Return the newest results' figures, the oldest first."""
@@ -99,6 +109,7 @@ class Board:
                 "latency_ms": _summary(latencies),
             },
             "shares": None if last is None else class_shares(last.labels, last.classes),
+            "ahead": None if last is None else self.ahead(last),
         }
 
 

@@ -12,12 +12,13 @@ from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import Target
 from targets.runner.board import Board
-from targets.runner.model import ModelChoice, open_model
+from targets.runner.model import Model, ModelChoice, open_model
 from targets.runner.notify import Notifier
 from targets.runner.outputs import OutputContext, open_output
 from targets.runner.outputs import forms as output_forms
 from targets.runner.pipeline import Pipeline, Settings
 from targets.runner.policy import Limits
+from targets.runner.road import drivable_labels
 from targets.runner.service import Service, signals
 from targets.runner.sources import SourceOptions, open_source
 from targets.runner.sources import forms as source_forms
@@ -77,8 +78,8 @@ def run(args: argparse.Namespace, target: Target) -> int:
     model = open_model(choice)
     if args.fallback is not None:
         open_model(ModelChoice(target, args.fallback, choice.options, self_test=choice.self_test))
-    board = Board()
-    context = OutputContext(board, stdout, _token(args.token_file), _names(args.drivable))
+    board = Board(_drivable(args.drivable, model))
+    context = OutputContext(board, stdout, _token(args.token_file))
     outputs = {text: open_output(text, context) for text in args.outputs}
     pipeline = Pipeline(source, model, outputs, settings=settings, board=board)
     notifier = Notifier()
@@ -139,8 +140,12 @@ def _token(path: Path | None) -> str | None:
         raise DataError(f"cannot read the token in {path}: {error}") from error
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+def _drivable(text: str | None, model: Model) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    drivable_labels(model.manifest.classes, names)  # a name that no class has is said now, not with the first frame
+    return names
 
 
 def self_test(choice: ModelChoice) -> str:

@@ -18,14 +18,12 @@ from targets.runner.lane import Output
 class OutputContext:
     """What an output may need of the runner.
 
-    ``stdout`` is the file descriptor of the real standard output; ``token`` is asked of whoever opens the web page;
-    ``drivable`` names the classes that can be driven on, None for the usual names.
+    ``stdout`` is the file descriptor of the real standard output; ``token`` is asked of whoever opens the web page.
     """
 
     board: Board
     stdout: int
     token: str | None = None
-    drivable: tuple[str, ...] | None = None
 
 
 class _Module(Protocol):

@@ -7,10 +7,10 @@ from typing import Any
 
 from segfast_edge.contract.postprocess import class_shares
 from segfast_edge.errors import DataError
+from targets.runner.board import Board
 from targets.runner.frames import Notice, Result
 from targets.runner.lane import Output
 from targets.runner.outputs import OutputContext
-from targets.runner.road import ahead, drivable_labels
 
 FORM = "jsonl:FILE or jsonl:- (a line per result: class shares, drivable area ahead, latency, age)"
 MAX_FILE_BYTES = 64 << 20  # then FILE becomes FILE.1, so that a car never fills its disk with lines
@@ -23,9 +23,8 @@ def open_output(argument: str, context: OutputContext) -> Output:
     return JsonLines(None if argument == "-" else Path(argument), context)
 
 
-def line_of(result: Result, drivable: tuple[str, ...] | None) -> dict[str, Any]:
+def line_of(result: Result, board: Board) -> dict[str, Any]:
     """Return what is said of one result; times are of the monotonic clock, shares 0 to 1."""
-    way = ahead(result.labels, drivable_labels(result.classes, drivable))
     return {
         "state": "running",
         "frame": result.number,
@@ -36,7 +35,7 @@ def line_of(result: Result, drivable: tuple[str, ...] | None) -> dict[str, Any]:
         "late": result.late,
         "timings_ms": {stage: round(spent, 3) for stage, spent in result.timings_ms.items()},
         "shares": {name: round(share, 4) for name, share in class_shares(result.labels, result.classes).items()},
-        "ahead": None if way is None else {"drivable": round(way.share, 4), "free": round(way.free, 4)},
+        "ahead": board.ahead(result),
     }
 
 
@@ -45,7 +44,7 @@ class JsonLines:
 
     def __init__(self, path: Path | None, context: OutputContext) -> None:
         self._path = path
-        self._drivable = context.drivable
+        self._board = context.board
         self._descriptor = context.stdout
         if path is not None:
             try:
@@ -56,7 +55,7 @@ class JsonLines:
 
     def write(self, result: Result) -> None:
         """Append a result's line."""
-        self._line(line_of(result, self._drivable))
+        self._line(line_of(result, self._board))
 
     def notice(self, notice: Notice) -> None:
         """Append a line that says that there is no result, and why."""

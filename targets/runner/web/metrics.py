@@ -34,6 +34,8 @@ _SINGLE: tuple[tuple[str, str, str, Callable[[Status], Number]], ...] = (
     ("policy_step", "gauge", "Steps down from full, which is 0", lambda s: s["policy"]["index"]),
     ("policy_one_frame_in", "gauge", "One frame in this many is used", lambda s: s["policy"]["one_frame_in"]),
     ("policy_changes_total", "counter", "Steps taken", lambda s: s["policy"]["changes"]),
+    ("ahead_drivable", "gauge", "Drivable share of the way ahead", lambda s: (s["ahead"] or {}).get("drivable")),
+    ("ahead_free", "gauge", "How far up the way ahead is free", lambda s: (s["ahead"] or {}).get("free")),
     (
         "reduced_decode_agreement",
         "gauge",

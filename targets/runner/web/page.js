@@ -113,6 +113,8 @@ async function look() {
     text("rate", number(status.recent.per_second, 1));
     text("age50", ms(status.recent.age_ms, "p50")); text("age99", ms(status.recent.age_ms, "p99"));
     text("latency50", ms(status.recent.latency_ms, "p50"));
+    text("drivable", status.ahead ? percent(status.ahead.drivable) : "–");
+    text("free", status.ahead ? percent(status.ahead.free) : "–");
     text("late", `${number(status.late)}`);
     text("dropped", number(Object.values(status.frames.dropped).reduce((sum, each) => sum + each, 0)));
     classes(status.classes, status.shares);
