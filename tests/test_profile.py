@@ -129,3 +129,10 @@ def test_bad_words_are_one_line_and_exit_2(words, says, nothing, capsys):
     said = capsys.readouterr().err
     assert says in said
     assert len(said.splitlines()) == 1
+
+
+def test_repeated_measurements_keep_every_run(nothing, tmp_path):
+    words = ["profile", str(nothing), "--target", "null", *SHORT_WORDS, "--repeat", "2"]
+    assert main([*words, "--output", str(tmp_path / "r.json")]) == 0
+    assert [report.artifact["name"] for report in read_reports(tmp_path / "r.json")] == ["nothing", "nothing"]
+    assert main(["profile", str(nothing), "--repeat", "0"]) == 2

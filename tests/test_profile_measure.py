@@ -63,7 +63,7 @@ def test_samples_that_follow_one_another_give_a_wider_interval():
 def test_the_interval_of_a_ratio_holds_the_ratio():
     draw = np.random.default_rng(9)
     base = draw.normal(10, 0.5, 200).tolist()
-    low, high = median_ratio_interval((draw.normal(12, 0.5, 200)).tolist(), base)
+    low, high = median_ratio_interval([draw.normal(12, 0.5, 200).tolist()], [base])
     assert 1.0 < low < 1.2 < high < 1.3
 
 

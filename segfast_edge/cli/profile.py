@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segfast_edge.contract.plan import add_plan_arguments, plan_from
-from segfast_edge.errors import InvalidMeasurementError
+from segfast_edge.errors import InvalidMeasurementError, TargetError
 
 if TYPE_CHECKING:
     from segfast_edge.contract.report import Report
@@ -19,6 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT", help="artifact folder")
     parser.add_argument("--target", default="x86", help="the kind of computer this is (default %(default)s)")
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="measure each N times, in rounds of random order (default 1)"
+    )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the reports as JSON")
     parser.add_argument("--require-valid", action="store_true", help="exit 5 where a measurement is void")
@@ -38,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.output)
     reports = []
     progress = Console(stderr=True)
-    for artifact in args.artifacts:
+    for artifact in _rounds(args.artifacts, args.repeat):
         with progress.status(f"measuring {artifact}"):
             reports.append(profile(artifact, target=args.target, plan=plan))
     if args.output is not None:
@@ -51,6 +55,14 @@ def run(args: argparse.Namespace) -> int:
     if args.require_valid and void:
         raise InvalidMeasurementError(f"measurement is void: {' | '.join(void)}")
     return 0
+
+
+def _rounds(artifacts: list[Path], count: int) -> list[Path]:
+    """Return the order of the measurements: every artifact once a round, so that drift meets all alike."""
+    if not 1 <= count <= 1000:
+        raise TargetError(f"--repeat {count} is outside 1 to 1000")
+    rest = [random.sample(artifacts, len(artifacts)) for _ in range(count - 1)]
+    return [artifact for each in [artifacts, *rest] for artifact in each]
 
 
 def _show(reports: list["Report"], rank: float) -> None:

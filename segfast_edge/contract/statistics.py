@@ -1,6 +1,7 @@
 """Figures drawn from latency samples: percentiles, spread, and how sure the median is."""
 
 import math
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +9,8 @@ import numpy.typing as npt
 
 Interval = tuple[float, float]
 
-_RESAMPLES = 1000
+_RESAMPLES, _FEWEST_RESAMPLES = 1000, 200
+_MOST_VALUES = 20_000_000  # drawn in all: long runs get fewer resamples, and need fewer
 _SEED = 0  # the same report gives the same interval every time it is read
 
 
@@ -30,20 +32,26 @@ def variation(samples: Sequence[float]) -> float:
     return float(np.std(samples, ddof=1) / np.mean(samples))
 
 
-def _medians(samples: Sequence[float], seed: int) -> npt.NDArray[np.float64]:
-    """Return the medians of resampled series.
+def _resampled(values: npt.NDArray[np.float64], draw: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return as many values, drawn in blocks of neighbours (circular block bootstrap, block by the cube root rule).
 
-    Whole blocks of neighbours are drawn (circular block bootstrap, block length by the cube root rule), because
-    latencies follow one another: single draws would call the median surer than it is.
+    Latencies follow one another: drawn singly they would make the median look surer than it is.
     """
-    values = np.asarray(samples, np.float64)
     block = math.ceil(len(values) ** (1 / 3))
+    starts = draw.integers(0, len(values), math.ceil(len(values) / block))
+    places = (starts[:, None] + np.arange(block)).ravel()[: len(values)] % len(values)
+    return np.asarray(values[places])
+
+
+def _medians(runs: Sequence[Sequence[float]], seed: int) -> npt.NDArray[np.float64]:
+    """Return means over runs of the medians of resampled runs; with several runs, the runs are drawn too."""
+    series = [np.asarray(run, np.float64) for run in runs]
     draw = np.random.default_rng(seed)
-    medians = np.empty(_RESAMPLES)
-    for index in range(_RESAMPLES):  # one series at a time: a few kilobytes, where all at once would take hundreds
-        starts = draw.integers(0, len(values), math.ceil(len(values) / block))
-        places = (starts[:, None] + np.arange(block)).ravel()[: len(values)] % len(values)
-        medians[index] = np.median(values[places])
+    count = max(_FEWEST_RESAMPLES, min(_RESAMPLES, _MOST_VALUES // sum(map(len, series))))
+    medians = np.empty(count)
+    for index in range(count):
+        chosen = draw.integers(0, len(series), len(series))
+        medians[index] = np.mean([np.median(_resampled(series[each], draw)) for each in chosen])
     return medians
 
 
@@ -53,12 +61,24 @@ def _middle(values: npt.NDArray[np.float64], confidence: float) -> Interval:
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return the bootstrap confidence interval of the median; NaN of nothing."""
+    """Return the bootstrap confidence interval of the median of one run; NaN of nothing."""
     if not samples:
         return math.nan, math.nan
-    return _middle(_medians(samples, _SEED), confidence)
+    return _middle(_medians([samples], _SEED), confidence)
 
 
-def median_ratio_interval(samples: Sequence[float], base: Sequence[float], confidence: float = 0.95) -> Interval:
-    """Return the bootstrap confidence interval of median(samples) / median(base)."""
-    return _middle(_medians(samples, _SEED) / _medians(base, _SEED + 1), confidence)
+def mean_median(runs: Sequence[Sequence[float]]) -> float:
+    """Return the mean of the runs' medians."""
+    return statistics.fmean(percentile(run, 50) for run in runs)
+
+
+def median_ratio_interval(
+    runs: Sequence[Sequence[float]], base: Sequence[Sequence[float]], confidence: float = 0.95
+) -> Interval:
+    """Return the bootstrap confidence interval of ``mean_median(runs) / mean_median(base)``.
+
+    With one run on a side it knows nothing of how that side differs from one process to the next.
+    """
+    ours, theirs = _medians(runs, _SEED), _medians(base, _SEED + 1)
+    count = min(len(ours), len(theirs))
+    return _middle(ours[:count] / theirs[:count], confidence)

@@ -1,0 +1,143 @@
+"""Comparing measurements: ratio, interval, verdict, exit status."""
+
+import json
+
+import numpy as np
+import pytest
+
+from segfast_edge.cli import main
+from segfast_edge.compare import compare
+from segfast_edge.contract.files import write_json
+from segfast_edge.contract.report import Latency, Memory, Report, reports_json
+from segfast_edge.errors import ArtifactError
+
+
+def report(median: float, *, name: str = "a", seed: int = 0, **more) -> Report:
+    samples = tuple(np.random.default_rng(seed).normal(median, 0.02 * median, 200))
+    fields = {
+        "artifact": {"name": name, "format": "onnx"},
+        "target": "x86",
+        "engine": "onnxruntime",
+        "executed_precision": "float32",
+        "threads": 2,
+        "import_ms": 10.0,
+        "load_ms": 5.0,
+        "first_inference_ms": 3.0,
+        "latency": Latency(samples),
+        "memory": Memory(3, 1),
+        "stages": {"end_to_end": Latency(tuple(2 * sample for sample in samples))},
+    }
+    return Report(**(fields | more))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def put(name: str, *reports: Report):
+        write_json(tmp_path / name, reports_json(list(reports)))
+        return tmp_path / name
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict"),
+    [(8.0, "faster"), (9.9, "no difference"), (10.0, "no difference"), (10.1, "no difference"), (12.0, "slower")],
+)
+def test_the_verdict_follows_the_ratio_of_medians(other, verdict, write):
+    (found,) = compare(write("a.json", report(10)), [write("b.json", report(other, seed=1))])
+    low, high = found.interval
+    assert found.verdict == verdict
+    assert found.ratio == pytest.approx(other / 10, rel=0.01)
+    assert low <= found.ratio <= high
+    assert high - low < 0.03
+
+
+def test_a_difference_inside_the_noise_is_none_however_sure_it_is(write):
+    files = write("a.json", report(10)), [write("b.json", report(10.3, seed=1))]
+    assert compare(*files, noise=0.05)[0].verdict == "no difference"
+    assert compare(*files, noise=0.0)[0].verdict == "slower"
+
+
+def test_runs_that_differ_from_process_to_process_widen_the_interval(write):
+    base = write("a.json", *(report(10, seed=seed) for seed in range(5)))
+    steady = write("b.json", *(report(10.5, seed=5 + seed) for seed in range(5)))
+    jumpy = write("c.json", *(report(10.5 + jump, seed=9) for jump in (-1, 1, -0.6, 0.7, 0)))
+    sure, unsure = compare(base, [steady, jumpy])
+    assert sure.verdict == "slower"
+    assert unsure.verdict == "no difference"
+    assert unsure.interval[1] - unsure.interval[0] > 3 * (sure.interval[1] - sure.interval[0])
+
+
+def test_a_stage_can_be_compared(write):
+    found = compare(write("a.json", report(10)), [write("b.json", report(12, seed=1))], stage="end_to_end")
+    assert found[0].medians_ms == pytest.approx((20, 24), rel=0.01)
+    with pytest.raises(ArtifactError, match="no stage 'reed'; it has end_to_end, inference"):
+        compare(write("a.json", report(10)), [write("b.json", report(12))], stage="reed")
+
+
+def test_artifacts_are_matched_by_name_where_there_are_several(write):
+    base = write("a.json", report(10, name="x"), report(20, name="y"))
+    other = write("b.json", report(30, name="y"), report(5, name="z"))
+    (found,) = compare(base, [other])
+    assert (found.base.name, found.other.name) == ("y", "y")
+    with pytest.raises(ArtifactError, match=r"no artifact in common with .*a.json \(x, y\)"):
+        compare(base, [write("c.json", report(5, name="z"))])
+
+
+def test_what_else_differs_and_what_is_void_is_noted(write):
+    base = write("a.json", report(10, machine={"processor": "slow"}))
+    other = report(9, threads=1, reasons=("throttled: under-voltage",), machine={"processor": "fast"})
+    (found,) = compare(base, [write("b.json", other)])
+    assert found.notes == [
+        "threads: 2 against 1",
+        "processor: slow against fast",
+        f"{base.parent / 'b.json'} a is void: throttled: under-voltage",
+    ]
+
+
+def test_the_verb_prints_a_table_and_exits_1_only_when_slower_than_allowed(write, capsys):
+    base, slower = str(write("a.json", report(10))), str(write("b.json", report(11, seed=1)))
+    assert main(["compare", base, slower]) == 0
+    assert "slower" in capsys.readouterr().out
+    assert main(["compare", base, slower, "--fail-if-slower", "5%"]) == 1
+    assert main(["compare", base, slower, "--fail-if-slower", "0.2"]) == 0
+    assert main(["compare", slower, base, "--fail-if-slower", "5%"]) == 0
+
+
+def test_json_has_the_ratio_and_the_verdict(write, capsys):
+    assert main(["compare", str(write("a.json", report(10))), str(write("b.json", report(8))), "--json"]) == 0
+    (value,) = json.loads(capsys.readouterr().out)
+    assert value["verdict"] == "faster"
+    assert value["interval"][0] <= value["ratio"] <= value["interval"][1]
+    assert value["base"]["artifact"] == "a"
+
+
+def test_require_valid_exits_5_where_one_is_void(write):
+    base = str(write("a.json", report(10)))
+    void = str(write("b.json", report(10, reasons=("too few samples",))))
+    assert main(["compare", base, void]) == 0
+    assert main(["compare", base, void, "--require-valid"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["a.json", "missing.json"], "report missing.json does not exist"),
+        (["a.json", "broken.json"], "is not readable"),
+        (["a.json", "a.json", "--fail-if-slower", "much"], "'much' is not a share"),
+        (["a.json", "a.json", "--noise=-1%"], "'-1%' is not a share"),
+        (["a.json"], "required: OTHER.json"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_2(words, says, write, tmp_path, monkeypatch, capsys):
+    write("a.json", report(10))
+    (tmp_path / "broken.json").write_text('{"report_version": 1, ')
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = main(["compare", *words])
+    except SystemExit as ended:
+        status = ended.code
+    said = capsys.readouterr().err
+    assert status == 2
+    assert says in said
+    assert len(said.splitlines()) == 1
