@@ -3,6 +3,7 @@
 import argparse
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,12 +36,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="artifact folder, or with several formats the folder of DIR/FORMAT (default: beside the checkpoint)",
     )
     parser.add_argument("--output", choices=("labels", "logits"), default="labels", help="what the graph gives")
-    parser.add_argument(
-        "--lowering", metavar="NAME", help="form of transposed convolutions (default: the measured one)"
-    )
-    parser.add_argument(
-        "--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: a drawn scene)"
-    )
+    parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
+    parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
     parser.add_argument("--overwrite", action="store_true", help="replace an artifact that is there")
     parser.add_argument("--json", action="store_true", help="print the manifests as JSON")
 
@@ -49,11 +46,12 @@ def run(args: argparse.Namespace) -> int:
     """Convert to every format asked for and say how each compared with torch."""
     from rich.console import Console
 
+    requests = _requests(args)
+
     from segfast_edge.export.convert import Source, convert
 
-    requests = _requests(args)
-    console = Console(stderr=True)
-    with console.status("reading the checkpoint") as status:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
+    with Console(stderr=True).status("reading the checkpoint") as status:
         source = Source(args.checkpoint, args.golden)
         made = {}
         for request in requests:
@@ -70,13 +68,15 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
     """Return one request per format; a format or tool that is not there is refused before any work is done."""
     from segfast_edge.errors import ConversionError
     from segfast_edge.export import exporter
-    from segfast_edge.export.convert import ExportRequest
 
     names = list(dict.fromkeys(part.strip() for part in args.target.split(",") if part.strip()))
     if not names:
         raise ConversionError("--target names no format")
     for name in names:
         exporter(name)
+
+    from segfast_edge.export.convert import ExportRequest  # after the check, because it needs torch
+
     command = shlex.join(["segfast-edge", *sys.argv[1:]])
     return [
         ExportRequest(
@@ -103,10 +103,11 @@ def _show(made: dict[Path, "Manifest"]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="held to torch on the same frames, in a process without it")
-    columns = ("artifact", "format", "executed in", "largest logit difference", "labels alike", "lowering", "size")
-    for column in columns:
-        table.add_column(column, justify="left" if column in columns[:3] else "right", overflow="fold")
+    table = Table(title="held to torch in a process without it, on the same frames")
+    for column in ("artifact", "format", "executed"):
+        table.add_column(column, overflow="fold")
+    for column in ("logits off by", "labels alike", "lowering", "MB"):
+        table.add_column(column, justify="right")
     for folder, manifest in made.items():
         parity = manifest.parity
         size = sum((folder / name).stat().st_size for name in manifest.files if not name.startswith("golden/"))
@@ -117,6 +118,6 @@ def _show(made: dict[Path, "Manifest"]) -> None:
             f"{parity['logits_max_abs_diff']:.2g}",
             f"{parity['label_agreement']:.3%}",
             manifest.provenance["lowering"],
-            f"{size / 1e6:.2f} MB",
+            f"{size / 1e6:.2f}",
         )
     Console().print(table)

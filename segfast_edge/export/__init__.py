@@ -8,7 +8,7 @@ import ast
 import importlib
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from segfast_edge.errors import ConversionError, unknown
 
@@ -30,7 +30,7 @@ class Exporter(Protocol):
 
 def formats() -> list[str]:
     """Return the formats that can be written, read from the files without importing them."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if "EXTRA" in _assigned(path))
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if "EXTRA" in _constants(path))
 
 
 def exporter(name: str) -> Exporter:
@@ -41,16 +41,20 @@ def exporter(name: str) -> Exporter:
     """
     if name not in formats():
         raise ConversionError(unknown("format", name, formats()))
-    module = cast(Exporter, importlib.import_module(f"{__name__}.{name}"))
-    for tool in module.TOOLS:
+    constants = _constants(Path(__file__).with_name(f"{name}.py"))
+    for tool in constants.get("TOOLS", ()):
         if importlib.util.find_spec(tool.replace("-", "_")) is None:
-            raise ConversionError(f"{tool} is missing. Run: pip install 'segfast-edge[{module.EXTRA}]'")
-    return module
+            extra = "train" if tool == "torch" else constants["EXTRA"]
+            raise ConversionError(f"{tool} is missing. Run: pip install 'segfast-edge[{extra}]'")
+    return cast(Exporter, importlib.import_module(f"{__name__}.{name}"))
 
 
-def _assigned(path: Path) -> set[str]:
-    names: set[str] = set()
+def _constants(path: Path) -> dict[str, Any]:
+    """Return a module's ``EXTRA`` and ``TOOLS``, where it has them."""
+    found: dict[str, Any] = {}
     for statement in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign):
-            names |= {target.id for target in statement.targets if isinstance(target, ast.Name)}
-    return names
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            name = statement.targets[0].id
+            if name in ("EXTRA", "TOOLS"):
+                found[name] = ast.literal_eval(statement.value)
+    return found

@@ -1,5 +1,6 @@
 """TorchScript: traced and frozen. Optimising is left to the device, since a module saved after it does not load."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
         input=replace(manifest.input, name=[*frozen.graph.inputs()][1].debugName()),
         output=replace(manifest.output, name=manifest.output_kind),
     )
+    whole = io.BytesIO()  # torch's own file writer aborts the process when the disk is full
     with writing(folder):
-        torch.jit.save(frozen, str(folder / manifest.model_file), _extra_files={KEY: embedded_text(manifest)})
+        torch.jit.save(frozen, whole, _extra_files={KEY: embedded_text(manifest)})
+        (folder / manifest.model_file).write_bytes(whole.getvalue())
     return manifest
