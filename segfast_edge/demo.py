@@ -11,12 +11,12 @@ import numpy as np
 
 from segfast_edge import __version__
 from segfast_edge.contract.files import write_json
-from segfast_edge.contract.images import Frame, read_frame
+from segfast_edge.contract.images import Frame, Labels, read_frame
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.plan import Plan
 from segfast_edge.contract.postprocess import colour_mask, mask_at, overlay
 from segfast_edge.contract.report import Report
-from segfast_edge.data import Dataset, native_size, open_dataset
+from segfast_edge.data import Dataset, Sample, native_size, open_dataset
 from segfast_edge.data.protocol import Protocol as CountingProtocol
 from segfast_edge.errors import ArtifactError
 from segfast_edge.evaluate import Evaluation, Truth, evaluate
@@ -134,18 +134,19 @@ def _pictures(artifact: Path, dataset: Dataset) -> list[dict[str, str]]:
     """Return rows of frame, truth, prediction and overlay, the prediction by the device's code."""
     places = np.linspace(0, len(dataset) - 1, min(SHOWN_FRAMES, len(dataset))).round().astype(int)
     samples = [dataset[int(place)] for place in places]
-    predicted = open_labeller(artifact).labels((sample.name, sample.frame) for sample in samples)
-    rows = []
-    for sample, labels in zip(samples, predicted, strict=True):
-        mask = mask_at(labels, (sample.frame.shape[0], sample.frame.shape[1]))
-        views: dict[str, Frame] = {
-            "frame": sample.frame,
-            "truth": colour_mask(sample.labels, dataset.classes),
-            "prediction": colour_mask(mask, dataset.classes),
-            "overlay": overlay(sample.frame, mask, dataset.classes),
-        }
-        rows.append({name: picture(pixels) for name, pixels in views.items()})
-    return rows
+    with open_labeller(artifact).labels((sample.name, sample.frame) for sample in samples) as predicted:
+        views = [_views(sample, labels, dataset) for sample, labels in zip(samples, predicted, strict=True)]
+    return [{name: picture(pixels) for name, pixels in row.items()} for row in views]
+
+
+def _views(sample: Sample, labels: Labels, dataset: Dataset) -> dict[str, Frame]:
+    mask = mask_at(labels, (sample.frame.shape[0], sample.frame.shape[1]))
+    return {
+        "frame": sample.frame,
+        "truth": colour_mask(sample.labels, dataset.classes),
+        "prediction": colour_mask(mask, dataset.classes),
+        "overlay": overlay(sample.frame, mask, dataset.classes),
+    }
 
 
 COLUMNS = (
@@ -223,6 +224,6 @@ def _commands(request: DemoRequest, fastest: str) -> list[str]:
     return [
         f"segfast-edge predict my-photo.jpg --model {artifact} --out predicted",
         f"segfast-edge profile {artifact} --target x86 --threads 1",
-        "segfast-edge train --model segfast --data folder --data-root my-data --output-dir runs/mine",
-        f"segfast-edge convert {checkpoint} --target openvino,tflite --output-dir artifacts",
+        "segfast-edge train --model segfast --protocol standard --data folder --data-root my-data --output-dir runs/mine",
+        f"segfast-edge convert {checkpoint} --target openvino,tflite -o artifacts",
     ]
