@@ -1,5 +1,6 @@
 """One epoch of training, and one pass over val."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def _step(work: Work, state: State, sums: Sums, batch: tuple[Tensor, Tensor], st
     if work.teacher is not None:
         weighted.append((work.recipe.distill, _taught(work, work.teacher, logits, pixels)))
     loss, value, stopping = _global_mean(work.world, weighted, stop())
-    if not torch.isfinite(torch.tensor(value)):
+    if not math.isfinite(value):
         with work.execution.autocast():
             where = first_bad_layer(state.module, work.normalise(pixels))
         raise SegfastError(
