@@ -1,6 +1,7 @@
 """Datasets on disk: an image file and a label file for every sample."""
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from segfast_edge.data.sample import Sample
 from segfast_edge.errors import DataError, unknown
 
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # lossless; a JPEG would invent classes along every edge
+VAL_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ def match(images: Iterable[tuple[str, Path]], labels: Iterable[tuple[str, Path]]
         tuple(by_name[name] for name in sorted(by_name.keys() - label_of.keys())),
         tuple(label_of[name] for name in sorted(label_of.keys() - by_name.keys())),
     )
+
+
+def no_options(dataset: str, options: Mapping[str, str]) -> None:
+    """Raise DataError where a dataset that takes no options is given one."""
+    if options:
+        raise DataError(f"dataset {dataset} takes no option '{next(iter(options))}'")
 
 
 def files_in(folder: Path, suffixes: Iterable[str]) -> list[tuple[str, Path]]:
@@ -126,6 +134,7 @@ class PairedSource:
     size: tuple[int, int]
     listings: Mapping[str, Callable[[], Listing]]
     label_map: LabelMap
+    drop_alpha: bool = False  # where a publisher's pictures carry an alpha channel without meaning
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -166,7 +175,9 @@ class PairedDataset:
 
     def __getitem__(self, index: int) -> Sample:
         pair = self.pairs[index]
-        return Sample(pair.name, read_frame(pair.image), self.source.label_map.read(pair.label))
+        return Sample(
+            pair.name, read_frame(pair.image, convert=self.source.drop_alpha), self.source.label_map.read(pair.label)
+        )
 
 
 def split_listings(
@@ -183,6 +194,24 @@ def split_listings(
 
 def _match_folders(images: Path, labels: Path, suffixes: tuple[str, ...]) -> Listing:
     return match(files_in(images, suffixes), files_in(labels, LABEL_SUFFIXES))
+
+
+def divided(everything: Callable[[], Listing]) -> dict[str, Callable[[], Listing]]:
+    """Split a dataset without splits: ``val`` is a fifth by a hash of the name, ``train`` the rest, ``all`` both."""
+    return {
+        "all": everything,
+        "train": lambda: _part(everything(), val=False),
+        "val": lambda: _part(everything(), val=True),
+    }
+
+
+def _part(whole: Listing, *, val: bool) -> Listing:
+    if len(whole.pairs) < 2:
+        raise DataError(f"{len(whole.pairs)} picture(s) cannot be split into train and val; give at least 2")
+    order = sorted(whole.pairs, key=lambda pair: hashlib.sha256(pair.name.encode()).digest())
+    chosen = {pair.name for pair in order[: max(1, round(len(order) * VAL_SHARE))]}
+    kept = tuple(pair for pair in whole.pairs if (pair.name in chosen) == val)
+    return Listing(kept, whole.without_label, whole.without_image)
 
 
 def existing_root(root: Path | None, dataset: str, layout: str) -> Path:

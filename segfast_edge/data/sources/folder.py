@@ -1,6 +1,5 @@
 """Anybody's own pictures: ``images/`` and ``labels/`` with the same stems, and ``classes.json`` to name the classes."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,16 +15,17 @@ from segfast_edge.data.pairs import (
     LabelMap,
     Listing,
     PairedSource,
+    divided,
     existing_root,
     files_in,
     match,
+    no_options,
     split_listings,
 )
 from segfast_edge.errors import ArtifactError, DataError
 
 LAYOUT = "images/ and labels/ [each with train/ val/ test/ inside] and a classes.json"
 CLASSES_FILE = "classes.json"
-VAL_SHARE = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +36,7 @@ def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     Splits are the folders inside ``images/``. Where there are none, ``all`` is everything, and ``val`` is a
     fifth chosen by a hash of the name, ``train`` the rest.
     """
-    if options:
-        raise DataError(f"dataset folder takes no option '{next(iter(options))}'")
+    no_options("folder", options)
     root = existing_root(root, "folder", LAYOUT)
     for part in ("images", "labels"):
         if not (root / part).is_dir():
@@ -57,22 +56,7 @@ def _listings(root: Path) -> dict[str, Callable[[], Listing]]:
     def everything() -> Listing:
         return match(files_in(root / "images", IMAGE_SUFFIXES), files_in(root / "labels", LABEL_SUFFIXES))
 
-    return {
-        "all": everything,
-        "train": lambda: _part(everything(), val=False),
-        "val": lambda: _part(everything(), val=True),
-    }
-
-
-def _part(whole: Listing, *, val: bool) -> Listing:
-    """Return the fifth of the pairs whose names hash lowest (at least one), or the others."""
-    if len(whole.pairs) < 2:
-        raise DataError(f"{len(whole.pairs)} picture(s) cannot be split into train and val; give at least 2")
-    order = sorted(whole.pairs, key=lambda pair: hashlib.sha256(pair.name.encode()).digest())
-    count = max(1, round(len(order) * VAL_SHARE))
-    chosen = {pair.name for pair in order[:count]}
-    kept = tuple(pair for pair in whole.pairs if (pair.name in chosen) == val)
-    return Listing(kept, whole.without_label, whole.without_image)
+    return divided(everything)
 
 
 def _read_classes(path: Path) -> ClassSet | None:
