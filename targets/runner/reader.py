@@ -43,6 +43,7 @@ class Reader:
             self.trouble = "the input has ended"
         finally:
             self.connected = False
+            self._source.close()
             self._slot.close()
 
     def _connected(self) -> None:
@@ -76,4 +77,4 @@ class Reader:
     def stop(self) -> None:
         """Read no more; what was read is still processed."""
         self._stopping.set()
-        self._source.close()
+        self._source.interrupt()

@@ -22,6 +22,7 @@ from targets.runner.policy import Policy, hottest_c, ladder
 
 log = logging.getLogger("segfast.runner")
 _TICK_S, _EVERY_S = 0.1, 1.0
+_LATE_WINDOW_S = 5.0
 
 
 class Service:
@@ -43,6 +44,7 @@ class Service:
         self._started_ns = now_ns()
         self._state = ""
         self._next_ns = 0
+        self._stepped_ns = now_ns()
         self._stop_asked = False
         self._reload_asked = False
         pipeline.board.describe = self.describe
@@ -106,7 +108,8 @@ class Service:
 
     def _look(self, state: str, reason: str) -> None:
         self._temperature_c = hottest_c(self._root)
-        late = self._pipeline.board.late_share(5.0)
+        # a step is judged by what came after it
+        late = self._pipeline.board.late_share(min(_LATE_WINDOW_S, (now_ns() - self._stepped_ns) / 1e9))
         if self.policy.observe(now_ns() / 1e9, self._temperature_c, late):
             self._apply()
         self._notifier.status(f"{state} {reason}".strip())
@@ -114,6 +117,7 @@ class Service:
 
     def _apply(self) -> None:
         step = self.policy.step
+        self._stepped_ns = now_ns()
         log.warning("running at step '%s' %s", step.name, self.policy.reason)
         self._pipeline.pace.divisor = step.divisor
         wanted = self._first if step.artifact is None else _other(self._first, step.artifact)

@@ -62,8 +62,12 @@ class Source(Protocol):
         """
         ...
 
+    def interrupt(self) -> None:
+        """End a ``read`` that waits, and every later one; called from another thread."""
+        ...
+
     def close(self) -> None:
-        """Let go of it; may be called from another thread while ``read`` waits, which then ends."""
+        """Let go of it; called by the thread that reads."""
         ...
 
 

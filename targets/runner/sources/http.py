@@ -61,11 +61,11 @@ class HttpStream:
 
     def connect(self) -> None:
         """Ask for the stream; SourceLostError where nobody answers or it is not a stream of parts."""
-        self._drop()
+        self.close()
         try:
             self._open()
         except (OSError, http.client.HTTPException) as error:
-            self._drop()
+            self.close()
             raise SourceLostError(f"{self._name} does not answer: {error or type(error).__name__}") from error
 
     def _open(self) -> None:
@@ -82,7 +82,7 @@ class HttpStream:
         boundary = boundary_of(response.getheader("Content-Type", ""))
         if response.status != http.HTTPStatus.OK or boundary is None:
             kind = response.getheader("Content-Type", "no content type")
-            self._drop()
+            self.close()
             raise SourceLostError(f"{self._name} answers {response.status} with {kind}; expected an MJPEG stream")
         self._parser = PartParser(boundary, convert=self._options.convert_rgb)
         self._parts.clear()
@@ -114,13 +114,14 @@ class HttpStream:
             raise SourceLostError(f"{self._name} ended the stream")
         self._parts.extend(parser.feed(data))
 
-    def close(self) -> None:
+    def interrupt(self) -> None:
         """Shut the connection down, which wakes a reader that waits."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _drop(self) -> None:
+    def close(self) -> None:
+        """Close the connection."""
         for part in (self._response, self._connection):
             if part is not None:
                 part.close()

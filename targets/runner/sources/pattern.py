@@ -54,9 +54,12 @@ class Pattern:
             self._frames[phase] = jpeg(draw_road(self._size, phase / _PHASES))
         return Grab(f"{self._count:06d}", Encoded(self._frames[phase], "test pattern"))
 
-    def close(self) -> None:
+    def interrupt(self) -> None:
         """End a wait for the next frame."""
         self._metronome.stop()
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def jpeg(picture: Image.Image, quality: int = 85) -> bytes:

@@ -57,6 +57,9 @@ class Pictures:
             return Grab(path.stem, Broken(f"{path} cannot be read: {error.strerror or error}"))
         return Grab(path.stem, Encoded(data, str(path), self._options.convert_rgb))
 
-    def close(self) -> None:
+    def interrupt(self) -> None:
         """End a wait for the next tick."""
         self._metronome.stop()
+
+    def close(self) -> None:
+        """Nothing is open between two pictures."""

@@ -79,6 +79,9 @@ class RawFrames:
         full, self._buffer, self._filled = self._buffer, bytearray(self._frame_bytes), 0
         return Pixels(np.frombuffer(full, np.uint8).reshape(*self._size, 3))
 
-    def close(self) -> None:
-        """Wake a waiting read; standard input itself stays open."""
+    def interrupt(self) -> None:
+        """Wake a waiting read."""
         os.write(self._wake_write, b"x")
+
+    def close(self) -> None:
+        """Do nothing: standard input was open before, and whoever opened it closes it."""

@@ -55,7 +55,7 @@ class Video:
 
     def connect(self) -> None:
         """Open it; a file that does not open at first is a DataError, a camera or stream is only lost."""
-        self._release()
+        self.close()
         patience = int(self._options.silence_s * 1000)
         if self._text.isdigit() or self._text.startswith("/dev/"):
             camera = int(self._text) if self._text.isdigit() else self._text
@@ -65,7 +65,7 @@ class Video:
             limits = [self._cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, patience, self._cv2.CAP_PROP_READ_TIMEOUT_MSEC, patience]
             self._capture = self._cv2.VideoCapture(self._text, self._cv2.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
-            self._release()
+            self.close()
             if self._is_file and not self._opened_before:
                 raise DataError(f"{self._text} is not a video that OpenCV can read")
             raise SourceLostError(f"{self._public_name} does not open")
@@ -99,11 +99,12 @@ class Video:
         self.connect()
         return self.read(0.0)
 
-    def close(self) -> None:
-        """End a wait for the next tick; the capture itself is let go by its own thread."""
+    def interrupt(self) -> None:
+        """End a wait for the next tick; a wait inside OpenCV ends by its own time limit."""
         self._metronome.stop()
 
-    def _release(self) -> None:
+    def close(self) -> None:
+        """Release the capture."""
         if self._capture is not None:
             self._capture.release()
             self._capture = None
