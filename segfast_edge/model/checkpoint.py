@@ -88,6 +88,8 @@ class Checkpoint:
     def module(self) -> nn.Module:
         """Build the network with these weights, in evaluation mode on the CPU.
 
+        A name of the form ``package.module:factory`` imports the user's own module from this machine.
+
         Raises:
             SegfastError: the network is unknown here.
             ArtifactError: the weights are not this network's at this number of classes.
