@@ -77,6 +77,21 @@ def test_a_killed_training_continues_from_its_last_epoch_to_the_same_bits(tmp_pa
     assert [r["epoch"] for r in RunFolder(tmp_path / "killed").history()] == [1, 2, 3]
 
 
+def test_a_long_epoch_is_saved_on_the_way(tmp_path, monkeypatch):
+    def die():
+        raise MemoryError
+
+    monkeypatch.setattr("segfast_edge.train.SAVE_EVERY_S", 0.0)
+    chosen = settings(FULL, "tiny_networks:normalised")
+    run(chosen, tmp_path / "whole")
+    with pytest.raises(MemoryError):
+        run(chosen, tmp_path / "killed", Recorder((2, 3), die))
+    rest = Recorder()
+    run(chosen, tmp_path / "killed", rest, resume=True)
+    assert rest.steps[0] == (2, 3)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+
+
 def test_the_seed_decides_everything_and_loading_processes_nothing(tmp_path):
     chosen = settings(FULL, "tiny_networks:normalised")
     variants = {
@@ -147,3 +162,13 @@ def test_tensorboard_events_hold_the_same_figures(tmp_path):
     expected = [(record["epoch"], record["val"]["miou"]) for record in RunFolder(tmp_path / "run").history()]
     assert [epoch for epoch, _ in logged] == [epoch for epoch, _ in expected]
     assert [miou for _, miou in logged] == pytest.approx([miou for _, miou in expected])
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_and_its_checkpoint_is_an_ordinary_one(tmp_path):
+    compiled = replace(settings(), hardware=replace(CPU, compile=True))
+    run(compiled, tmp_path / "compiled")
+    run(settings(), tmp_path / "plain")
+    for name, value in weights(tmp_path / "plain").items():
+        torch.testing.assert_close(weights(tmp_path / "compiled")[name], value, rtol=1e-3, atol=1e-4)
+    assert Checkpoint.load(tmp_path / "compiled/best.pt").module()

@@ -42,7 +42,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how (each recipe has its own defaults)")
     how.add_argument("--recipe", metavar="NAME", help="paper or edge (default paper)")
     for flag, kind, metavar, text in _RECIPE_FLAGS:
-        how.add_argument(f"--{flag}", type=kind, metavar=metavar, help=text)
+        also = ["--optimizer"] if flag == "optimiser" else []
+        how.add_argument(f"--{flag}", *also, type=kind, metavar=metavar, help=text)
     how.add_argument("--class-weights", action=argparse.BooleanOptionalAction, help="weigh rare classes up")
     how.add_argument("--augment", action=argparse.BooleanOptionalAction, help="random scale, crop, flip, colour")
     how.add_argument("--seed", type=int, metavar="N", help="everything random follows from it (default 0)")
@@ -53,7 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps")
     where.add_argument("--precision", default="auto", metavar="P", help="auto, fp32, bf16 or fp16")
     where.add_argument("--num-workers", type=int, metavar="N", help="loading processes (default: as needed)")
-    where.add_argument("--compile", action="store_true", help="compile the network first (pays off on CUDA)")
+    where.add_argument("--compile", action="store_true", help="compile the network first, which takes a minute")
     where.add_argument("--deterministic", action="store_true", help="same bits each time on CUDA too, slower")
     where.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events")
 
