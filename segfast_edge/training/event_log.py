@@ -16,7 +16,7 @@ class EventLog:
 
     def __init__(self, folder: Path, epoch: int) -> None:
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            from torch.utils.tensorboard import SummaryWriter  # an extra that only --tensorboard needs
         except ImportError as error:
             raise SegfastError("TensorBoard is missing. Run: pip install 'segfast-edge[tensorboard]'") from error
         self._writer = SummaryWriter(str(folder), purge_step=epoch + 1)
