@@ -1,0 +1,30 @@
+"""segfast-edge report: profiles as one self-contained page."""
+
+import argparse
+from pathlib import Path
+
+HELP = "draw profiles into one HTML page: distribution, timeline, stages, layers, accuracy against latency"
+EXAMPLE = "segfast-edge report openvino.json tflite.json --accuracy evaluation.json -o report.html"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("profiles", type=Path, nargs="+", metavar="PROFILE", help="what profile --output wrote")
+    parser.add_argument(
+        "--accuracy", type=Path, nargs="+", default=[], metavar="FILE", help="what evaluate --output wrote of the same"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the page")
+    parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page and say where it is."""
+    from segfast_edge.contract.report import read_reports
+    from segfast_edge.errors import ArtifactError
+    from segfast_edge.page.profiles import write_profiles
+
+    if args.out.exists() and not args.overwrite:
+        raise ArtifactError(f"{args.out} exists already. Choose another --out, or pass --overwrite")
+    write_profiles(args.out, [report for path in args.profiles for report in read_reports(path)], args.accuracy)
+    print(f"open {args.out.resolve()} in a browser")
+    return 0
