@@ -16,6 +16,7 @@ from segfast_edge.errors import DataError, unknown
 
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # lossless; a JPEG would invent classes along every edge
 VAL_SHARE = 0.2
+EVERYTHING = "all"  # the split that holds train and val, of a dataset that has no splits of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ def _match_folders(images: Path, labels: Path, suffixes: tuple[str, ...]) -> Lis
 def divided(everything: Callable[[], Listing]) -> dict[str, Callable[[], Listing]]:
     """Split a dataset without splits: ``val`` is a fifth by a hash of the name, ``train`` the rest, ``all`` both."""
     return {
-        "all": everything,
+        EVERYTHING: everything,
         "train": lambda: _part(everything(), val=False),
         "val": lambda: _part(everything(), val=True),
     }

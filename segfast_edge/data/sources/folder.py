@@ -1,7 +1,8 @@
 """Anybody's own pictures: ``images/`` and ``labels/`` with the same stems, and ``classes.json`` to name the classes."""
 
+import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from segfast_edge.contract.classes import IGNORED, ClassSet, distinct_palette
 from segfast_edge.contract.files import read_json
 from segfast_edge.contract.images import IMAGE_SUFFIXES, read_frame, read_labels
 from segfast_edge.data.pairs import (
+    EVERYTHING,
     LABEL_SUFFIXES,
     LabelMap,
     Listing,
+    Pair,
     PairedSource,
     divided,
     existing_root,
@@ -42,9 +45,12 @@ def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
         if not (root / part).is_dir():
             raise DataError(f"no folder '{part}' in {root}; expected {LAYOUT}")
     listings = _listings(root)
-    first = next(iter(listings.values()))().checked(f"folder {root}").pairs[0]
-    high, wide = read_frame(first.image).shape[:2]
-    classes = _read_classes(root / CLASSES_FILE) or _count_classes(root, listings)
+    whole = [listings[EVERYTHING]] if EVERYTHING in listings else listings.values()
+    pairs = [pair for listing in whole for pair in listing().pairs]
+    if not pairs:
+        raise DataError(f"no image in {root / 'images'} has a label of the same name in {root / 'labels'}")
+    high, wide = read_frame(pairs[0].image).shape[:2]
+    classes = _read_classes(root / CLASSES_FILE) or _counted_classes(root, pairs)
     return PairedSource("folder", classes, (high, wide), listings, LabelMap.identity(classes))
 
 
@@ -90,23 +96,29 @@ def _classes_from(value: Mapping[str, Any]) -> ClassSet:
     )
 
 
-def _count_classes(root: Path, listings: Mapping[str, Callable[[], Listing]]) -> ClassSet:
+def _counted_classes(root: Path, pairs: Iterable[Pair]) -> ClassSet:
     """Look at every label file of every split, so that all splits have the same classes."""
-    paths = {pair.label for listing in listings.values() for pair in listing().pairs}
-    seen = np.zeros(256, bool)
-    for path in sorted(paths):
-        seen[read_labels(path)] = True
-    ids = np.flatnonzero(seen[:IGNORED])
-    count = int(ids[-1]) + 1 if ids.size else 0
+    paths = sorted({pair.label for pair in pairs})
+    ids = _ids_in(tuple((path, path.stat().st_mtime_ns) for path in paths))
+    counted = [label for label in ids if label != IGNORED]
+    count = max(counted, default=-1) + 1
     if count < 2:
         raise DataError(f"the labels in {root / 'labels'} hold {count} class(es); at least 2 are needed")
-    _log.warning(
-        "no %s in %s: %d label files hold ids up to %d, so %d classes; write the file to name them",
-        CLASSES_FILE,
-        root,
-        len(paths),
-        count - 1,
-        count,
-    )
     names = tuple(f"class {label}" for label in range(count))
-    return ClassSet(names, distinct_palette(count), IGNORED if seen[IGNORED] else None)
+    return ClassSet(names, distinct_palette(count), IGNORED if IGNORED in ids else None)
+
+
+@functools.lru_cache(maxsize=4)
+def _ids_in(files: tuple[tuple[Path, int], ...]) -> frozenset[int]:
+    """Return the values in label files; remembered by their times of change, for a folder is opened more than once."""
+    seen = np.zeros(256, bool)
+    for path, _ in files:
+        seen[read_labels(path)] = True
+    _log.warning(
+        "no %s beside labels/: %d label files hold ids up to %d, so %d classes; write the file to name them",
+        CLASSES_FILE,
+        len(files),
+        np.flatnonzero(seen[:IGNORED]).max(initial=-1),
+        np.flatnonzero(seen[:IGNORED]).max(initial=-1) + 1,
+    )
+    return frozenset(int(label) for label in np.flatnonzero(seen))
