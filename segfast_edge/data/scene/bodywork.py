@@ -155,20 +155,24 @@ class Painter:
     def _end(self, end: float) -> None:
         """Rear (0) or front (1) end with bumper, plate and lights."""
         body, paint = self.body, self.finish.paint
-        f, half = end * body.long, body.wide / 2
-        top = body.bonnet if end else body.boot
-        out: Point = (1.0 if end else -1.0, 0, 0.05)
-        self._box(f, (-half, half), (0.25, top), paint, out, CAR)
-        self._box(f, (-half, half), (0.25, 0.25 + (top - 0.25) * 0.36), times(paint, 0.78), out)
-        self._box(f, (-half + 0.06, half - 0.06), (0.22, 0.34), (34, 34, 36), out, CAR)
+        half, top = body.wide / 2, body.bonnet if end else body.boot
+        self._plate(end, _box(-half, half, 0.25, top), paint, CAR)
+        self._plate(end, _box(-half, half, 0.25, 0.25 + (top - 0.25) * 0.36), times(paint, 0.78))
+        self._plate(end, _box(-half + 0.06, half - 0.06, 0.22, 0.34), (34, 34, 36), CAR)
         if end and self.fine:
-            self._box(f, (-half * 0.55, half * 0.55), (top - 0.34, top - 0.12), (30, 30, 32), out)
-        plate = (232, 226, 150) if not end else (236, 236, 232)
-        self._box(f, (-0.26, 0.26), (0.42, 0.53) if end else (0.56, 0.67), plate, out)
+            self._plate(end, _box(-half * 0.55, half * 0.55, top - 0.34, top - 0.12), (30, 30, 32))
+        number, low = ((236, 236, 232), 0.42) if end else ((232, 226, 150), 0.56)
+        self._plate(end, _box(-0.26, 0.26, low, low + 0.11), number)
         for side in (-1.0, 1.0):
-            self._lamp(f, side, top, end)
+            self._lamp(end, side, top)
 
-    def _lamp(self, f: float, side: float, top: float, end: float) -> None:
+    def _plate(self, end: float, outline: Sequence[tuple[float, float]], colour: Rgb, label: int | None = None) -> None:
+        """Fill an outline, right and up, on the rear (0) or front (1) end."""
+        forward = end * self.body.long
+        self._quad([(forward, right, up) for right, up in outline], colour, (2 * end - 1, 0, 0.05), label)
+
+    def _lamp(self, end: float, side: float, top: float) -> None:
+        f = end * self.body.long
         half, light = self.body.wide / 2, self.canvas.light
         across = (side * (half - 0.04), side * (half - (0.42 if end else 0.3)))
         up = (top - 0.3, top - 0.1) if self.body.high < 2 else (top - 0.5, top - 0.15)
@@ -185,18 +189,6 @@ class Painter:
         if shining:
             strength = (0.85 if end else 0.35) if on else 0.1
             self.canvas.glow(self._at(f, sum(across) / 2, sum(up) / 2), 0.32 if end else 0.28, times(glow, strength))
-
-    def _box(
-        self,
-        f: float,
-        across: tuple[float, float],
-        up: tuple[float, float],
-        colour: Rgb,
-        out: Point,
-        label: int | None = None,
-    ) -> None:
-        corners = [(f, across[0], up[0]), (f, across[1], up[0]), (f, across[1], up[1]), (f, across[0], up[1])]
-        self._quad(corners, colour, out, label)
 
     def _cabin(self, side: float, from_rear: bool) -> None:
         body, paint = self.body, self.finish.paint

@@ -1,6 +1,7 @@
 """Weather and time of day: where the sun stands, what colour everything takes, how far one sees."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,46 +80,65 @@ _CHANCES = (0.26, 0.3, 0.22, 0.14, 0.08)
 def draw_light(rng: np.random.Generator) -> Light:
     """Draw the light of a scene: clear, fair, overcast, golden hour or dusk."""
     kind = pick(rng, _KINDS, _CHANCES)
-    turn, vary = rng.uniform(-math.pi, math.pi), rng.uniform(-1, 1, 4)
+    turn, vary = float(rng.uniform(-math.pi, math.pi)), rng.uniform(-1, 1, 4).tolist()
     haze = float(np.exp(rng.uniform(math.log(120), math.log(700))))
-    if kind == "overcast":
-        grey = 205 + 22 * vary[0]
-        sky = (grey, grey + 2, grey + 6)
-        ambient = (0.86, 0.87, 0.9)
-        return Light(
-            _sun(1.1, turn), ambient, (0.12,) * 3, (grey - 30, grey - 26, grey - 16), sky, haze * 0.6, 0.9, sky, 0.1
-        )
-    if kind == "golden":
-        ambient = (0.55, 0.52, 0.56)
-        direct = (0.95, 0.72, 0.45)
-        sun = _sun(0.22 + 0.08 * vary[0], turn)
-        return Light(
-            sun,
-            ambient,
-            direct,
-            (96, 130, 185),
-            (250, 212, 160),
-            haze * 0.6,
-            0.35 + 0.2 * vary[1],
-            (255, 225, 190),
-            0.25,
-        )
-    if kind == "dusk":
-        ambient = (0.36 + 0.05 * vary[0], 0.37 + 0.05 * vary[0], 0.47 + 0.05 * vary[0])
-        return Light(
-            _sun(0.12, turn),
-            ambient,
-            (0.12, 0.08, 0.05),
-            (38, 52, 96),
-            (206 + 30 * vary[1], 140 + 25 * vary[1], 112),
-            haze * 0.8,
-            0.4,
-            (140, 112, 125),
-            1.0,
-        )
-    blue = (88 + 22 * vary[0], 138 + 16 * vary[0], 214 + 10 * vary[0])
-    pale = (198 + 16 * vary[1], 218 + 10 * vary[1], 236)
-    cover = 0.12 + 0.1 * vary[2] if kind == "clear" else 0.5 + 0.18 * vary[2]
-    direct = (0.78, 0.74, 0.66) if kind == "clear" else (0.6, 0.57, 0.52)
-    sun = _sun(0.75 + 0.3 * vary[3], turn)
-    return Light(sun, (0.5, 0.52, 0.58), direct, blue, pale, haze, cover, (252, 252, 252), 0.0)
+    if kind in ("clear", "fair"):
+        return _day(turn, vary, haze, fair=kind == "fair")
+    return {"overcast": _overcast, "golden": _golden, "dusk": _dusk}[kind](turn, vary, haze)
+
+
+def _day(turn: float, vary: Sequence[float], haze: float, *, fair: bool) -> Light:
+    return Light(
+        sun=_sun(0.75 + 0.3 * vary[3], turn),
+        ambient=(0.5, 0.52, 0.58),
+        direct=(0.6, 0.57, 0.52) if fair else (0.78, 0.74, 0.66),
+        zenith=(88 + 22 * vary[0], 138 + 16 * vary[0], 214 + 10 * vary[0]),
+        horizon=(198 + 16 * vary[1], 218 + 10 * vary[1], 236),
+        haze_m=haze,
+        clouds=0.5 + 0.18 * vary[2] if fair else 0.12 + 0.1 * vary[2],
+        cloud_colour=(252, 252, 252),
+        lamps=0.0,
+    )
+
+
+def _overcast(turn: float, vary: Sequence[float], haze: float) -> Light:
+    grey = 205 + 22 * vary[0]
+    return Light(
+        sun=_sun(1.1, turn),
+        ambient=(0.86, 0.87, 0.9),
+        direct=(0.12, 0.12, 0.12),
+        zenith=(grey - 30, grey - 26, grey - 16),
+        horizon=(grey, grey + 2, grey + 6),
+        haze_m=haze * 0.6,
+        clouds=0.9,
+        cloud_colour=(grey, grey + 2, grey + 6),
+        lamps=0.1,
+    )
+
+
+def _golden(turn: float, vary: Sequence[float], haze: float) -> Light:
+    return Light(
+        sun=_sun(0.22 + 0.08 * vary[0], turn),
+        ambient=(0.55, 0.52, 0.56),
+        direct=(0.95, 0.72, 0.45),
+        zenith=(96, 130, 185),
+        horizon=(250, 212, 160),
+        haze_m=haze * 0.6,
+        clouds=0.35 + 0.2 * vary[1],
+        cloud_colour=(255, 225, 190),
+        lamps=0.25,
+    )
+
+
+def _dusk(turn: float, vary: Sequence[float], haze: float) -> Light:
+    return Light(
+        sun=_sun(0.12, turn),
+        ambient=(0.36 + 0.05 * vary[0], 0.37 + 0.05 * vary[0], 0.47 + 0.05 * vary[0]),
+        direct=(0.12, 0.08, 0.05),
+        zenith=(38, 52, 96),
+        horizon=(206 + 30 * vary[1], 140 + 25 * vary[1], 112),
+        haze_m=haze * 0.8,
+        clouds=0.4,
+        cloud_colour=(140, 112, 125),
+        lamps=1.0,
+    )

@@ -115,46 +115,43 @@ class Pedestrian:
         """Paint the person."""
         if not canvas.shows(self.pose.foot, 0.6):
             return
-        h, clothes = self.high, self.clothes
         figure = _Figure(canvas, self.pose, PEDESTRIAN, lit)
-        swing = math.sin(self.stride)
-        away = [-1.0, 1.0] if canvas.camera.axes[0][0] * self.pose.cosine > 0 else [1.0, -1.0]
-        for side in away:
-            step = swing * side
-            arm = [
-                (0.0, side * 0.125 * h, 0.8 * h),
-                (-step * 0.1 * h, side * 0.15 * h, 0.62 * h),
-                (-step * 0.16 * h + 0.04, side * 0.14 * h, 0.48 * h),
-            ]
-            leg = [
-                (0.0, side * 0.05 * h, 0.5 * h),
-                (step * 0.13 * h + 0.03, side * 0.05 * h, 0.28 * h),
-                (step * 0.24 * h, side * 0.05 * h, 0.04 * h),
-            ]
-            figure.limb(leg, (0.105 * h, 0.06 * h), times(clothes.legs, 0.9 if side == away[0] else 1.0))
-            heel, toe = leg[-1], (leg[-1][0] + 0.11, leg[-1][1], 0.03)
-            figure.limb([heel, toe], (0.055 * h, 0.045 * h), (28, 26, 26))
-            if side == away[0]:
-                figure.limb(arm, (0.062 * h, 0.045 * h), times(clothes.top, 0.85))
+        far, near = (-1.0, 1.0) if canvas.camera.axes[0][0] * self.pose.cosine > 0 else (1.0, -1.0)
+        self._leg(figure, far, 0.9)
+        self._arm(figure, far, 0.85)
+        self._leg(figure, near, 1.0)
         facing = self.pose.normal(1, 0, 0)[2] < 0  # towards the camera, so a bag is behind the body
-        if clothes.bag and facing:
+        if self.clothes.bag and facing:
             self._bag(figure)
-        hem = 0.36 if clothes.coat else 0.49
-        figure.trunk((0, 0, hem * h), (0, 0, 0.78 * h), (0.19 * h, 0.215 * h), clothes.top)
-        figure.limb([(0, -0.09 * h, 0.8 * h), (0, 0.09 * h, 0.8 * h)], (0.09 * h, 0.09 * h), clothes.top)
-        side = away[1]
-        step = swing * side
-        near_arm = [
-            (0.0, side * 0.125 * h, 0.8 * h),
-            (-step * 0.1 * h, side * 0.16 * h, 0.62 * h),
-            (-step * 0.16 * h + 0.05, side * 0.15 * h, 0.48 * h),
-        ]
-        figure.limb(near_arm, (0.062 * h, 0.045 * h), times(clothes.top, 0.92))
-        canvas.disc(self.pose.at(*near_arm[-1]), 0.028 * h, figure.ink(clothes.skin), PEDESTRIAN)
-        if clothes.bag and not facing:
+        self._trunk(figure)
+        hand = self._arm(figure, near, 0.92)
+        canvas.disc(self.pose.at(*hand), 0.028 * self.high, figure.ink(self.clothes.skin), PEDESTRIAN)
+        if self.clothes.bag and not facing:
             self._bag(figure)
-        figure.limb([(0, 0, 0.82 * h), (0, 0, 0.88 * h)], (0.06 * h, 0.06 * h), clothes.skin)
-        figure.head((0.01, 0, 0.93 * h), 0.068 * h, clothes)
+        h = self.high
+        figure.limb([(0, 0, 0.82 * h), (0, 0, 0.88 * h)], (0.06 * h, 0.06 * h), self.clothes.skin)
+        figure.head((0.01, 0, 0.93 * h), 0.068 * h, self.clothes)
+
+    def _leg(self, figure: _Figure, side: float, shade: float) -> None:
+        h, step, across = self.high, math.sin(self.stride) * side, side * 0.05 * self.high
+        heel: Point = (step * 0.24 * h, across, 0.04 * h)
+        leg = [(0.0, across, 0.5 * h), (step * 0.13 * h + 0.03, across, 0.28 * h), heel]
+        figure.limb(leg, (0.105 * h, 0.06 * h), times(self.clothes.legs, shade))
+        figure.limb([heel, (heel[0] + 0.11, across, 0.03)], (0.055 * h, 0.045 * h), (28, 26, 26))
+
+    def _arm(self, figure: _Figure, side: float, shade: float) -> Point:
+        """Draw an arm and return where its hand is."""
+        h, step = self.high, math.sin(self.stride) * side
+        hand: Point = (-step * 0.16 * h + 0.05, side * 0.15 * h, 0.48 * h)
+        arm = [(0.0, side * 0.125 * h, 0.8 * h), (-step * 0.1 * h, side * 0.16 * h, 0.62 * h), hand]
+        figure.limb(arm, (0.062 * h, 0.045 * h), times(self.clothes.top, shade))
+        return hand
+
+    def _trunk(self, figure: _Figure) -> None:
+        h, top = self.high, self.clothes.top
+        hem = 0.36 if self.clothes.coat else 0.49
+        figure.trunk((0, 0, hem * h), (0, 0, 0.78 * h), (0.19 * h, 0.215 * h), top)
+        figure.limb([(0, -0.09 * h, 0.8 * h), (0, 0.09 * h, 0.8 * h)], (0.09 * h, 0.09 * h), top)
 
     def _bag(self, figure: _Figure) -> None:
         h = self.high
@@ -188,37 +185,44 @@ class Cyclist:
         if not canvas.shows(self.pose.foot, 1.2):
             return
         figure, clothes = _Figure(canvas, self.pose, BICYCLIST, lit), self.clothes
-        frame = times(clothes.top, 0.8)
-        for middle in (-0.52, 0.52):
-            _wheel(figure, middle)
-        crank: Point = (-0.05, 0.0, 0.3)
-        saddle, neck, bar = (-0.25, 0.0, 0.92), (0.38, 0.0, 0.82), (0.45, 0.0, 1.0)
-        for rod in (
-            [(-0.52, 0, 0.34), crank, neck],
-            [saddle, crank],
-            [(-0.52, 0, 0.34), (-0.2, 0, 0.75), neck],
-            [bar, (0.52, 0, 0.34)],
-        ):
-            figure.limb([*rod], (0.045, 0.045), frame)
-        figure.limb([(0.45, -0.26, 1.0), (0.45, 0.26, 1.0)], (0.04, 0.04), (30, 30, 32))
-        hip: Point = (-0.22, 0.0, 1.0)
-        shoulder: Point = (0.14, 0.0, 1.44)
+        _bicycle(figure, times(clothes.top, 0.8))
         for side, turn in ((-1.0, self.pedal), (1.0, self.pedal + math.pi)):
-            foot: Point = (crank[0] + 0.17 * math.cos(turn), side * 0.1, crank[2] + 0.17 * math.sin(turn))
-            knee: Point = ((hip[0] + foot[0]) / 2 + 0.26, side * 0.11, (hip[2] + foot[2]) / 2 + 0.1)
-            figure.limb([(hip[0], side * 0.08, hip[2]), knee, foot], (0.17, 0.1), clothes.legs)
+            foot: Point = (_CRANK[0] + 0.17 * math.cos(turn), side * 0.1, _CRANK[2] + 0.17 * math.sin(turn))
+            knee: Point = ((_HIP[0] + foot[0]) / 2 + 0.26, side * 0.11, (_HIP[2] + foot[2]) / 2 + 0.1)
+            figure.limb([(_HIP[0], side * 0.08, _HIP[2]), knee, foot], (0.17, 0.1), clothes.legs)
             figure.limb([foot, (foot[0] + 0.16, foot[1], foot[2])], (0.08, 0.07), (26, 26, 28))
-            elbow: Point = (0.32, side * 0.24, 1.18)
-            figure.limb(
-                [(shoulder[0], side * 0.17, shoulder[2]), elbow, (0.45, side * 0.22, 1.02)], (0.1, 0.075), clothes.top
-            )
-        figure.trunk(hip, shoulder, (0.3, 0.36), clothes.top)
+            elbow, grip = (0.32, side * 0.24, 1.18), (0.45, side * 0.22, 1.02)
+            figure.limb([(_SHOULDER[0], side * 0.17, _SHOULDER[2]), elbow, grip], (0.1, 0.075), clothes.top)
+        figure.trunk(_HIP, _SHOULDER, (0.3, 0.36), clothes.top)
         if clothes.bag:
             figure.limb([(-0.2, 0, 1.12), (0.0, 0, 1.4)], (0.26, 0.24), times(clothes.legs, 1.2))
-        figure.limb([shoulder, (0.22, 0, 1.58)], (0.11, 0.1), clothes.skin)
+        figure.limb([_SHOULDER, (0.22, 0, 1.58)], (0.11, 0.1), clothes.skin)
         figure.head((0.25, 0, 1.65), 0.115, clothes)
         if self.helmet:
             canvas.disc(self.pose.at(0.23, 0, 1.72), 0.11, figure.ink((226, 226, 222)), BICYCLIST)
+
+
+# a bicycle and its rider's joints: forward, right, up from between the wheels, in metres
+_REAR: Point = (-0.52, 0.0, 0.34)
+_FRONT: Point = (0.52, 0.0, 0.34)
+_CRANK: Point = (-0.05, 0.0, 0.3)
+_NECK: Point = (0.38, 0.0, 0.82)
+_HIP: Point = (-0.22, 0.0, 1.0)
+_SHOULDER: Point = (0.14, 0.0, 1.44)
+
+
+def _bicycle(figure: _Figure, colour: Rgb) -> None:
+    for hub in (_REAR, _FRONT):
+        _wheel(figure, hub[0])
+    rods: tuple[list[Point], ...] = (
+        [_REAR, _CRANK, _NECK],
+        [(-0.25, 0.0, 0.92), _CRANK],
+        [_REAR, (-0.2, 0.0, 0.75), _NECK],
+        [(0.45, 0.0, 1.0), _FRONT],
+    )
+    for rod in rods:
+        figure.limb(rod, (0.045, 0.045), colour)
+    figure.limb([(0.45, -0.26, 1.0), (0.45, 0.26, 1.0)], (0.04, 0.04), (30, 30, 32))
 
 
 def _wheel(figure: _Figure, middle: float) -> None:
