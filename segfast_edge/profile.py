@@ -32,5 +32,8 @@ def profile(artifact: Path, *, target: str = "x86", plan: Plan | None = None) ->
 
 def _absolute(plan: Plan) -> Plan:
     """Return the plan with paths that the process finds from its own folder."""
-    paths = {name: str(Path(value).resolve()) for name in ("input", "samples") if (value := getattr(plan, name))}
-    return replace(plan, **paths)
+    return replace(plan, input=_resolved(plan.input), samples=_resolved(plan.samples))
+
+
+def _resolved(path: str) -> str:
+    return str(Path(path).resolve()) if path else ""

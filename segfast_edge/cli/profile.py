@@ -1,60 +1,109 @@
-"""segfast-edge profile: latency, memory and conditions of artifacts, each in a fresh process."""
+"""segfast-edge profile: latency, memory and conditions of artifacts, each in a fresh process, here or over ssh."""
 
 import argparse
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segfast_edge.contract.plan import add_plan_arguments, plan_from
+from segfast_edge.contract.plan import Plan, add_plan_arguments, plan_from
 from segfast_edge.errors import InvalidMeasurementError, TargetError
 
 if TYPE_CHECKING:
+    from segfast_edge.contract.counts import CountReport
     from segfast_edge.contract.report import Report
 
-HELP = "measure artifacts on this machine, each in a fresh process"
-EXAMPLE = "segfast-edge profile artifacts/segfast-openvino artifacts/segfast-tflite --target x86 --threads 1"
+    AnyReport = Report | CountReport
+
+HELP = "measure artifacts on this machine or over ssh on others, each in a fresh process"
+EXAMPLE = (
+    "segfast-edge profile artifacts/segfast-openvino artifacts/segfast-tflite --target x86 --threads 1\n"
+    "  segfast-edge profile artifacts/segfast-tflite --target rpi --host pi@raspberrypi.local --install"
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT", help="artifact folder")
-    parser.add_argument("--target", default="x86", help="the kind of computer this is (default %(default)s)")
+    parser.add_argument("--target", default="x86", help="the kind of computer (default %(default)s)")
     parser.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="measure each N times, in rounds of random order (default 1)"
     )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the reports as JSON")
     parser.add_argument("--require-valid", action="store_true", help="exit 5 where a measurement is void")
+    elsewhere = parser.add_argument_group("other computers")
+    elsewhere.add_argument("--host", metavar="USER@HOST", help="measure there, over the system's ssh")
+    elsewhere.add_argument("--fleet", type=Path, metavar="FILE", help="measure on every [[device]] of a TOML file")
+    elsewhere.add_argument("--install", action="store_true", help="bring the runtime along; it is kept there")
+    elsewhere.add_argument("--even-if-busy", action="store_true", help="measure beside other load, which voids it")
     add_plan_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure each artifact and show all in one table."""
-    from rich.console import Console
-
     from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.report import reports_json
-    from segfast_edge.profile import profile
 
     plan = plan_from(args)
     if args.output is not None:
         check_writable(args.output)
-    reports = []
-    progress = Console(stderr=True)
-    for artifact in _rounds(args.artifacts, args.repeat):
-        with progress.status(f"measuring {artifact}"):
-            reports.append(profile(artifact, target=args.target, plan=plan))
-    if args.output is not None:
+    reports, failures = _measure(args, plan)
+    if args.output is not None and reports:
         write_json(args.output, reports_json(reports))
-    if args.json:
+    if args.json and reports:
         print(json.dumps(reports_json(reports), indent=2, allow_nan=False))
-    else:
+    elif reports:
         _show(reports, plan.percentile)
-    void = [f"{report.artifact['name']}: {'; '.join(report.reasons)}" for report in reports if not report.valid]
+    if failures:
+        raise TargetError(" | ".join(failures))
+    void = [f"{_name(report)}: {'; '.join(report.reasons)}" for report in reports if not report.valid]
     if args.require_valid and void:
         raise InvalidMeasurementError(f"measurement is void: {' | '.join(void)}")
     return 0
+
+
+def _measure(args: argparse.Namespace, plan: Plan) -> tuple[list["AnyReport"], list[str]]:
+    """Return the reports, and a line for each device of a fleet that failed."""
+    from rich.console import Console
+
+    artifacts = _rounds(args.artifacts, args.repeat)
+    if args.host and args.fleet:
+        raise TargetError("--host and --fleet exclude each other; put the host into the fleet file")
+    with Console(stderr=True).status("measuring") as status:
+        if args.host or args.fleet:
+            return _elsewhere(args, plan, artifacts, status.update)
+        if args.install or args.even_if_busy:
+            raise TargetError("--install and --even-if-busy are for other computers; give --host or --fleet")
+        from segfast_edge.profile import profile
+
+        reports: list[AnyReport] = []
+        for artifact in artifacts:
+            status.update(f"measuring {artifact}")
+            reports.append(profile(artifact, target=args.target, plan=plan))
+    return reports, []
+
+
+def _elsewhere(
+    args: argparse.Namespace, plan: Plan, artifacts: list[Path], say: Callable[[str], None]
+) -> tuple[list["AnyReport"], list[str]]:
+    from segfast_edge.remote.fleet import Device, measure, read_fleet
+    from segfast_edge.remote.profile import Wish
+
+    devices = read_fleet(args.fleet) if args.fleet else [Device(args.host, args.host, args.target)]
+    if plan.samples:
+        raise TargetError("--samples is for this machine; over ssh the report has the samples")
+    partial = args.output.with_suffix(".partial.json") if args.output and len(devices) == 1 else None
+    wish = Wish(devices[0].target, plan, args.install, args.even_if_busy, say, partial)
+    measured = measure(devices, artifacts, wish)
+    failures = [line.removeprefix(f"{args.host}: ") for line in measured.failures]
+    return list(measured.reports), failures
+
+
+def _name(report: "AnyReport") -> str:
+    device = report.machine.get("device")
+    return f"{report.artifact['name']} on {device}" if device else str(report.artifact["name"])
 
 
 def _rounds(artifacts: list[Path], count: int) -> list[Path]:
@@ -65,21 +114,23 @@ def _rounds(artifacts: list[Path], count: int) -> list[Path]:
     return [artifact for each in [artifacts, *rest] for artifact in each]
 
 
-def _show(reports: list["Report"], rank: float) -> None:
+def _show(reports: list["AnyReport"], rank: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from segfast_edge.contract.counts import CountReport, count_figures
     from segfast_edge.contract.figures import figures
 
-    shown = [figures(report, rank) for report in reports]
-    table = Table(title=f"{reports[0].target}: {reports[0].machine.get('processor') or 'processor unknown'}")
+    shown = [count_figures(each) if isinstance(each, CountReport) else figures(each, rank) for each in reports]
+    processors = {str(report.machine.get("processor") or "processor unknown") for report in reports}
+    table = Table(title=f"{', '.join(sorted({report.target for report in reports}))}: {', '.join(sorted(processors))}")
     table.add_column("", no_wrap=True)
     for report in reports:
-        table.add_column(str(report.artifact["name"]), justify="right")
+        table.add_column(_name(report), justify="right")
     for name in dict.fromkeys(name for each in shown for name in each):
         table.add_row(name, *(each.get(name, "") for each in shown))
     console = Console()
     console.print(table)
     for report in reports:
         for reason in report.reasons:
-            console.print(f"{report.artifact['name']}: void: {reason}", highlight=False)
+            console.print(f"{_name(report)}: void: {reason}", highlight=False)

@@ -8,7 +8,7 @@ from segfast_edge.contract.report import REPORT_VERSION, Report
 from segfast_edge.contract.statistics import percentile
 from segfast_edge.errors import ArtifactError
 
-_TOLD = ("architecture", "processor", "board", "system", "python", "c_library")  # what is true of an emulated machine
+_TOLD = ("device", "architecture", "processor", "board", "system", "python", "c_library")  # true of an emulated machine
 _VOID = ("emulated board: nothing was timed",)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from segfast_edge.contract.files import read_json
 from segfast_edge.contract.statistics import Interval, median_interval, percentile, variation
@@ -197,6 +197,8 @@ class Report:
             raise ArtifactError(f"report has version {version}; this release reads {REPORT_VERSION}. Profile again")
         if value.get("emulated"):
             raise ArtifactError("report is of an emulated board, which times nothing. Profile on a real one")
+        if value.get("partial"):
+            raise ArtifactError(f"report is partial: {'; '.join(map(str, value.get('reasons', [])))}. Profile again")
         try:
             return cls(
                 artifact=dict(value["artifact"]),
@@ -237,6 +239,14 @@ def read_reports(path: Path) -> list[Report]:
     return [Report.from_json(each) for each in several]
 
 
-def reports_json(reports: Sequence[Report]) -> dict[str, Any]:
+class Reported(Protocol):
+    """A report of any kind."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        ...
+
+
+def reports_json(reports: Sequence[Reported]) -> dict[str, Any]:
     """Return what ``read_reports`` reads."""
     return reports[0].to_json() if len(reports) == 1 else {"reports": [report.to_json() for report in reports]}

@@ -25,6 +25,7 @@ say time "$(head -n 1 /proc/stat)"
 sleep 0.5
 say time "$(head -n 1 /proc/stat)"
 say disk "$(df -Pk {TEMPORARY} | tail -n 1)"
+say home "$(df -Pk "$HOME" | tail -n 1)"
 for model in /proc/device-tree/model /sys/firmware/devicetree/base/model; do
   [ -r $model ] && say model "$(tr -d "\000" <$model)"
 done
@@ -46,7 +47,7 @@ class Board:
     """A device as it described itself.
 
     ``busy`` is the share of all cores' time that was in use, 0 to 1. ``virtual`` holds what a virtual board says
-    of itself, and is empty elsewhere.
+    of itself, and is empty elsewhere. ``free_bytes`` is room for temporary files, ``home_free_bytes`` for lasting ones.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Board:
     cpus: int
     busy: float
     free_bytes: int
+    home_free_bytes: int
     glibc: tuple[int, int]
     python: str
     python_version: tuple[int, int]
@@ -107,7 +109,8 @@ def _board(host: str, said: Mapping[str, list[str]]) -> Board:
         kernel=said["kernel"][0],
         cpus=int(said["cpus"][0]),
         busy=_busy(*said["time"]),
-        free_bytes=int(said["disk"][0].split()[3]) * 1024,
+        free_bytes=_free_bytes(said["disk"][0]),
+        home_free_bytes=_free_bytes(said["home"][0]),
         glibc=_version(glibc[1].split(".")),
         python=python,
         python_version=version,
@@ -121,6 +124,10 @@ def _busy(before: str, after: str) -> float:
     """Return the share of time in use between two readings of /proc/stat: 4 is idle, 5 is waiting for a disk."""
     spent = [int(b) - int(a) for a, b in zip(before.split()[1:9], after.split()[1:9], strict=True)]
     return 1 - (spent[3] + spent[4]) / max(1, sum(spent))
+
+
+def _free_bytes(line: str) -> int:
+    return int(line.split()[3]) * 1024  # df -P: device, size, used, available
 
 
 def _version(parts: list[str]) -> tuple[int, int]:
@@ -151,9 +158,8 @@ def refuse_busy(ssh: Ssh, board: Board) -> None:
         )
 
 
-def refuse_full(ssh: Ssh, board: Board, needed_bytes: int) -> None:
-    """Raise TargetError where the device's disk has no room for ``needed_bytes`` and a little more."""
+def refuse_full(ssh: Ssh, free_bytes: int, needed_bytes: int) -> None:
+    """Raise TargetError where ``free_bytes`` of a device's disk are no room for ``needed_bytes`` and a little more."""
     needed = needed_bytes * 11 // 10 + 2_000_000
-    if board.free_bytes < needed:
-        has, wants = round(board.free_bytes / 1e6), round(needed / 1e6)
-        raise TargetError(f"{ssh.host} has {has} MB free in its temporary folder; {wants} MB are needed")
+    if free_bytes < needed:
+        raise TargetError(f"{ssh.host} has {free_bytes / 1e6:.0f} MB free; {needed / 1e6:.0f} MB are needed there")

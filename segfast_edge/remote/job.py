@@ -5,7 +5,7 @@ import logging
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from segfast_edge.errors import TargetError, UnreachableError
 from segfast_edge.remote.ssh import Ssh, quoted
@@ -18,7 +18,8 @@ _GRACE_S = 5  # between asking a job to end and killing it
 # timeout(1) leads a process group of its own: it passes a signal on to all of it, and kills it _GRACE_S later
 _SCRIPT = """\
 cd "$(dirname "$0")" || exit 1
-{exports}timeout -k {grace} {limit} {command} >out 2>err </dev/null &
+{exports}: >{watched}
+timeout -k {grace} {limit} {command} >out 2>err </dev/null &
 echo $! >pid.new && mv pid.new pid
 wait $!
 echo $? >status.new && mv status.new status
@@ -28,7 +29,7 @@ cd {folder} || exit 1
 setsid sh job.sh </dev/null >/dev/null 2>&1 &
 while [ ! -s pid ] && [ -d . ]; do sleep 0.1; done
 """
-_FOLLOW = "cd {folder} && exec tail -s 0.2 -c +{place} -f --pid=$(cat pid) out"
+_FOLLOW = "cd {folder} && exec tail -s 0.2 -c +{place} -f --pid=$(cat pid) {watched}"
 _RESULT = """
 cd {folder} || exit 1
 tries=0
@@ -51,11 +52,31 @@ TIMED_OUT, KILLED = 124, 137
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Words to run in a folder of the device, the variables they see, and the seconds after which they are ended."""
+    """Words to run in a folder of the device, and the seconds after which they are ended.
+
+    Standard output goes to the file ``out`` there; ``watched`` is the file whose lines are followed. ``packages``
+    are folders that Python looks into before it looks where the device has its own.
+    """
 
     words: Sequence[str]
-    variables: Mapping[str, str]
     limit_s: float
+    watched: str = "out"
+    packages: Sequence[str] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def script(self) -> str:
+        """Return the shell script of the job."""
+        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.variables.items())
+        if self.packages:
+            own = ":".join(map(quoted, self.packages))
+            exports += f"export PYTHONPATH={own}${{PYTHONPATH:+:$PYTHONPATH}}\n"
+        return _SCRIPT.format(
+            exports=exports,
+            watched=shlex.quote(self.watched),
+            grace=_GRACE_S,
+            limit=int(self.limit_s),
+            command=shlex.join(self.words),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +96,17 @@ class Ended:
 class Job:
     """A started job; ``lines`` follows it, ``ended`` says how it ended."""
 
-    def __init__(self, ssh: Ssh, folder: str, reconnect_s: float = RECONNECT_S) -> None:
+    def __init__(self, ssh: Ssh, folder: str, watched: str, reconnect_s: float = RECONNECT_S) -> None:
         self._ssh = ssh
         self._folder = quoted(folder)
+        self._watched = quoted(watched)
         self._reconnect_s = reconnect_s
         self._read = 0  # bytes of complete lines so far, which is where following resumes
         self.reconnections = 0
         self.over = False
 
     def lines(self) -> Iterator[str]:
-        """Yield its standard output line by line until it ends; a lost connection is taken up where it broke.
+        """Yield the watched file line by line until the job ends; a lost connection is taken up where it broke.
 
         Raises:
             UnreachableError: the connection did not come back in time. The job goes on there until its own limit.
@@ -104,7 +126,8 @@ class Job:
                 time.sleep(min(1.0, self._reconnect_s / 4))
 
     def _follow(self) -> Iterator[str]:
-        with self._ssh.process(_FOLLOW.format(folder=self._folder, place=self._read + 1)) as child:
+        script = _FOLLOW.format(folder=self._folder, place=self._read + 1, watched=self._watched)
+        with self._ssh.process(script) as child:
             assert child.stdout is not None, "the pipe was asked for"
             for line in child.stdout:
                 if line.endswith(b"\n"):
@@ -140,12 +163,8 @@ def job(ssh: Ssh, folder: str, command: Command) -> Iterator[Job]:
     Raises:
         UnreachableError: the device cannot be reached.
     """
-    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in command.variables.items())
-    script = _SCRIPT.format(
-        exports=exports, grace=_GRACE_S, limit=int(command.limit_s), command=shlex.join(command.words)
-    )
-    ssh.copy_in(f"{folder}/job.sh", script.encode())
-    running = Job(ssh, folder)
+    ssh.copy_in(f"{folder}/job.sh", command.script().encode())
+    running = Job(ssh, folder, command.watched)
     try:
         ssh.output(_START.format(folder=quoted(folder)))
         yield running

@@ -1,0 +1,98 @@
+"""Several devices at once, as a fleet file names them."""
+
+import tomllib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from segfast_edge.contract.counts import CountReport
+from segfast_edge.contract.report import Report
+from segfast_edge.errors import SegfastError, TargetError, unknown
+from segfast_edge.remote.profile import Wish, profile_remote
+from segfast_edge.remote.ssh import Ssh
+from segfast_edge.remote.stopping import orderly
+
+_KEYS = ("name", "host", "target")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of a fleet: what to call it, how ssh reaches it, and what kind of computer it is."""
+
+    name: str
+    host: str
+    target: str
+
+
+def read_fleet(path: Path) -> list[Device]:
+    """Read a TOML file with a table ``[[device]]`` for each, with ``name``, ``host`` and ``target``.
+
+    Raises:
+        TargetError: no such file, not TOML, a key missing or unknown, or a name given twice.
+    """
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("device", [])
+    except OSError as error:
+        raise TargetError(f"cannot read fleet file {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise TargetError(f"fleet file {path} is not TOML: {error}") from error
+    if not isinstance(entries, list) or not entries:
+        raise TargetError(f"fleet file {path} has no [[device]] with {', '.join(_KEYS)}")
+    devices = [_device(path, entry) for entry in entries]
+    names = [device.name for device in devices]
+    if len(set(names)) != len(names):
+        raise TargetError(f"fleet file {path} gives a name twice: {', '.join(names)}")
+    return devices
+
+
+def _device(path: Path, entry: Any) -> Device:
+    for key in entry:
+        if key not in _KEYS:
+            raise TargetError(f"fleet file {path}: {unknown('key', key, _KEYS)}")
+    missing = [key for key in _KEYS if not isinstance(entry.get(key), str) or not entry[key]]
+    if missing:
+        raise TargetError(f"fleet file {path}: a [[device]] lacks {', '.join(missing)} (a text each)")
+    return Device(entry["name"], entry["host"], entry["target"])
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a fleet gave: reports, device by device, and a line for each device that failed."""
+
+    reports: tuple[Report | CountReport, ...]
+    failures: tuple[str, ...]
+
+
+def measure(devices: Sequence[Device], artifacts: Sequence[Path], wish: Wish) -> Measured:
+    """Measure artifacts on every device at once, on each one after another; one that fails does not stop the others.
+
+    ``wish.target`` is replaced by each device's own. What stops this process stops the jobs on all devices first.
+    """
+    hosts = [Ssh(device.host) for device in devices]
+    wishes = [replace(wish, target=device.target) for device in devices]
+    with orderly(), ThreadPoolExecutor(max_workers=len(devices)) as pool:
+        try:
+            running = [
+                pool.submit(_measure_one, device, ssh, artifacts, its)
+                for device, ssh, its in zip(devices, hosts, wishes, strict=True)
+            ]
+            results = [each.result() for each in running]
+        except BaseException:
+            for ssh in hosts:
+                ssh.stop()
+            raise
+    reports = tuple(report for result in results for report in result.reports)
+    return Measured(reports, tuple(line for result in results for line in result.failures))
+
+
+def _measure_one(device: Device, ssh: Ssh, artifacts: Sequence[Path], wish: Wish) -> Measured:
+    reports: list[Report | CountReport] = []
+    try:
+        for artifact in artifacts:
+            report = profile_remote(artifact, ssh, wish)
+            reports.append(replace(report, machine={**report.machine, "device": device.name}))
+    except SegfastError as error:
+        return Measured(tuple(reports), (f"{device.name}: {error}",))
+    return Measured(tuple(reports), ())
