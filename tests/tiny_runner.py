@@ -15,6 +15,7 @@ from PIL import Image
 
 from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, MODEL_FILES
+from segfast_edge.contract.postprocess import mask_at
 from targets.common.session import Options
 from targets.common.target import target
 from targets.runner.board import Board
@@ -159,3 +160,22 @@ def _ended(service: Service):
     except Exception as error:
         logging.getLogger("tests").info("the service ended with", exc_info=error)
         return error
+
+
+def result(number: int = 1, size: tuple[int, int] = (40, 60), **changes) -> Result:
+    """Return a result that looks real: a smooth frame, the null engine's labels, times that add up."""
+    pixels = tiny.frame(*size, seed=number)
+    labels = null_labels(tiny.frame(tiny.HEIGHT, tiny.WIDTH, seed=number))
+    fields = {
+        "number": number,
+        "name": f"{number:06d}",
+        "captured_ns": 1_000_000_000 * number,
+        "finished_ns": 1_000_000_000 * number + 20_000_000,
+        "pixels": pixels,
+        "labels": labels,
+        "mask": mask_at(labels, size),
+        "classes": tiny.manifest("tflite").classes,
+        "timings_ms": {"decode": 1.0, "preprocess": 2.0, "inference": 3.0, "postprocess": 4.0},
+        "deadline_ms": 200.0,
+    }
+    return Result(**{**fields, **changes})

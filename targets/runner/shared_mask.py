@@ -1,11 +1,13 @@
 """A mask in POSIX shared memory, written by one process and read by any number, in any language.
 
-The memory is ``/dev/shm/NAME`` (``shm_open("/NAME")`` in C): a header of 128 bytes, little-endian, then the mask, one
-byte per pixel, row by row. ``multiprocessing.shared_memory`` opens the same object, but up to Python 3.12 it deletes it
-when the first reader exits (CPython issue 82300), so both ends here map the file themselves.
+The memory is ``/dev/shm/NAME`` (``shm_open("/NAME")`` in C), little-endian: a header of 64 bytes, then two places, each
+with a header of 64 bytes and room for a mask of one byte per pixel, row by row. Number n goes to place n % 2, so that a
+reader has the time of a whole frame to copy number n before the writer comes back to its place.
 
-A reader takes the sequence number (odd: being written, try again), copies header and mask, and takes it again: if it
-is the same and the CRC fits, the copy is whole. The CRC is there because Python cannot order stores on ARM.
+A reader takes the newest number n from the header, copies place n % 2, and keeps the copy if the place's own number
+is n and the CRC-32 of the mask fits; else it tries again. The CRC is there because Python cannot order stores on ARM.
+``multiprocessing.shared_memory`` opens the same object, but up to Python 3.12 it deletes it when the first reader
+exits (CPython issue 82300), so both ends here map the file themselves.
 """
 
 import contextlib
@@ -13,6 +15,7 @@ import mmap
 import os
 import re
 import struct
+import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +28,16 @@ from targets.runner.frames import Notice, Result, now_ns
 
 MAGIC = b"SGFMASK1"
 STATES = ("starting", "running", "no_frames", "no_result", "ended", "replaced")
-#                     magic sequence state classes height width flags crc frame captured finished published
-HEADER = struct.Struct("<8s Q       I     I       I      I     I     I   Q     q        q        q")
-HEADER_BYTES = 128
+HEADER = struct.Struct("<8sQQ")  # magic, newest number, bytes of room for a mask
+#                     number state classes height width flags crc frame captured_ns finished_ns published_ns
+PLACE = struct.Struct("<Q    I     I       I      I     I     I   Q     q           q           q")
+HEADER_BYTES = PLACE_BYTES = 64
 LATE = 1  # flag: the mask came after its deadline
-_SEQUENCE = struct.Struct("<Q")
+_NUMBER = struct.Struct("<Q")
 _FOLDER = Path("/dev/shm")  # noqa: S108 - not a temporary file: this is where Linux shows shared memory
 _MAX_TRIES = 1000
+
+_About = tuple[int, int, int, int, int, int, int]  # classes, height, width, flags, frame, captured_ns, finished_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +60,39 @@ def _path(name: str) -> Path:
     return _FOLDER / name
 
 
+def _size(capacity: int) -> int:
+    return HEADER_BYTES + 2 * (PLACE_BYTES + capacity)
+
+
 class MaskWriter:
     """The one writer. Memory left by an earlier run is used again, so that readers need not notice a restart."""
 
     def __init__(self, name: str) -> None:
         self._path = _path(name)
-        self._sequence = 0
+        self._number = 0
         self._capacity = 0
         self._map: mmap.mmap | None = None
-        self._last = (0, 0, 0, 0, 0, 0, 0)
+        self._last: _About = (0, 0, 0, 0, 0, 0, 0)
         with contextlib.suppress(FileNotFoundError):
             self._adopt()
         if self._map is None:
             self._make(0)
-        self._put("starting", b"", (0, 0, 0, 0, 0, 0, 0))
+        self._put("starting", b"", self._last)
 
     def _adopt(self) -> None:
         descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW)
         try:
             size = os.fstat(descriptor).st_size
-            if size < HEADER_BYTES:
+            if size == 0:
                 return
             kept = mmap.mmap(descriptor, size)
         finally:
             os.close(descriptor)
-        if kept[: len(MAGIC)] != MAGIC:
+        magic, number, capacity = HEADER.unpack_from(kept.read(HEADER.size).ljust(HEADER.size, b"\0"))
+        if magic != MAGIC or size != _size(capacity):
             kept.close()
             raise DataError(f"shared memory {self._path.name} belongs to another program; choose another name")
-        self._map, self._capacity = kept, size - HEADER_BYTES
-        self._sequence = (_SEQUENCE.unpack_from(kept, 8)[0] + 1) // 2 * 2  # a writer killed in the middle left it odd
+        self._map, self._capacity, self._number = kept, capacity, number
 
     def _make(self, capacity: int) -> None:
         """Make new memory under the same name; readers of the old one are told that it was replaced."""
@@ -94,12 +104,13 @@ class MaskWriter:
             self._path.unlink(missing_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
             try:
-                os.posix_fallocate(descriptor, 0, HEADER_BYTES + capacity)  # or a full memory would be a SIGBUS later
-                self._map = mmap.mmap(descriptor, HEADER_BYTES + capacity)
+                os.posix_fallocate(descriptor, 0, _size(capacity))  # or a full memory would be a SIGBUS later
+                self._map = mmap.mmap(descriptor, _size(capacity))
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise DataError(f"cannot make shared memory {self._path.name}: {error.strerror or error}") from error
+        HEADER.pack_into(self._map, 0, MAGIC, self._number, capacity)
         self._capacity = capacity
 
     def publish(self, result: Result) -> None:
@@ -107,10 +118,9 @@ class MaskWriter:
         height, width = result.mask.shape
         if self._map is None or height * width > self._capacity:
             self._make(height * width)
-        data = result.mask.tobytes()
         about = (len(result.classes), height, width, LATE * result.late)
         self._last = (*about, result.number, result.captured_ns, result.finished_ns)
-        self._put("running", data, self._last)
+        self._put("running", result.mask.tobytes(), self._last)
 
     def withdraw(self, notice: Notice) -> None:
         """Keep the memory and say that its mask is not to be used."""
@@ -123,18 +133,18 @@ class MaskWriter:
             self._map.close()
             self._map = None
 
-    def _put(self, state: str, data: bytes, about: tuple[int, int, int, int, int, int, int]) -> None:
+    def _put(self, state: str, data: bytes, about: _About) -> None:
         if self._map is None:
             return
-        classes, height, width, flags, frame, captured_ns, finished_ns = about
+        number = self._number + 1
+        start = HEADER_BYTES + number % 2 * (PLACE_BYTES + self._capacity)
+        _NUMBER.pack_into(self._map, start, 0)  # this place is nobody's while it is written
+        self._map[start + PLACE_BYTES : start + PLACE_BYTES + len(data)] = data
+        classes, height, width, flags, *times = about
         numbers = (STATES.index(state), classes, height, width, flags, zlib.crc32(data))
-        self._sequence += 2
-        _SEQUENCE.pack_into(self._map, 8, self._sequence - 1)
-        self._map[HEADER_BYTES : HEADER_BYTES + len(data)] = data
-        # the first 16 bytes last: a reader that sees the even number sees everything
-        header = HEADER.pack(MAGIC, self._sequence - 1, *numbers, frame, captured_ns, finished_ns, now_ns())
-        self._map[: HEADER.size] = header
-        _SEQUENCE.pack_into(self._map, 8, self._sequence)
+        PLACE.pack_into(self._map, start, number, *numbers, *times, now_ns())
+        _NUMBER.pack_into(self._map, len(MAGIC), number)
+        self._number = number
 
 
 class MaskReader:
@@ -145,7 +155,7 @@ class MaskReader:
         self._map: mmap.mmap | None = None
 
     def read(self) -> SharedMask:
-        """Return what is there now; after ``replaced`` the new memory is opened by itself.
+        """Return what is there now; memory that was replaced by larger is left for the new one.
 
         Raises:
             DataError: no runner has made this memory, or it is no mask.
@@ -158,31 +168,34 @@ class MaskReader:
 
     def _read(self) -> SharedMask:
         memory = self._map or self._open()
-        for _ in range(_MAX_TRIES):
-            sequence = _SEQUENCE.unpack_from(memory, 8)[0]
-            header = HEADER.unpack_from(memory)
-            _, copied, state, classes, height, width, flags, crc, frame, captured, finished, published = header
+        for attempt in range(_MAX_TRIES):
+            _, newest, capacity = HEADER.unpack_from(memory)
+            start = HEADER_BYTES + newest % 2 * (PLACE_BYTES + capacity)
+            copy = memory[start : start + PLACE_BYTES + capacity]
+            number, state, classes, height, width, flags, crc, *times = PLACE.unpack_from(copy)
             running = state < len(STATES) and STATES[state] == "running"
-            size = height * width if running else 0
-            data = memory[HEADER_BYTES : HEADER_BYTES + size]
-            again = _SEQUENCE.unpack_from(memory, 8)[0]
-            if sequence % 2 or sequence != copied or again != sequence or zlib.crc32(data) != crc:
+            data = copy[PLACE_BYTES : PLACE_BYTES + height * width] if running else b""
+            if number != newest or state >= len(STATES) or zlib.crc32(data) != crc:
+                time.sleep(0.0001 * (attempt > 0))
                 continue
             mask = np.frombuffer(data, np.uint8).reshape(height, width) if running else None
+            frame, captured_ns, finished_ns, published_ns = times
             late = bool(flags & LATE)
-            return SharedMask(STATES[state], frame, captured, finished, published, late, classes, mask)
+            return SharedMask(STATES[state], frame, captured_ns, finished_ns, published_ns, late, classes, mask)
         raise DataError(f"shared memory {self._path.name} is never whole; is its writer still there?")
 
     def _open(self) -> mmap.mmap:
         try:
             with self._path.open("rb") as stream:
-                self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+                memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise DataError(f"no shared memory {self._path.name}; is the runner there with shm:NAME?") from error
-        if len(self._map) < HEADER_BYTES or self._map[: len(MAGIC)] != MAGIC:
-            self.close()
+        magic, _, capacity = HEADER.unpack_from(memory[: HEADER.size].ljust(HEADER.size, b"\0"))
+        if magic != MAGIC or len(memory) != _size(capacity):
+            memory.close()
             raise DataError(f"shared memory {self._path.name} is no mask of this runner")
-        return self._map
+        self._map = memory
+        return memory
 
     def close(self) -> None:
         """Let go of the memory."""

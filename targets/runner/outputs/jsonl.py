@@ -1,5 +1,6 @@
 """One line of JSON per result: what a program that does not look at pixels wants to know."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -71,7 +72,8 @@ class JsonLines:
         try:
             write_all(self._descriptor, data)
         except OSError:
-            os.ftruncate(self._descriptor, before)
+            with contextlib.suppress(OSError):  # not a plain file
+                os.ftruncate(self._descriptor, before)
             raise
         if before + len(data) > MAX_FILE_BYTES:
             self._turn_over(self._path)

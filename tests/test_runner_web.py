@@ -1,0 +1,188 @@
+import http.client
+import json
+import re
+import socket
+import threading
+
+import numpy as np
+import pytest
+from tiny_runner import Script, null_model, result, wait_for
+
+from segfast_edge.errors import DataError
+from targets.runner.board import Board
+from targets.runner.decoding import Encoded
+from targets.runner.frames import Notice
+from targets.runner.outputs import OutputContext, open_output
+from targets.runner.pipeline import Pipeline, Settings
+from targets.runner.service import Service
+from targets.runner.sources._multipart import PartParser, boundary_of
+from targets.runner.web import server
+
+TOKEN = "a-token-of-24-characters"
+
+
+class Page:
+    """A service with a live page, and requests to it."""
+
+    def __init__(self, tmp_path, token=None, argument="0"):
+        self.board, self.source = Board(), Script()
+        self.output = open_output(f"web:{argument}", OutputContext(self.board, 1, token))
+        model = null_model(tmp_path / "a")
+        self.pipeline = Pipeline(self.source, model, {"web": self.output}, settings=Settings(), board=self.board)
+        self.service = Service(self.pipeline, model)
+        self.thread = threading.Thread(target=self.service.run, daemon=True)
+        self.thread.start()
+
+    def get(self, path, method="GET", **headers):
+        connection = http.client.HTTPConnection("127.0.0.1", self.output.server.port, timeout=10)
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer, body
+
+    def show(self):
+        self.source.give(np.full((40, 60, 3), 7, np.uint8))
+        return wait_for(lambda: self.board.last)
+
+    def end(self):
+        self.service.stop()
+        self.thread.join(15)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def page(tmp_path):
+    page = Page(tmp_path)
+    yield page
+    page.end()
+
+
+def test_the_page_and_its_parts_are_served_with_nothing_from_elsewhere(page):
+    answer, body = page.get("/")
+    assert answer.status == 200
+    assert "default-src 'none'" in answer.getheader("Content-Security-Policy")
+    assert not re.search(rb"https?://(?!www\.w3\.org)", body)
+    for name in re.findall(rb'(?:href|src)="((?!data:)[^"]+)"', body):
+        if name != b"stream.mjpg":
+            assert page.get(f"/{name.decode()}")[0].status == 200
+    assert page.get("/../../etc/passwd")[0].status == 404
+    assert page.get("/", "HEAD")[1] == b""
+    assert page.get("/", "POST")[0].status == 501
+
+
+def test_health_follows_the_state(page):
+    answer, body = page.get("/healthz")
+    assert (answer.status, json.loads(body)["state"]) == (503, "starting")
+    page.show()
+    wait_for(lambda: page.get("/healthz")[0].status == 200)
+    page.pipeline.inference.failure = "gone"
+    answer, body = page.get("/healthz")
+    assert answer.status == 503
+    assert json.loads(body)["reason"] == "the engine failed: gone"
+
+
+def test_status_and_history_are_json(page):
+    page.show()
+    status = json.loads(page.get("/status.json")[1])
+    assert status["frames"]["in"] == 1
+    assert status["engine"]["golden"] == 1.0
+    assert status["classes"]["names"][0] == "road"
+    assert sum(status["shares"].values()) == pytest.approx(1)
+    at_ms, age_ms, latency_ms, late = json.loads(page.get("/history.json")[1])[0]
+    assert age_ms >= latency_ms > 0
+    assert (late, at_ms > 0) == (0, True)
+
+
+def test_metrics_are_well_formed_and_balance(page):
+    page.show()
+    wait_for(lambda: page.pipeline.ledger.tally().in_flight == 0)
+    text = page.get("/metrics")[1].decode()
+    values = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, value = re.fullmatch(r"(segfast_[a-z_]+(?:\{[^}]*\})?) (\S+)", line).groups()
+            assert name not in values
+            values[name] = float(value)
+    assert values["segfast_frames_in_total"] == values["segfast_frames_out_total"] == 1
+    assert values['segfast_state{state="running"}'] == 1
+    assert values["segfast_frame_age_seconds_count"] == values['segfast_frame_age_seconds_bucket{le="+Inf"}'] == 1
+    assert values['segfast_stage_seconds_count{stage="decode"}'] == 1
+    families = re.findall(r"# TYPE (\S+) (\S+)", text)
+    assert len(families) == len(dict(families))
+
+
+def test_the_stream_shows_results_and_says_when_there_is_none(page):
+    page.show()
+    connection = http.client.HTTPConnection("127.0.0.1", page.output.server.port, timeout=10)
+    connection.request("GET", "/stream.mjpg")
+    answer = connection.getresponse()
+    parser, parts = PartParser(boundary_of(answer.getheader("Content-Type"))), []
+    while not parts:
+        parts += parser.feed(answer.read1(65536))
+    assert parts[0].decode(None)[0].shape == (40, 60, 3)
+    page.output.notice(Notice("no_result", "the engine failed: ☠", 1))
+    while len(parts) < 2:
+        parts += parser.feed(answer.read1(65536))
+    pixels = parts[1].decode(None)[0]
+    assert pixels[..., 0].mean() > 2 * pixels[..., 1].mean()  # dark red
+    answer.close()
+    connection.close()
+
+
+def test_without_a_token_only_requests_addressed_to_this_machine_are_answered(page):
+    assert page.get("/status.json", Host="attacker.example")[0].status == 403
+    assert page.get("/status.json", Host="localhost:1")[0].status == 200
+    assert page.get("/status.json", Host="[::1]:8080")[0].status == 200
+    assert page.get("/status.json", Host="[")[0].status == 403
+
+
+def test_with_a_token_it_is_asked_for_and_leaves_the_address(tmp_path):
+    page = Page(tmp_path, TOKEN, "0.0.0.0:0")
+    assert page.get("/metrics")[0].status == 401
+    assert page.get("/metrics", Authorization="Bearer wrong")[0].status == 401
+    assert page.get("/metrics", Authorization=f"Bearer {TOKEN}")[0].status == 200
+    assert page.get("/?token=wrong")[0].status == 401
+    answer, _ = page.get(f"/?token={TOKEN}")
+    assert (answer.status, answer.getheader("Location")) == (303, "/")
+    cookie = answer.getheader("Set-Cookie")
+    assert "HttpOnly" in cookie
+    assert page.get("/", Cookie=cookie.partition(";")[0])[0].status == 200
+    page.end()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.1.5", "car.local"])
+def test_another_address_without_a_token_is_refused(host):
+    with pytest.raises(DataError, match="needs a token"):
+        open_output(f"web:{host}:0", OutputContext(Board(), 1))
+
+
+def test_a_short_token_and_a_taken_port_are_refused(page):
+    with pytest.raises(DataError, match="the token has 5 characters"):
+        open_output("web:0", OutputContext(Board(), 1, "short"))
+    with pytest.raises(DataError, match="cannot listen on "):
+        open_output(f"web:{page.output.server.port}", OutputContext(Board(), 1))
+
+
+def test_connections_are_bounded_and_free_up_again(page, monkeypatch):
+    monkeypatch.setattr(server._Handler, "timeout", 0.5)
+    held = [socket.create_connection(("127.0.0.1", page.output.server.port)) for _ in range(server.MAX_CONNECTIONS)]
+    wait_for(lambda: page.output.server._server.places._value == 0)
+    extra = socket.create_connection(("127.0.0.1", page.output.server.port))
+    extra.settimeout(5)
+    assert extra.recv(10) == b""
+    extra.close()
+    for each in held:
+        each.close()
+    wait_for(lambda: page.output.server._server.places._value == server.MAX_CONNECTIONS)
+    assert page.get("/status.json")[0].status == 200
+
+
+def test_nobody_looking_costs_no_encoding(tmp_path):
+    output = open_output("web:0", OutputContext(Board(), 1))
+    output.write(result(1))
+    assert output._feed._encoded == (0, b"")
+    first = output._feed.next(0, 1)
+    assert output._feed.next(0, 1) is first
+    assert Encoded(first[1], "x").decode(None)[1] == (40, 60)
+    output.close()
