@@ -11,6 +11,8 @@ from segfast_edge.contract.plan import Plan, add_plan_arguments, plan_from
 from segfast_edge.errors import InvalidMeasurementError, TargetError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from segfast_edge.contract.counts import CountReport
     from segfast_edge.contract.report import Report
 
@@ -134,3 +136,21 @@ def _show(reports: list["AnyReport"], rank: float) -> None:
     for report in reports:
         for reason in report.reasons:
             console.print(f"{_name(report)}: void: {reason}", highlight=False)
+        if not isinstance(report, CountReport) and report.layers:
+            _show_layers(report, console)
+
+
+def _show_layers(report: "Report", console: "Console") -> None:
+    from rich.table import Table
+
+    from segfast_edge.contract.figures import KIND_TITLES, LAYER_TITLES, kind_rows, layer_rows
+    from segfast_edge.contract.layers import Layer
+
+    layers = [Layer.from_json(each) for each in report.layers]
+    for titles, rows in ((KIND_TITLES, kind_rows(layers)), (LAYER_TITLES, layer_rows(layers))):
+        table = Table(title=f"{_name(report)}: {report.engine}, {report.threads} threads, traced")
+        for place, title in enumerate(titles):
+            table.add_column(title, justify="left" if place == 0 or title == "kernel" else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)

@@ -1,8 +1,13 @@
 """A report as a person reads it: one name and one formatted value per line."""
 
+from collections.abc import Sequence
+
+from segfast_edge.contract.layers import Layer, by_kind
 from segfast_edge.contract.report import Report
 
 _MEGABYTE = 1e6
+KIND_TITLES = ("kind of layer", "count", "ms", "share", "MMACs", "GMACs/s")
+LAYER_TITLES = ("layer", "kernel", *KIND_TITLES[2:])
 
 
 def figures(report: Report, rank: float = 99.0) -> dict[str, str]:
@@ -45,6 +50,38 @@ def _stream(report: Report) -> dict[str, str]:
 def _energy(report: Report) -> dict[str, str]:
     energy = report.conditions.get("energy_per_frame_j")
     return {} if energy is None else {"energy": f"{1000 * energy:.2f} mJ a frame, {report.conditions['watts']:.1f} W"}
+
+
+def kind_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
+    """Return what to show of each kind of layer, under ``KIND_TITLES``; MACs in millions, and billions a second."""
+    total = sum(layer.ms for layer in layers) or 1.0
+    return [(each.kind, str(count), *_times(each, total)) for each, count in by_kind(layers)]
+
+
+def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
+    """Return what to show of each layer in the order of execution, under ``LAYER_TITLES``."""
+    total = sum(layer.ms for layer in layers) or 1.0
+    return [(layer.name, layer.kernel, *_times(layer, total)) for layer in layers]
+
+
+def _times(layer: Layer, total: float) -> tuple[str, ...]:
+    macs = "" if layer.macs is None else f"{layer.macs / 1e6:.2f}"
+    rate = "" if layer.gmacs_per_s is None else f"{layer.gmacs_per_s:.1f}"
+    return f"{layer.ms:.3f}", f"{100 * layer.ms / total:.1f} %", macs, rate
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def layer_lines(layers: Sequence[Layer]) -> list[str]:
+    """Return the layers as plain lines of text: by kind, then each in the order of execution."""
+    shown = []
+    for titles, rows in ((KIND_TITLES, kind_rows(layers)), (LAYER_TITLES, layer_rows(layers))):
+        widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles))]
+        shown += [_line(row, widths) for row in (titles, *rows)]
+        shown.append("")
+    return shown
 
 
 def lines(report: Report, rank: float = 99.0) -> list[str]:

@@ -27,6 +27,7 @@ class Plan:
     percentile: float = _option(99.0, "latency percentile to show beside the usual ones")
     scenario: str = _option(SINGLE_STREAM, "single-stream: one after another; constant-stream: frames as a camera's")
     target_fps: float = _option(30.0, "frames per second of the constant stream; its deadline is one period")
+    layers: bool = _option(False, "also time each layer, in a process of its own")
     samples: str = _option("", "file that gets each timed inference in ms, a line each, as soon as it is there")
     input: str = _option("", "picture for the stages around the network; the artifact's golden frame otherwise")
 
@@ -53,7 +54,7 @@ class Plan:
         for option in fields(self):
             value = getattr(self, option.name)
             if value != option.default:
-                words += [f"--{option.name.replace('_', '-')}", str(value)]
+                words += [f"--{option.name.replace('_', '-')}", *([] if value is True else [str(value)])]
         return words
 
 
@@ -65,7 +66,10 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
         if option.name == "threads":
             names.append("--num-threads")
         text = option.metadata["help"] + (f" (default {option.default})" if option.default else "")
-        group.add_argument(*names, type=type(option.default), default=option.default, help=text, dest=option.name)
+        if option.default is False:
+            group.add_argument(*names, action="store_true", help=text, dest=option.name)
+        else:
+            group.add_argument(*names, type=type(option.default), default=option.default, help=text, dest=option.name)
 
 
 def plan_from(args: argparse.Namespace) -> Plan:

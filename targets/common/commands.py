@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from segfast_edge.contract.counts import CountReport, count_figures
-from segfast_edge.contract.figures import lines
+from segfast_edge.contract.figures import layer_lines, lines
 from segfast_edge.contract.images import list_pictures
 from segfast_edge.contract.plan import add_plan_arguments, plan_from
 from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
 from targets.common import emulated
 from targets.common.arguments import Parser
+from targets.common.layers import trace
 from targets.common.needs import choices
-from targets.common.profiler import profile
+from targets.common.profiler import profile, refuse_elsewhere
 from targets.common.runner import WRITERS, parse_outputs, run_pictures
 from targets.common.session import PRECISIONS, CheckedSession, Options, engines
 from targets.common.target import open_artifact, target, targets
@@ -45,6 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     measured.add_argument("--require-valid", action="store_true", help="exit 5 where the measurement is void")
     add_plan_arguments(measured)
     measured.set_defaults(handle=_profile)
+    traced = verbs.add_parser("layers", help="time each layer of an artifact")
+    traced.add_argument("artifact", type=Path, help="an artifact folder")
+    traced.add_argument("--json", action="store_true", help="the layers as JSON")
+    add_plan_arguments(traced)
+    traced.set_defaults(handle=_layers)
     install = verbs.add_parser("needs", help="say what to install for a format, as JSON: lists of pip's requirements")
     install.add_argument("format", help="an artifact's format, for example tflite")
     install.set_defaults(handle=_needs)
@@ -127,6 +133,18 @@ def _profile(args: argparse.Namespace) -> int:
         print(line, file=stdout, flush=True)
     if args.require_valid and not report.valid:
         raise InvalidMeasurementError(f"the measurement is void: {'; '.join(report.reasons)}")
+    return 0
+
+
+def _layers(args: argparse.Namespace) -> int:
+    plan = plan_from(args)
+    stdout = _private_stdout()
+    where = target(args.target)
+    refuse_elsewhere(where, _ROOT)
+    found = trace(where, args.artifact, plan)
+    shown = [json.dumps({"layers": [layer.to_json() for layer in found]})] if args.json else layer_lines(found)
+    for line in shown:
+        print(line, file=stdout, flush=True)
     return 0
 
 

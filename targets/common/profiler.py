@@ -1,34 +1,30 @@
 """The profile of one artifact on this machine, in this process: cold start, latency, stages, memory, conditions."""
 
-import contextlib
 import platform
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from segfast_edge.contract.counts import CountReport
-from segfast_edge.contract.images import Frame, read_frame, write_picture
-from segfast_edge.contract.manifest import GOLDEN_FRAME, Manifest
+from segfast_edge.contract.images import Frame, read_frame
+from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.plan import CONSTANT_STREAM, Plan
 from segfast_edge.contract.report import Latency, Report
 from segfast_edge.errors import TargetError
 from targets.common import emulated, measure, validity
 from targets.common.conditions import Sampler
+from targets.common.layers import trace_apart
 from targets.common.machine import describe, process_age_ms
 from targets.common.memory import MemoryMeter
+from targets.common.pictures import measured_picture
 from targets.common.runner import mask_of, network_input
 from targets.common.session import CheckedSession, Engine, Options
 from targets.common.target import Target, choose_engine
 
 _ROOT = Path("/")
-_DRAWN_FRAME = (720, 1280)  # height and width, where the artifact has no golden frame and the plan names no picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +95,7 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
     if emulated.facts(root):
         return _counted(where, artifact, plan, root)
     subject = _Subject.choose(where, artifact, plan)
-    with _picture(subject, plan) as picture:
+    with measured_picture(artifact, subject.manifest, plan) as picture:
         batch = network_input(read_frame(picture), subject.manifest)
         meter = MemoryMeter(root)
         session, start = _cold_start(subject, batch, meter)
@@ -112,6 +108,7 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
     conditions = {"frame": str(plan.input or picture.name), **sampler.summary(), **timed.power}
     return Report(
         target=where.name,
+        layers=trace_apart(where, artifact, plan) if plan.layers else (),
         warm_up=warm,
         latency=timed.latency,
         stages=timed.stages,
@@ -130,7 +127,7 @@ def _counted(where: Target, artifact: Path, plan: Plan, root: Path) -> CountRepo
     if plan.threads > 1:
         raise TargetError(f"{plan.threads} threads on an emulated board; instructions are counted on 1 only")
     subject = _Subject.choose(where, artifact, replace(plan, threads=1))
-    with _picture(subject, plan) as picture:
+    with measured_picture(artifact, subject.manifest, plan) as picture:
         batch = network_input(read_frame(picture), subject.manifest)
     subject.engine.runtime()
     session = subject.load()
@@ -149,22 +146,6 @@ def refuse_elsewhere(where: Target, root: Path) -> None:
             f" USER@BOARD; or copy a bundle there (segfast-edge bundle ARTIFACT --target {where.name} -o"
             f" car.tar.gz) and run: python -m targets {where.name} profile ARTIFACT"
         )
-
-
-@contextlib.contextmanager
-def _picture(subject: _Subject, plan: Plan) -> Iterator[Path]:
-    """Give the picture that the stages around the network read."""
-    if plan.input:
-        yield Path(plan.input)
-    elif GOLDEN_FRAME in subject.manifest.files:
-        yield subject.artifact / GOLDEN_FRAME
-    else:
-        with tempfile.TemporaryDirectory(prefix="segfast-frame-") as folder:
-            path = Path(folder) / "drawn.png"
-            frame = np.empty((*_DRAWN_FRAME, 3), np.uint8)
-            frame[:] = np.arange(_DRAWN_FRAME[1], dtype=np.uint16).astype(np.uint8)[:, np.newaxis]
-            write_picture(path, frame)
-            yield path
 
 
 def _cold_start(subject: _Subject, batch: Frame, meter: MemoryMeter) -> tuple[CheckedSession, dict[str, Any]]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segfast_edge.contract.images import Frame
+from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest, TensorSpec
 from segfast_edge.errors import ArtifactError, DataError, TargetError, unknown
 
@@ -67,6 +68,19 @@ class Engine(Protocol):
     def load(self, artifact: Path, manifest: Manifest, options: Options) -> Session:
         """Open a checked artifact."""
         ...
+
+    def layers(self, artifact: Path, manifest: Manifest, trace: "Trace") -> list[Layer]:
+        """Time each layer in a session of its own, which tracing slows; TargetError where the runtime cannot."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What to trace: the options the session would have, one input, and how many runs to take the mean of."""
+
+    options: Options
+    batch: Frame
+    runs: int
 
 
 def usable_cores() -> int:

@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
+from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, Output, import_runtime, refuse_precision, unreadable
+from targets.common.session import Options, Output, Trace, import_runtime, refuse_precision, unreadable
+from targets.common.trace import convolution_macs, typical_layers
+from targets.engines._litert_trace import Event, Tracer
 
 FORMATS = ("tflite",)
 PACKAGES = ("ai-edge-litert", "'tflite-runtime==2.14.0' 'numpy<2'")
 MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
 _WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"}
+_XNNPACK_WEIGHTED = ("Convolution", "Deconvolution", "Fully Connected")
 
 
 def runtime() -> ModuleType:
@@ -38,6 +42,32 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "LiteRtSession
     return LiteRtSession(opened, interpreter.__name__.partition(".")[0])
 
 
+def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
+    """Time each layer as XNNPACK and TFLite executed it, in whole microseconds."""
+    refuse_precision("litert", trace.options)
+    tracer = Tracer(artifact / manifest.model_file, trace.options.thread_count)
+    weighted = load(artifact, manifest, trace.options).weighted_layers()
+
+    def run() -> list[Layer]:
+        events = tracer.run(trace.batch)
+        places = [place for place, event in enumerate(events) if _is_weighted(event.kernel)]
+        # XNNPACK keeps the order of the file's layers; where it also keeps their number, each is known by name
+        known = dict(zip(places, weighted, strict=True)) if len(places) == len(weighted) else {}
+        return [_layer(event, place, known.get(place)) for place, event in enumerate(events)]
+
+    return typical_layers(run, trace.runs)
+
+
+def _is_weighted(kernel: str) -> bool:
+    return kernel in _WEIGHTED or kernel.startswith(_XNNPACK_WEIGHTED)
+
+
+def _layer(event: Event, place: int, known: tuple[str, int] | None) -> Layer:
+    kind = event.kernel.partition(" (")[0]
+    name, macs = known or (f"{kind} {place}", None)
+    return Layer(name, kind, event.kernel, event.microseconds / 1000, macs)
+
+
 class LiteRtSession:
     """One interpreter with its tensors allocated."""
 
@@ -53,15 +83,28 @@ class LiteRtSession:
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self._output))
 
+    def _weighted(self) -> list[Any]:
+        # the one list of operators the interpreter offers; private by name in every release so far
+        return [each for each in self._interpreter._get_ops_details() if each["op_name"] in _WEIGHTED]
+
+    def weighted_layers(self) -> list[tuple[str, int]]:
+        """Return output name and multiply-accumulates of each layer with weights, in the file's order."""
+        tensors = {each["index"]: each for each in self._interpreter.get_tensor_details()}
+        found = []
+        for operator in self._weighted():
+            output, weights = tensors[operator["outputs"][0]], tensors[operator["inputs"][1]]
+            transposed = operator["op_name"] == "TRANSPOSE_CONV"
+            spatial = tensors[operator["inputs"][2]]["shape"] if transposed else output["shape"]
+            found.append((output["name"], convolution_macs(weights["shape"].tolist(), spatial.tolist()[1:-1])))
+        return found
+
     def facts(self) -> Mapping[str, Any]:
         """Tell the precision from the type of what flows into each layer with weights, which TFLite kernels follow."""
         types = {tensor["index"]: np.dtype(tensor["dtype"]).name for tensor in self._interpreter.get_tensor_details()}
         counts: Counter[str] = Counter()
-        # the one list of operators the interpreter offers; private by name in every release so far
-        for operator in self._interpreter._get_ops_details():
-            if operator["op_name"] in _WEIGHTED:
-                place = 2 if operator["op_name"] == "TRANSPOSE_CONV" else 0  # its first input is the output's shape
-                counts[types[operator["inputs"][place]]] += 1
+        for operator in self._weighted():
+            place = 2 if operator["op_name"] == "TRANSPOSE_CONV" else 0  # its first input is the output's shape
+            counts[types[operator["inputs"][place]]] += 1
         return {
             "executed_precision": "+".join(sorted(counts)) or "none",
             "layer_precisions": dict(counts),

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
+from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import MODEL_FILES, Manifest
-from targets.common.session import Options, Output, refuse_precision
+from segfast_edge.errors import TargetError
+from targets.common.session import Options, Output, Trace, refuse_precision
 
 FORMATS = tuple(MODEL_FILES)
 PACKAGES: tuple[str, ...] = ()
@@ -26,6 +28,11 @@ def load(_: Path, manifest: Manifest, options: Options) -> "NullSession":
     """Open any artifact; its model file is never read."""
     refuse_precision("null", options)
     return NullSession(manifest)
+
+
+def layers(_: Path, __: Manifest, ___: Trace) -> list[Layer]:
+    """Refuse: there are no layers."""
+    raise TargetError("engine null has no layers to time")
 
 
 class NullSession:

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
+from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, Output, import_runtime, refuse_precision, unreadable
+from targets.common.session import Options, Output, Trace, import_runtime, refuse_precision, unreadable
+from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
 
 FORMATS = ("onnx",)
 PACKAGES = ("onnxruntime",)
 MODULES = ("onnxruntime",)
-
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def runtime() -> ModuleType:
@@ -71,12 +71,10 @@ class OnnxRuntimeSession:
 
     def facts(self) -> Mapping[str, Any]:
         """Tell the precision from the kernels that a traced run of a second session executed."""
+        blank = np.zeros(self._input.shape, self._input.dtype)
         counts: Counter[str] = Counter()
-        for kernel in dict(self._trace()).values():
-            if kernel.startswith("QLinear") or kernel.endswith("Integer") or kernel == "QGemm":
-                counts["int8"] += kernel.removeprefix("QLinear").startswith(_WEIGHTED) or kernel == "QGemm"
-            elif kernel.removeprefix("Fused").removeprefix("Nhwc") in _WEIGHTED:
-                counts["float32"] += 1
+        for layer in _trace(self._path, Trace(Options(threads=1), blank, runs=1))[0]:
+            counts[_precision(layer.kernel)] += layer.macs is not None
         counts = +counts
         return {
             "executed_precision": "+".join(sorted(counts)) or "none",
@@ -84,10 +82,53 @@ class OnnxRuntimeSession:
             "versions": {"onnxruntime": runtime().__version__, "numpy": np.__version__},
         }
 
-    def _trace(self) -> list[tuple[str, str]]:
-        """Return (node, kernel) of everything executed in one run."""
-        with tempfile.TemporaryDirectory(prefix="segfast-trace-") as folder:
-            session = _open(self._path, 1, Path(folder) / "run")
-            session.run(None, {self._name: np.zeros(self._input.shape, self._input.dtype)})
-            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        return [(e["name"], e["args"]["op_name"]) for e in events if e.get("cat") == "Node" and "op_name" in e["args"]]
+
+def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
+    """Time each node by the runtime's own trace, which has a resolution of one microsecond.
+
+    The multiply-accumulates are those executed: padding of the channels to whole vectors is included.
+    """
+    more = Trace(trace.options, trace.batch, trace.runs + WARM_UP_RUNS)
+    runs = iter(_trace(artifact / manifest.model_file, more))
+    return typical_layers(lambda: next(runs), trace.runs)
+
+
+def _trace(path: Path, trace: Trace) -> list[list[Layer]]:
+    """Return the nodes of each run in the order of their execution."""
+    with tempfile.TemporaryDirectory(prefix="segfast-trace-") as folder:
+        session = _open(path, trace.options.thread_count, Path(folder) / "run")
+        name = session.get_inputs()[0].name
+        for _ in range(trace.runs):
+            session.run(None, {name: trace.batch})
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    nodes = [_layer(event) for event in events if event.get("cat") == "Node" and "op_name" in event["args"]]
+    size = len(nodes) // trace.runs
+    return [nodes[start : start + size] for start in range(0, size * trace.runs, size)]
+
+
+def _layer(event: Mapping[str, Any]) -> Layer:
+    said = event["args"]
+    kernel = said["op_name"]
+    name = event["name"].removesuffix("_kernel_time")
+    return Layer(name, _kind(kernel), kernel, event["dur"] / 1000, _macs(kernel, said))
+
+
+def _kind(kernel: str) -> str:
+    """Return the ONNX operator under the runtime's names for its own variants of it."""
+    return kernel.removeprefix("Fused").removeprefix("Nhwc").removeprefix("QLinear")
+
+
+def _precision(kernel: str) -> str:
+    return "int8" if "QLinear" in kernel or kernel.endswith("Integer") or kernel == "QGemm" else "float32"
+
+
+def _macs(kernel: str, said: Mapping[str, Any]) -> int | None:
+    """Return the multiply-accumulates of a node with weights, from the shapes in its trace; None for others."""
+    kind = _kind(kernel).removesuffix("Integer")
+    if kind not in ("Conv", "ConvTranspose"):
+        return None
+    shapes = [next(iter(each.values())) for each in said["input_type_shape"]]
+    weights = max(shapes[1:], key=len)  # a quantized node has scales and zero points between its tensors
+    of = shapes[0] if kind == "ConvTranspose" else next(iter(said["output_type_shape"][0].values()))
+    channels_last = "Nhwc" in kernel
+    return convolution_macs(weights, of[1:-1] if channels_last else of[2:])

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
+from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, Output, import_runtime, unreadable
+from targets.common.session import Options, Output, Trace, import_runtime, unreadable
+from targets.common.trace import convolution_macs, typical_layers
 
 FORMATS = ("openvino", "onnx")
 PACKAGES = ("openvino",)
@@ -27,18 +29,65 @@ def runtime() -> ModuleType:
 
 def load(artifact: Path, manifest: Manifest, options: Options) -> "OpenVinoSession":
     """Compile the model for lowest latency with a fixed number of threads."""
-    openvino = runtime()
-    path = artifact / manifest.model_file
+    _, compiled = _compile(artifact / manifest.model_file, options)
+    return OpenVinoSession(compiled, runtime().__version__)
+
+
+def _compile(path: Path, options: Options, *, traced: bool = False) -> tuple[Any, Any]:
+    """Return the model as it was read, and compiled."""
+    core = runtime().Core()
     settings = {
         "INFERENCE_PRECISION_HINT": options.precision or "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": options.thread_count,
+        "PERF_COUNT": traced,
     }
-    core = openvino.Core()
     try:
-        return OpenVinoSession(core.compile_model(core.read_model(path), "CPU", settings), openvino.__version__)
+        model = core.read_model(path)
+        return model, core.compile_model(model, "CPU", settings)
     except RuntimeError as error:
         raise unreadable(path, "openvino", error) from error
+
+
+def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
+    """Time each layer by the runtime's performance counts, which have a resolution of one microsecond."""
+    model, compiled = _compile(artifact / manifest.model_file, trace.options, traced=True)
+    request = compiled.create_infer_request()
+    macs = _macs(model, compiled)
+
+    def run() -> list[Layer]:
+        request.infer([trace.batch])
+        counts = [each for each in request.get_profiling_info() if each.status.name == "EXECUTED"]
+        return [_layer(each, macs.get(each.node_name)) for each in counts]
+
+    return typical_layers(run, trace.runs)
+
+
+def _layer(count: Any, macs: int | None) -> Layer:
+    milliseconds = 1000 * count.real_time.total_seconds()
+    return Layer(count.node_name, count.node_type, count.exec_type, milliseconds, macs)
+
+
+def _macs(model: Any, compiled: Any) -> dict[str, int]:
+    """Return the multiply-accumulates of the executed layers, by the layers of the model that each was made of."""
+    of_model = {layer.get_friendly_name(): _layer_macs(layer) for layer in model.get_ops()}
+    macs: dict[str, int] = {}
+    for layer in compiled.get_runtime_model().get_ops():
+        info = layer.get_rt_info()
+        sources = info["originalLayersNames"].astype(str).split(",") if "originalLayersNames" in info else []
+        total = sum(of_model.get(name, 0) for name in sources)
+        if total and info["layerType"].astype(str) in _WEIGHTED:
+            macs[layer.get_friendly_name()] = total
+    return macs
+
+
+def _layer_macs(layer: Any) -> int:
+    kind = layer.get_type_name()
+    if kind in ("Convolution", "GroupConvolution"):
+        return convolution_macs(layer.input(1).get_shape(), layer.output(0).get_shape()[2:])
+    if kind in ("ConvolutionBackpropData", "GroupConvolutionBackpropData"):
+        return convolution_macs(layer.input(1).get_shape(), layer.input(0).get_shape()[2:])
+    return 0
 
 
 class OpenVinoSession:

@@ -1,0 +1,50 @@
+"""Where a network's time goes: per layer as the runtime executed it, and per kind of layer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One executed layer; a runtime fuses and splits, so these are its layers and not the exporter's.
+
+    ``ms`` is the interquartile mean over the traced runs, ``kernel`` what the runtime says it ran, ``macs`` the
+    multiply-accumulates of one inference where they can be told from shapes.
+    """
+
+    name: str
+    kind: str
+    kernel: str
+    ms: float
+    macs: int | None = None
+
+    @property
+    def gmacs_per_s(self) -> float | None:
+        """Billions of multiply-accumulates a second; None where either is unknown."""
+        return self.macs / self.ms / 1e6 if self.macs is not None and self.ms > 0 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"name": self.name, "type": self.kind, "kernel": self.kernel, "ms": self.ms, "macs": self.macs}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Layer":
+        """Read what ``to_json`` wrote."""
+        macs = None if value["macs"] is None else int(value["macs"])
+        return cls(str(value["name"]), str(value["type"]), str(value["kernel"]), float(value["ms"]), macs)
+
+
+def by_kind(layers: Sequence[Layer]) -> list[tuple[Layer, int]]:
+    """Return the sum of each kind as one layer, with how many there are; the longest first."""
+    kinds: dict[str, list[Layer]] = {}
+    for layer in layers:
+        kinds.setdefault(layer.kind, []).append(layer)
+    sums = [(_sum(kind, members), len(members)) for kind, members in kinds.items()]
+    return sorted(sums, key=lambda each: -each[0].ms)
+
+
+def _sum(kind: str, layers: Sequence[Layer]) -> Layer:
+    known = [layer.macs for layer in layers if layer.macs is not None]
+    kernels = sorted({layer.kernel for layer in layers})
+    return Layer(kind, kind, ", ".join(kernels), sum(layer.ms for layer in layers), sum(known) if known else None)

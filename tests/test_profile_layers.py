@@ -1,0 +1,137 @@
+"""Time per layer, as each runtime executed it."""
+
+import ctypes
+import json
+import subprocess
+import sys
+from itertools import cycle
+
+import numpy as np
+import pytest
+import tiny_artifacts as tiny
+
+from segfast_edge.bundle import device_code
+from segfast_edge.cli import main
+from segfast_edge.contract.figures import layer_lines
+from segfast_edge.contract.layers import Layer, by_kind
+from segfast_edge.contract.manifest import Manifest
+from segfast_edge.errors import TargetError
+from targets.common.session import Options, Trace, engine
+from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
+from targets.engines import _litert_trace
+
+MACS = tiny.HEIGHT * tiny.WIDTH * tiny.CLASSES * 3
+CONVOLUTIONS = {"openvino": "Convolution", "litert": "Fully Connected", "onnxruntime": "Conv"}
+
+
+def traced(model_format, name, tmp_path, threads=1):
+    artifact = tiny.write_artifact(tmp_path / "a", model_format)
+    batch = tiny.frame(tiny.HEIGHT, tiny.WIDTH)[np.newaxis]
+    return engine(name).layers(artifact, Manifest.load(artifact), Trace(Options(threads=threads), batch, runs=8))
+
+
+@pytest.mark.parametrize(("model_format", "name"), [("openvino", "openvino"), ("tflite", "litert")])
+def test_the_one_convolution_is_timed_with_its_multiply_accumulates(model_format, name, tmp_path):
+    layers = traced(model_format, name, tmp_path)
+    (convolution,) = (layer for layer in layers if layer.kind == CONVOLUTIONS[name])
+    assert convolution.macs == MACS
+    assert 0 < convolution.ms < 1000
+    assert all(layer.macs is None for layer in layers if layer is not convolution)
+    assert len(layers) >= 3
+
+
+def test_onnx_runtime_counts_what_it_executes_padding_included(tmp_path):
+    (convolution,) = (layer for layer in traced("onnx", "onnxruntime", tmp_path) if layer.kind == "Conv")
+    assert convolution.macs is not None
+    assert convolution.macs >= MACS
+    assert convolution.macs % (tiny.HEIGHT * tiny.WIDTH) == 0
+
+
+def test_torchscript_has_the_operators_that_the_graph_calls(tmp_path):
+    layers = traced("torchscript", "torchscript", tmp_path)
+    kinds = {layer.kind for layer in layers}
+    assert {"aten::_convolution", "aten::argmax", "forward"} <= kinds
+    assert "aten::empty" not in kinds  # called by operators, not by the graph
+
+
+def test_litert_names_a_layer_by_its_tensor_and_tells_the_kernel(tmp_path):
+    layers = {layer.name: layer for layer in traced("tflite", "litert", tmp_path, threads=2)}
+    assert "F32" in layers["scores"].kernel
+
+
+def test_the_null_engine_has_no_layers(tmp_path):
+    with pytest.raises(TargetError, match="no layers"):
+        traced("onnx", "null", tmp_path)
+
+
+def test_events_of_another_form_are_refused_before_their_text_is_read():
+    event = _litert_trace._Event(tag=8, kind=3, elapsed_us=1, source=0)  # 3 is no kind, and 8 no address
+    with pytest.raises(TargetError, match="another form of profiling events"):
+        _litert_trace._layers([event])
+
+
+def test_only_layers_are_taken_of_the_events():
+    text = ctypes.create_string_buffer(b"Convolution (NHWC, F32) IGEMM")
+    address = ctypes.addressof(text)
+    kinds = (1, 2, 8, 32)
+    events = [_litert_trace._Event(tag=address, kind=kind, elapsed_us=kind, source=0) for kind in kinds]
+    assert [event.microseconds for event in _litert_trace._layers(events)] == [2, 8]
+
+
+def test_the_typical_time_is_the_interquartile_mean():
+    times = cycle([1.0] * WARM_UP_RUNS + [1.0, 2.0, 3.0, 900.0])
+    (layer,) = typical_layers(lambda: [Layer("a", "Conv", "k", next(times), 7)], 4)
+    assert layer == Layer("a", "Conv", "k", 2.5, 7)
+
+
+def test_layers_that_change_from_run_to_run_have_no_typical_time():
+    names = cycle("ab")
+    with pytest.raises(TargetError, match="different layers from one run to the next"):
+        typical_layers(lambda: [Layer(next(names), "Conv", "k", 1.0)], 3)
+
+
+def test_kinds_sum_their_layers_and_the_longest_comes_first():
+    layers = [
+        Layer("a", "Conv", "fast", 1.0, 10),
+        Layer("b", "Resize", "slow", 5.0),
+        Layer("c", "Conv", "other", 2.0, 30),
+    ]
+    (resize, one), (convolution, two) = by_kind(layers)
+    assert (resize.kind, resize.ms, resize.macs, one) == ("Resize", 5.0, None, 1)
+    assert (convolution.ms, convolution.macs, two) == (3.0, 40, 2)
+    assert convolution.gmacs_per_s == pytest.approx(40 / 3.0 / 1e6)
+    text = layer_lines(layers)
+    assert text[1].split()[:4] == ["Resize", "1", "5.000", "62.5"]
+    assert Layer.from_json(json.loads(json.dumps(layers[0].to_json()))) == layers[0]
+
+
+def test_convolution_macs_are_weights_times_positions():
+    assert convolution_macs((16, 3, 3, 3), (10, 12)) == 16 * 3 * 3 * 3 * 10 * 12
+
+
+def test_the_profile_verb_shows_the_layers_and_writes_them(tmp_path, capsys):
+    artifact = tiny.write_artifact(tmp_path / "tiny", "tflite")
+    words = ["profile", str(artifact), "--num-runs", "3", "--min-secs", "0", "--warmup-runs", "0", "--max-secs", "0.5"]
+    assert main([*words, "--layers", "--output", str(tmp_path / "r.json")]) == 0
+    shown = capsys.readouterr().out
+    assert "kind of layer" in shown
+    assert "GMACs/s" in shown
+    layers = json.loads((tmp_path / "r.json").read_text())["layers"]
+    assert "scores" in [layer["name"] for layer in layers]
+
+
+def test_a_process_that_cannot_trace_gives_one_line(tmp_path, capsys):
+    words = ["profile", str(tiny.write_null_artifact(tmp_path / "a")), "--target", "null", "--layers"]
+    assert main([*words, "--num-runs", "3", "--min-secs", "0", "--max-secs", "0.5"]) == 2
+    said = capsys.readouterr().err
+    assert said == "segfast-edge: layers cannot be timed: engine null has no layers to time\n"
+
+
+def test_the_device_prints_its_layers_as_text(tmp_path):
+    code = device_code(tmp_path / "device")
+    artifact = tiny.write_artifact(tmp_path / "a", "tflite")
+    words = [sys.executable, "-m", "targets", "x86", "layers", str(artifact), "--threads", "1"]
+    done = subprocess.run(words, cwd=code, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("kind of layer")
+    assert "scores" in done.stdout
