@@ -49,10 +49,11 @@ def run(args: argparse.Namespace) -> int:
     requests = _requests(args)
 
     from segfast_edge.export.convert import Source, convert
+    from segfast_edge.weights import find
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
     with Console(stderr=True).status("reading the checkpoint") as status:
-        source = Source(args.checkpoint, args.golden)
+        source = Source(find(args.checkpoint), args.golden)
         made = {}
         for request in requests:
             made[request.folder] = convert(source, request, say=status.update)

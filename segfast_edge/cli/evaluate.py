@@ -31,8 +31,9 @@ def run(args: argparse.Namespace) -> int:
     from segfast_edge.contract.files import write_json
     from segfast_edge.evaluate import Truth, evaluate
     from segfast_edge.labeller import open_labeller
+    from segfast_edge.weights import find
 
-    labeller = open_labeller(args.subject, device=args.device, target=args.target)
+    labeller = open_labeller(find(args.subject), device=args.device, target=args.target)
     truth = Truth(args.data, args.data_root, args.split, args.protocol)
     with bar("evaluating") as progress:
         found = evaluate(labeller, truth, progress)

@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from segfast_edge.weights import DEFAULT
+
 HELP = "segment pictures: a mask, a coloured mask and an overlay for each"
 EXAMPLE = "segfast-edge predict photo.jpg --model runs/paper/best.pt --out predictions"
 
@@ -11,8 +13,16 @@ EXAMPLE = "segfast-edge predict photo.jpg --model runs/paper/best.pt --out predi
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="pictures, or folders of pictures")
-    parser.add_argument("--model", type=Path, required=True, metavar="PATH", help="a .pt file or an artifact folder")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=Path(DEFAULT),
+        metavar="PATH",
+        help="a .pt file, an artifact folder, or the name of shipped weights (default %(default)s)",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("predicted"), metavar="DIR", help="where the pictures go (default predicted)"
+    )
     parser.add_argument("--convert-rgb", action="store_true", help="accept greyscale, alpha, CMYK and 16-bit pictures")
     parser.add_argument("--opacity", type=float, default=0.5, metavar="PART", help="of the overlay (default 0.5)")
     parser.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
@@ -26,9 +36,10 @@ def run(args: argparse.Namespace) -> int:
     from segfast_edge.cli._progress import bar
     from segfast_edge.labeller import open_labeller
     from segfast_edge.predict import Style, plan, predict
+    from segfast_edge.weights import find
 
     style = Style(args.convert_rgb, args.opacity)
-    labeller = open_labeller(args.model, device=args.device, target=args.target)
+    labeller = open_labeller(find(args.model), device=args.device, target=args.target)
     with bar("checking") as progress:
         jobs = plan(args.images, args.out, style, overwrite=args.overwrite, progress=progress)
     done = []

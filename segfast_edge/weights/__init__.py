@@ -1,0 +1,28 @@
+"""Weights that come with the package: NAME.pt, its model card NAME.md and the log of its training NAME.jsonl."""
+
+from pathlib import Path
+
+from segfast_edge.errors import ArtifactError, unknown
+
+DEFAULT = "camvid-paper-segfast"
+_FOLDER = Path(__file__).parent
+
+
+def shipped() -> list[str]:
+    """Return the names of the weights that come with the package."""
+    return sorted(path.stem for path in _FOLDER.glob("*.pt"))
+
+
+def find(given: Path) -> Path:
+    """Return a path as it is, or where it is the name of shipped weights their checkpoint.
+
+    Raises:
+        ArtifactError: nothing is there, and no weights of that name come with the package.
+    """
+    if given.exists():
+        return given
+    if str(given) in shipped():
+        return _FOLDER / f"{given}.pt"
+    raise ArtifactError(
+        f"no checkpoint file or artifact folder at {given}; {unknown('weights', str(given), shipped())}"
+    )
