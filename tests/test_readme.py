@@ -1,0 +1,41 @@
+"""The README's commands are held to the command line as it is."""
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from segfast_edge import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = [
+    pytest.param(line[2:].partition(" #")[0].strip(), id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
+    if line.startswith("$ ")
+]
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.values[0].startswith("segfast-edge ")])
+def test_every_command_shown_is_accepted_by_its_verb(command):
+    _, verb, *words = shlex.split(command)
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    cli._verb(verb).arguments(parser)
+    parser.parse_args(words)
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_the_two_commands_are_there_and_executable():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("tools/demo", "tools/check"):
+        assert f"$ {name} " in text
+        assert (ROOT / name).stat().st_mode & 0o111
