@@ -17,7 +17,7 @@ def profile(artifact: Path, *, target: str = "x86", plan: Plan | None = None) ->
         ArtifactError: the artifact is missing, damaged or of another version.
         TargetError: this machine is not the target, its runtime is missing, or the process failed.
     """
-    words = ["profile", str(artifact.resolve()), "--json", *_absolute(plan or Plan()).words()]
+    words = ["profile", str(artifact.resolve()), "--json", "--leash", *_absolute(plan or Plan()).words()]
     with process(target, words) as child:
         assert child.stdout is not None, "its standard output was asked for"
         said = child.stdout.read()

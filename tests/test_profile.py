@@ -1,6 +1,9 @@
 """Profiling an artifact in a fresh process, and the verb that shows it."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +132,24 @@ def test_bad_words_are_one_line_and_exit_2(words, says, nothing, capsys):
     said = capsys.readouterr().err
     assert says in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_measurement_ends_with_the_process_that_asked_for_it(nothing):
+    words = ["profile", str(nothing), "--target", "null", "--min-secs", "60"]
+    parent = subprocess.Popen([sys.executable, "-m", "segfast_edge", *words], stderr=subprocess.DEVNULL)
+    child = wait_for(lambda: Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())
+    wait_for(lambda: len(list(Path(f"/proc/{child[0]}/task").iterdir())) >= 3)  # it measures: leash and conditions
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not Path(f"/proc/{child[0]}").exists())
+
+
+def wait_for(found, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return value
 
 
 def test_repeated_measurements_keep_every_run(nothing, tmp_path):

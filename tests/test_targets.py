@@ -93,6 +93,25 @@ def test_openvino_runs_float32_unless_bfloat16_is_asked_for(artifacts):
     assert asked.facts()["executed_precision"] in ("bfloat16", "float32")
 
 
+def test_onnx_runtime_tells_int8_by_the_kernels_it_ran(tmp_path):
+    from onnxruntime.quantization import CalibrationDataReader, quantize_static
+
+    class Frames(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.frames = iter(range(4))
+
+        def get_next(self):
+            seed = next(self.frames, None)
+            return None if seed is None else {"image": tiny.frame(tiny.HEIGHT, tiny.WIDTH, seed)[np.newaxis]}
+
+    artifact = tiny.write_artifact(tmp_path / "a", "onnx")
+    quantize_static(artifact / "model.onnx", tmp_path / "q.onnx", Frames(), op_types_to_quantize=["Conv"])
+    (tmp_path / "q.onnx").replace(artifact / "model.onnx")
+    replace(tiny.manifest("onnx"), precision="int8").save(artifact)
+    session = open_artifact(target("x86"), artifact, Options(threads=1))
+    assert session.facts()["executed_precision"] == "int8"
+
+
 @pytest.mark.parametrize(
     "batch",
     [

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -26,6 +27,7 @@ from targets.runner.command import arguments as stream_arguments
 from targets.runner.command import run as run_stream
 
 _ROOT = Path("/")
+EXIT_INTERRUPTED = 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     measured.add_argument("artifact", type=Path, help="an artifact folder")
     measured.add_argument("--json", action="store_true", help="the whole report as JSON")
     measured.add_argument("--require-valid", action="store_true", help="exit 5 where the measurement is void")
+    measured.add_argument("--leash", action="store_true", help="end when standard input does")
     add_plan_arguments(measured)
     measured.set_defaults(handle=_profile)
     traced = verbs.add_parser("layers", help="time each layer of an artifact")
@@ -121,8 +124,12 @@ def _profile(args: argparse.Namespace) -> int:
     plan = plan_from(args)
     if emulated.needs_counter(_ROOT):
         return emulated.run_counted(args.words, _ROOT)
+    done = threading.Event()
+    if args.leash:
+        threading.Thread(target=_end_with_input, args=(done,), name="leash", daemon=True).start()
     stdout = _private_stdout()
     report = profile(target(args.target), args.artifact, plan)
+    done.set()
     if args.json:
         shown = [json.dumps(report.to_json(), allow_nan=False)]
     elif isinstance(report, CountReport):
@@ -134,6 +141,14 @@ def _profile(args: argparse.Namespace) -> int:
     if args.require_valid and not report.valid:
         raise InvalidMeasurementError(f"the measurement is void: {'; '.join(report.reasons)}")
     return 0
+
+
+def _end_with_input(done: threading.Event) -> None:
+    """End this process, unless it is done, when whoever holds the other end of its input is gone."""
+    while os.read(0, 1):  # not through sys.stdin, whose lock a thread must not hold when the interpreter ends
+        pass
+    if not done.is_set():
+        os._exit(EXIT_INTERRUPTED)
 
 
 def _layers(args: argparse.Namespace) -> int:
@@ -168,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"targets: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 0

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
 FORMATS = ("onnx",)
 PACKAGES = ("onnxruntime",)
 MODULES = ("onnxruntime",)
+
+_VARIANT = re.compile("^(Nhwc|Fused|QLinear)+")
+_WEIGHTED = ("Conv", "ConvTranspose", "ConvInteger")
 
 
 def runtime() -> ModuleType:
@@ -74,8 +78,8 @@ class OnnxRuntimeSession:
         blank = np.zeros(self._input.shape, self._input.dtype)
         counts: Counter[str] = Counter()
         for layer in _trace(self._path, Trace(Options(threads=1), blank, runs=1))[0]:
-            counts[_precision(layer.kernel)] += layer.macs is not None
-        counts = +counts
+            if layer.kind in _WEIGHTED:
+                counts[_precision(layer.kernel)] += 1
         return {
             "executed_precision": "+".join(sorted(counts)) or "none",
             "layer_precisions": dict(counts),
@@ -115,7 +119,7 @@ def _layer(event: Mapping[str, Any]) -> Layer:
 
 def _kind(kernel: str) -> str:
     """Return the ONNX operator under the runtime's names for its own variants of it."""
-    return kernel.removeprefix("Fused").removeprefix("Nhwc").removeprefix("QLinear")
+    return _VARIANT.sub("", kernel)
 
 
 def _precision(kernel: str) -> str:
@@ -123,12 +127,13 @@ def _precision(kernel: str) -> str:
 
 
 def _macs(kernel: str, said: Mapping[str, Any]) -> int | None:
-    """Return the multiply-accumulates of a node with weights, from the shapes in its trace; None for others."""
-    kind = _kind(kernel).removesuffix("Integer")
-    if kind not in ("Conv", "ConvTranspose"):
+    """Return the multiply-accumulates of a convolution, from the shapes in its trace; None where it has none."""
+    if _kind(kernel) not in _WEIGHTED:
         return None
     shapes = [next(iter(each.values())) for each in said["input_type_shape"]]
-    weights = max(shapes[1:], key=len)  # a quantized node has scales and zero points between its tensors
-    of = shapes[0] if kind == "ConvTranspose" else next(iter(said["output_type_shape"][0].values()))
-    channels_last = "Nhwc" in kernel
+    weights = max(shapes[1:], key=len)
+    if len(weights) != len(shapes[0]):
+        return None  # packed by the kernel, which then shows no shape: int8
+    of = shapes[0] if _kind(kernel) == "ConvTranspose" else next(iter(said["output_type_shape"][0].values()))
+    channels_last = of[-1] == weights[0] != of[1]  # the kernel's name does not tell it
     return convolution_macs(weights, of[1:-1] if channels_last else of[2:])
