@@ -228,6 +228,7 @@ def test_foreign_load_is_what_the_cores_did_beyond_this_process():
     assert foreign_share(start, CpuTime(10, 100 + 4 + cores, 5 + 4)) == pytest.approx(0.1)
     assert foreign_share(start, CpuTime(10, 104, 10)) == 0  # ticks are coarse: never below nothing
     assert foreign_share(start, CpuTime(10, None, 5)) is None
+    assert foreign_share(start, CpuTime(0.1, 200, 5)) is None
 
 
 def test_our_own_work_is_not_foreign():

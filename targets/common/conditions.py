@@ -11,6 +11,7 @@ from typing import Any
 from targets.common import power, sensors
 
 _INTERVAL_S = 0.5
+_SHORTEST_S = 0.2  # the kernel counts busy time in ticks of 10 ms, commonly
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,12 @@ def _busy_s(root: Path) -> float | None:
 
 
 def foreign_share(start: CpuTime, end: CpuTime) -> float | None:
-    """Return what other processes took of the usable cores, 0 to 1."""
-    if start.busy_s is None or end.busy_s is None or end.wall_s <= start.wall_s:
+    """Return what other processes took of the usable cores, 0 to 1; None where it was too short to tell."""
+    wall_s = end.wall_s - start.wall_s
+    if start.busy_s is None or end.busy_s is None or wall_s < _SHORTEST_S:
         return None
     foreign = (end.busy_s - start.busy_s) - (end.own_s - start.own_s)
-    capacity = (end.wall_s - start.wall_s) * len(os.sched_getaffinity(0))
+    capacity = wall_s * len(os.sched_getaffinity(0))
     return min(max(foreign / capacity, 0.0), 1.0)
 
 
