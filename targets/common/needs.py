@@ -28,7 +28,8 @@ def choices(where: Target, model_format: str) -> list[list[str]]:
     runtimes = {_name(word) for each in engines() for package in engine(each).PACKAGES for word in shlex.split(package)}
     base = [line for name, line in wanted.items() if name not in runtimes or name == "numpy"]
     packages = [shlex.split(package) for each in names for package in engine(each).PACKAGES]
-    return [base + [_closer(word, wanted) for word in words] for words in packages]
+    # the null engine has no package, so what the device side itself needs is all
+    return [base + [_closer(word, wanted) for word in words] for words in packages] or [base]
 
 
 def _closer(word: str, wanted: Mapping[str, str]) -> str:

@@ -27,6 +27,13 @@ log = logging.getLogger("segfast.runner")
 TOKEN_VARIABLE = "SEGFAST_TOKEN"  # noqa: S105 - the name of a variable
 
 
+def engine_arguments(parser: Parser) -> None:
+    """Add how the artifact is run, for a command line that has not done so."""
+    parser.add_argument("--threads", type=int, default=0, help="threads of the engine (default: all cores)")
+    parser.add_argument("--engine", metavar="NAME", help="instead of the target's choice")
+    parser.add_argument("--precision", metavar="P", help="OpenVINO only: f32, bf16 or f16 (default f32)")
+
+
 def arguments(parser: Parser) -> None:
     """Add what comes after the artifact."""
     parser.intermixed = True
@@ -83,7 +90,8 @@ def run(args: argparse.Namespace, target: Target) -> int:
     outputs = {text: open_output(text, context) for text in args.outputs}
     pipeline = Pipeline(source, model, outputs, settings=settings, board=board)
     notifier = Notifier()
-    service = Service(pipeline, model, notifier=notifier, status_file=args.status_file)
+    trial = getattr(args, "pending", None)  # a release on trial proves itself by being well
+    service = Service(pipeline, model, notifier=notifier, status_file=args.status_file, trial=trial)
     with signals(service):
         tally = service.run()
     notifier.close()

@@ -17,25 +17,34 @@ from targets.runner.ledger import Tally
 from targets.runner.loader import Loader
 from targets.runner.model import Model, ModelChoice
 from targets.runner.notify import Notifier
-from targets.runner.pipeline import NO_FRAMES, NO_RESULT, Pipeline
+from targets.runner.pipeline import NO_FRAMES, NO_RESULT, RUNNING, Pipeline
 from targets.runner.policy import Policy, hottest_c, ladder
 
 log = logging.getLogger("segfast.runner")
 _TICK_S, _EVERY_S = 0.1, 1.0
 _LATE_WINDOW_S = 5.0
+PROVEN_S = 30.0
 
 
 class Service:
     """Runs a pipeline until its input ends, nobody listens any more, or SIGTERM; SIGHUP opens the model again."""
 
     def __init__(
-        self, pipeline: Pipeline, model: Model, *, notifier: Notifier | None = None, status_file: Path | None = None
+        self,
+        pipeline: Pipeline,
+        model: Model,
+        *,
+        notifier: Notifier | None = None,
+        status_file: Path | None = None,
+        trial: Path | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._choice = model.choice
         self._first = model.choice
         self._notifier = notifier or Notifier({})
         self._status_file = status_file
+        self._trial = trial  # removed once the runner has been well for PROVEN_S: see targets/install/guard.py
+        self._well_since_ns: int | None = None
         self._root = Path("/")
         settings = pipeline.settings
         self.policy = Policy(settings.limits, ladder(settings.fallback))
@@ -114,6 +123,17 @@ class Service:
             self._apply()
         self._notifier.status(f"{state} {reason}".strip())
         self._write_status()
+        self._prove(state)
+
+    def _prove(self, state: str) -> None:
+        if state not in (RUNNING, NO_FRAMES):
+            self._well_since_ns = None
+        elif self._well_since_ns is None:
+            self._well_since_ns = now_ns()
+        elif self._trial is not None and now_ns() - self._well_since_ns > PROVEN_S * 1e9:
+            with contextlib.suppress(OSError):  # a disk that cannot be written takes nothing from the proof
+                self._trial.unlink(missing_ok=True)
+            self._trial = None
 
     def _apply(self) -> None:
         step = self.policy.step

@@ -1,0 +1,84 @@
+"""segfast-edge deploy: a bundle to a device, proven there before it runs, and taken back if it is not well."""
+
+import argparse
+import json
+from pathlib import Path
+
+from segfast_edge.errors import TargetError
+
+HELP = "install a bundle on a device over ssh: verified, tested there, switched to, watched, rolled back if bad"
+EXAMPLE = (
+    "segfast-edge deploy car.tar.gz --host pi@car --trust car.key.pub --input /dev/video0 --output web:8080\n"
+    "  segfast-edge deploy --rollback --host pi@car"
+)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("bundle", nargs="?", type=Path, metavar="BUNDLE", help="what bundle wrote")
+    parser.add_argument("--host", required=True, metavar="USER@HOST", help="the device, over the system's ssh")
+    parser.add_argument("--root", metavar="DIR", help="where releases go there (default: /opt/segfast-edge, or ~)")
+    key = parser.add_mutually_exclusive_group()
+    key.add_argument("--trust", type=Path, metavar="KEY.pub", help="the key it is signed with; the device keeps it")
+    key.add_argument("--unsigned", action="store_true", help="install a bundle without a signature")
+    parser.add_argument("--input", metavar="INPUT", help="where frames come from there; kept for later releases")
+    parser.add_argument("--output", action="append", default=[], metavar="OUTPUT", help="where results go; repeatable")
+    parser.add_argument("--option", action="append", default=[], metavar="OPTION", help="for run.py, as in --rate=10")
+    parser.add_argument("--service", metavar="KIND", help="auto, systemd, process or none (default auto)")
+    parser.add_argument("--health-s", type=float, metavar="S", help="a release must be well by then (default 60)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="copy and verify, change nothing")
+    what.add_argument("--rollback", action="store_true", help="go back to the release before")
+    what.add_argument("--list", action="store_true", help="what is installed there")
+    parser.add_argument("--json", action="store_true", help="with --list: print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Install, roll back or list."""
+    from rich.console import Console
+
+    from segfast_edge.deploy.remote import Deployment, deploy
+
+    if args.bundle is None and not (args.rollback or args.list):
+        raise TargetError("name a bundle to install, or pass --rollback or --list")
+    if args.bundle is not None and (args.rollback or args.list):
+        raise TargetError(f"--rollback and --list take no bundle; leave out {args.bundle}")
+    deployment = Deployment(_words(args), args.bundle, args.trust, args.unsigned)
+    console = Console(stderr=True)
+    with console.status(f"reaching {args.host}") as status:
+
+        def say(line: str) -> None:
+            if not args.list:
+                console.print(line, markup=False, highlight=False)
+            status.update(line)
+
+        lines = deploy(deployment, args.host, say)
+    if args.list:
+        _show(json.loads(lines[-1]), as_json=args.json)
+    return 0
+
+
+def _words(args: argparse.Namespace) -> list[str]:
+    words = []
+    for name in ("root", "input", "service"):
+        value = getattr(args, name)
+        if value is not None:
+            words.append(f"--{name}={value}")
+    if args.health_s is not None:
+        words.append(f"--health-s={args.health_s}")
+    words += [f"--output={each}" for each in args.output] + [f"--option={each}" for each in args.option]
+    return words + [f"--{name}" for name in ("dry-run", "rollback", "list") if getattr(args, name.replace("-", "_"))]
+
+
+def _show(releases: list[dict[str, object]], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(releases, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("release", "artifact", "target", "version", "")
+    for release in releases:
+        mark = "current" if release["current"] else "previous" if release["previous"] else ""
+        table.add_row(*(str(release[key]) for key in ("name", "title", "target", "version")), mark)
+    Console().print(table if releases else "nothing is installed there")

@@ -1,0 +1,113 @@
+"""``./install`` in a bundle, and what ``segfast-edge deploy`` runs on a device: install, roll back, list, verify."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+from segfast_edge.errors import SegfastError, TargetError
+from targets.install.health import Patience
+from targets.install.installer import Installer, stored_keys
+from targets.install.layout import NAME_LENGTH, Layout
+from targets.install.service import KINDS, choose
+from targets.install.trust import Trust, public_key, read_public_key
+from targets.install.unpack import inspect
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}. See '{self.prog} --help'", file=sys.stderr)
+        raise SystemExit(SegfastError.exit_code)
+
+
+def default_root() -> Path:
+    """Return where releases go: below /opt for root, below the home folder for anybody else."""
+    return Path("/opt/segfast-edge") if os.getuid() == 0 else Path.home() / "segfast-edge"
+
+
+def _parser(own: Path | None) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="install", description="Install a bundle on this device: verified, proven, taken back if bad."
+    )
+    add = parser.add_argument
+    if own is None:
+        add("bundle", nargs="?", type=Path, help="a bundle, tar.gz or unpacked")
+    else:
+        parser.set_defaults(bundle=own)
+    add("--root", type=Path, default=default_root(), help="where releases go (default %(default)s)")
+    add("--trust", action="append", default=[], metavar="KEY.pub", help="take bundles signed with this key, for good")
+    add("--unsigned", action="store_true", help="take this bundle without a signature")
+    add("--input", metavar="INPUT", help="where frames come from, as for run.py; kept for later releases")
+    add("--output", action="append", default=[], metavar="OUTPUT", help="where results go; may be repeated")
+    add("--option", action="append", default=[], metavar="OPTION", help="an option for run.py, such as --rate=10")
+    add("--service", choices=KINDS, default="auto", help="what keeps the runner running (default: systemd if there)")
+    add("--python", default=sys.executable, help="the interpreter that runs it (default %(default)s)")
+    add("--health-s", type=float, default=60.0, metavar="S", help="a new release must be well by then (default 60)")
+    add("--well-s", type=float, default=5.0, metavar="S", help="for this long without a break (default 5)")
+    add("--keep", type=int, default=3, metavar="N", help="releases kept (default 3)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--verify", action="store_true", help="verify the bundle to its last byte, and nothing else")
+    what.add_argument("--dry-run", action="store_true", help="verify everything and change nothing")
+    what.add_argument("--rollback", action="store_true", help="go back to the release before")
+    what.add_argument("--list", action="store_true", help="say what is installed, as JSON")
+    return parser
+
+
+def _key(text: str) -> bytes:
+    """Read a key file, or the key itself where it came over ssh."""
+    return public_key(text, "--trust") if text.startswith("-----BEGIN") else read_public_key(Path(text))
+
+
+def _config(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.input is None:
+        if args.output or args.option:
+            raise TargetError("--output and --option need --input")
+        return None
+    return {"input": args.input, "outputs": args.output, "options": args.option}
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _run(args: argparse.Namespace) -> None:
+    layout = Layout(args.root.absolute())
+    if args.list:
+        print(json.dumps([asdict(release) for release in layout.installed()]))
+        return
+    service = choose(args.service, layout, args.python)
+    installer = Installer(layout, service, args.python, _say, Patience(args.health_s, args.well_s))
+    if args.rollback:
+        _say(f"release {installer.rollback()} runs")
+        return
+    if args.bundle is None:
+        raise TargetError("give a bundle, --rollback or --list")
+    if not 1 <= args.keep <= 1000:
+        raise TargetError(f"--keep {args.keep} is outside 1 to 1000")
+    trust = Trust((*stored_keys(layout), *map(_key, args.trust)), args.unsigned)
+    if args.dry_run or args.verify:
+        opened = installer.dry_run(args.bundle, trust) if args.dry_run else inspect(args.bundle, trust)
+        signed = "unsigned" if opened.signed_by is None else f"signed by {opened.signed_by[:NAME_LENGTH]}"
+        _say(f"release {opened.release[:NAME_LENGTH]} for {opened.listing.target}: {signed}, is whole")
+        return
+    _say(f"release {installer.install(args.bundle, trust, config=_config(args), keep=args.keep)} is installed")
+
+
+def main(argv: Sequence[str] | None = None, own: Path | None = None) -> int:
+    """Run one command and return the exit status; ``own`` is the unpacked bundle that this code is in."""
+    try:
+        _run(_parser(own).parse_args(argv))
+    except SegfastError as error:
+        print(f"install: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,59 @@
+"""Whether the release that was just started is well."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segfast_edge.errors import TargetError
+
+# A camera that is not there is not the release's fault: the runner waits for it
+WELL = ("running", "no_frames")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """A release must be well for ``well_s`` seconds without a break, and must manage that within ``limit_s``."""
+
+    limit_s: float = 60.0
+    well_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.well_s <= self.limit_s <= 3600:
+            raise TargetError(
+                f"a release must be well for {self.well_s:g} s within {self.limit_s:g} s; allowed are 0 < s <= 3600"
+            )
+
+
+def watch(status_file: Path, release: str, patience: Patience) -> str:
+    """Watch the runner's status until ``release`` has been well for long enough; return "" then, else what is wrong."""
+    until = time.monotonic() + patience.limit_s
+    well_since: float | None = None
+    pid, said = None, "it did not start"
+    while time.monotonic() < until:
+        status = _status(status_file)
+        if status.get("release") == release:
+            fresh = time.monotonic() - status.get("at_ns", 0) / 1e9 < 3.0
+            well = fresh and status.get("state") in WELL
+            said = _said(status, fresh=fresh)
+            if not well or status.get("pid") != pid:
+                well_since = time.monotonic() if well else None
+                pid = status.get("pid")
+            elif well_since is not None and time.monotonic() - well_since >= patience.well_s:
+                return ""
+        time.sleep(0.1)
+    return f"{said}; it was not well for {patience.well_s:g} s within {patience.limit_s:g} s"
+
+
+def _said(status: dict[str, Any], *, fresh: bool) -> str:
+    state = f"its state was {status.get('state')} {status.get('reason') or ''}".strip()
+    return state if fresh else f"it stopped saying how it is; before that {state}"
+
+
+def _status(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

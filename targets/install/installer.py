@@ -1,0 +1,209 @@
+"""An installation from the first step to the last, and the way back."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segfast_edge.errors import ArtifactError, SegfastError, TargetError
+from targets.install.health import Patience, watch
+from targets.install.layout import NAME_LENGTH, Layout, write_durably
+from targets.install.service import Service
+from targets.install.steps import passed
+from targets.install.trust import Trust
+from targets.install.unpack import Opened, inspect, unpack
+
+_SELF_TEST_S = 600  # an emulated board takes minutes for one frame
+
+
+@dataclass(frozen=True, slots=True)
+class Installer:
+    """Installs into ``layout`` with the interpreter ``python``; ``say`` is told each step, for people."""
+
+    layout: Layout
+    service: Service
+    python: str
+    say: Callable[[str], None]
+    patience: Patience = Patience()  # noqa: RUF009 - frozen, so sharing it is safe
+
+    def install(self, bundle: Path, trust: Trust, *, config: dict[str, Any] | None = None, keep: int = 3) -> str:
+        """Install a bundle, switch to it, and return its release's name.
+
+        Nothing that runs is touched before the new release has passed its self-test. If it is not well after the
+        switch, the release before it runs again when this raises.
+
+        Raises:
+            ArtifactError: the bundle is not trusted or not whole, or fails its self-test.
+            TargetError: the device lacks something, or the release was not well and was taken back.
+        """
+        with self.layout.locked():
+            passed("begun")
+            name = self._bring(bundle, trust)
+            passed("sealed")
+            self._self_test(name)
+            passed("tested")
+            self._keep_trust(trust, config)
+            passed("kept")
+            self._activate(name)
+            self.layout.prune(keep)
+            passed("pruned")
+        return name
+
+    def dry_run(self, bundle: Path, trust: Trust) -> Opened:
+        """Do everything that changes nothing: verify the bundle to its last byte, and see that there is room."""
+        opened = inspect(bundle, trust)
+        where = next(folder for folder in (self.layout.root, *self.layout.root.parents) if folder.is_dir())
+        free = shutil.disk_usage(where).free
+        if free < opened.size:
+            raise TargetError(f"{where} has {free // 1_000_000} MB free; the bundle needs {opened.size // 1_000_000}")
+        if not os.access(where, os.W_OK):
+            raise TargetError(f"{where} is not writable; run this as root, or choose another --root")
+        return opened
+
+    def rollback(self) -> str:
+        """Switch back to the previous release and return its name.
+
+        Raises:
+            TargetError: there is none, or it was not well either.
+        """
+        with self.layout.locked():
+            current, previous = self.layout.pointed("current"), self.layout.pointed("previous")
+            if previous is None or previous == current:
+                raise TargetError(f"there is no previous release in {self.layout.root} to go back to")
+            self.layout.pending.unlink(missing_ok=True)
+            self.layout.point("current", previous)
+            self.layout.point("previous", current)
+            self.say(f"back to release {previous}")
+            self.service.set_up()
+            trouble = self._restarted(previous)
+            if trouble:
+                raise TargetError(f"release {previous} runs again, but {trouble}")
+            return previous
+
+    def _bring(self, bundle: Path, trust: Trust) -> str:
+        self.say(f"verifying {bundle.name}")
+        with self.layout.new_release() as part:
+            opened = unpack(bundle, trust, part)
+            passed("unpacked")
+            name = opened.release[:NAME_LENGTH]
+            self.say(f"release {name}: {_signed(opened)}, {len(opened.listing.files)} files")
+            if self._is_whole(name):
+                self.say("it is installed already")
+            elif self.layout.folder(name).exists() and name == self.layout.pointed("current"):
+                raise ArtifactError(f"release {name} is damaged and runs now; roll back first, then install it again")
+            else:
+                shutil.rmtree(self.layout.folder(name), ignore_errors=True)
+                self.layout.seal(part, name)
+        return name
+
+    def _is_whole(self, name: str) -> bool:
+        try:
+            inspect(self.layout.folder(name), Trust((), unsigned=True))
+        except SegfastError:
+            return False
+        return True
+
+    def _self_test(self, name: str) -> None:
+        self.say("self-test: the golden frame on this device")
+        run = self.layout.folder(name) / "run.py"
+        try:
+            done = subprocess.run(
+                [self.python, str(run), "--self-test"],
+                capture_output=True,
+                text=True,
+                timeout=_SELF_TEST_S,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ArtifactError(f"release {name} does not run its self-test: {error}") from error
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()] or ["it said nothing"]
+        if done.returncode != 0:
+            raise ArtifactError(f"release {name} is not taken into use: {lines[-1].removeprefix('segfast: ')}")
+        self.say(lines[-1])
+
+    def _keep_trust(self, trust: Trust, config: dict[str, Any] | None) -> None:
+        for key in trust.keys:
+            path = self.layout.keys / f"{key.hex()[:NAME_LENGTH]}.json"
+            if not path.exists():
+                write_durably(path, {"algorithm": "ed25519", "key": key.hex()})
+        if config is not None:
+            write_durably(self.layout.config, config)
+
+    def _activate(self, name: str) -> None:
+        before, older = self.layout.pointed("current"), self.layout.pointed("previous")
+        guarded = self.service.status_file is not None and before != name
+        if guarded:
+            _replace(self.layout.folder(name) / "targets/install/guard.py", self.layout.root / "guard.py")
+            write_durably(self.layout.pending, {"release": name, "previous": before, "starts": 0})
+        passed("marked")
+        if before is not None and before != name:
+            self.layout.point("previous", before)
+        passed("previous")
+        self.layout.point("current", name)
+        self.say(f"switched to release {name}")
+        passed("switched")
+        try:
+            self.service.set_up()
+            passed("service")
+            trouble = self._restarted(name)
+        except SegfastError as error:
+            trouble = str(error)
+        if trouble:
+            self.layout.point("previous", older)
+            self._take_back(name, before, trouble)
+        passed("healthy")
+        self.layout.pending.unlink(missing_ok=True)
+        passed("confirmed")
+
+    def _restarted(self, name: str) -> str:
+        """Restart the service and return what is wrong with the release, "" for nothing."""
+        if self.service.status_file is None:
+            passed("restarted")
+            return ""
+        if not self.layout.config.is_file():
+            self.say(f"not started: {self.layout.config} does not say on which input. Pass --input once")
+            passed("restarted")
+            return ""
+        self.service.restart()
+        passed("restarted")
+        self.say("watching its health")
+        return watch(self.service.status_file, name, self.patience)
+
+    def _take_back(self, name: str, before: str | None, trouble: str) -> None:
+        """Put the release before back, and raise."""
+        self.layout.point("current", before)
+        self.layout.pending.unlink(missing_ok=True)
+        if before is None or before == name:
+            self.service.stop()
+            raise TargetError(f"release {name} is not well: {trouble}. There was none before it, so nothing runs now")
+        self.say(f"taking it back: {trouble}")
+        self.service.set_up()
+        worse = self._restarted(before)
+        after = f"{before} does not run well either: {worse}" if worse else f"release {before} runs again"
+        raise TargetError(f"release {name} was taken back, {trouble}; {after}")
+
+
+def _signed(opened: Opened) -> str:
+    return "unsigned" if opened.signed_by is None else f"signed by {opened.signed_by[:NAME_LENGTH]}"
+
+
+def _replace(source: Path, destination: Path) -> None:
+    temporary = destination.with_name(f".{destination.name}.new")
+    shutil.copyfile(source, temporary)
+    temporary.replace(destination)
+
+
+def stored_keys(layout: Layout) -> tuple[bytes, ...]:
+    """Return the keys that this installation trusts from earlier times."""
+    keys = []
+    for path in sorted(layout.keys.glob("*.json")):
+        try:
+            keys.append(bytes.fromhex(json.loads(path.read_text(encoding="utf-8"))["key"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TargetError(f"{path} is no trusted key: {error}. Remove it and pass --trust again") from error
+    return tuple(keys)

@@ -1,0 +1,183 @@
+"""How releases lie on a device, and the one switch that is either made or not.
+
+ROOT/releases/NAME/   a bundle's files, complete: a folder gets this name only when all is on the disk
+ROOT/current          link to the release that runs; another link is renamed over it, which cannot be half done
+ROOT/previous         link to the one before
+ROOT/trusted_keys/    public keys whose bundles are taken
+ROOT/config.json      what to run on: input, outputs, options; never touched by a bundle
+ROOT/pending.json     the release on trial, until it has proven itself; see guard.py
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segfast_edge.contract.bundle import LISTING, Listing
+from segfast_edge.errors import SegfastError, TargetError
+
+NAME_LENGTH = 16  # of a release's name, from its SHA-256
+_NAME = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}")
+_PART = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """An installed release."""
+
+    name: str
+    title: str
+    target: str
+    version: str
+    current: bool
+    previous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folder that everything is in."""
+
+    root: Path
+
+    @property
+    def releases(self) -> Path:
+        """Where the releases are."""
+        return self.root / "releases"
+
+    @property
+    def config(self) -> Path:
+        """What to run on."""
+        return self.root / "config.json"
+
+    @property
+    def pending(self) -> Path:
+        """The release on trial."""
+        return self.root / "pending.json"
+
+    @property
+    def keys(self) -> Path:
+        """Public keys whose bundles are taken."""
+        return self.root / "trusted_keys"
+
+    def folder(self, name: str) -> Path:
+        """Return a release's folder."""
+        return self.releases / name
+
+    def pointed(self, link: str) -> str | None:
+        """Return the release that ``current`` or ``previous`` points to, None where it is not there or dangles."""
+        try:
+            target = (self.root / link).readlink()
+        except OSError:
+            return None
+        name = target.name
+        return name if _NAME.fullmatch(name) and (self.folder(name) / LISTING).is_file() else None
+
+    def point(self, link: str, name: str | None) -> None:
+        """Make ``current`` or ``previous`` point to a release, or to none; on the disk when this returns."""
+        path = self.root / link
+        if name is None:
+            path.unlink(missing_ok=True)
+        else:
+            temporary = self.root / f".{link}.new"
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(f"releases/{name}")
+            temporary.replace(path)
+        sync_folder(self.root)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let no other installer work here at the same time; a killed one leaves no lock behind."""
+        try:
+            for folder in (self.root, self.releases, self.keys):
+                folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise TargetError(f"cannot write {self.root}: {error.strerror or error}") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise TargetError(f"another installation is at work in {self.root}") from error
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def new_release(self) -> Iterator[Path]:
+        """Give an empty folder for a release; what an earlier attempt left there is removed first, and after."""
+        part = self.releases / _PART
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            part.mkdir()
+        except OSError as error:
+            raise TargetError(f"cannot write {self.releases}: {error.strerror or error}") from error
+        try:
+            yield part
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def seal(self, part: Path, name: str) -> None:
+        """Give a complete folder its name, once everything in it is on the disk."""
+        for folder, _, _ in os.walk(part):
+            sync_folder(Path(folder))
+        part.replace(self.folder(name))
+        sync_folder(self.releases)
+
+    def names(self) -> list[str]:
+        """Return the installed releases' names, the oldest first."""
+        if not self.releases.is_dir():
+            return []
+        found = [path for path in self.releases.iterdir() if _NAME.fullmatch(path.name)]
+        return [path.name for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+
+    def installed(self) -> list[Release]:
+        """Return every release with what it is."""
+        current, previous = self.pointed("current"), self.pointed("previous")
+        releases = []
+        for name in self.names():
+            try:
+                listing = Listing.from_bytes((self.folder(name) / LISTING).read_bytes())
+                about = listing.name, listing.target, listing.version
+            except (OSError, SegfastError):
+                about = "damaged", "", ""
+            releases.append(Release(name, *about, current=name == current, previous=name == previous))
+        return releases
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove the oldest releases but ``keep``; never the current one nor the previous."""
+        safe = {self.pointed("current"), self.pointed("previous")}
+        names = self.names()
+        removed = [name for name in names[: max(0, len(names) - keep)] if name not in safe]
+        for name in removed:
+            doomed = self.releases / _PART  # renamed first: a folder with a release's name is always complete
+            shutil.rmtree(doomed, ignore_errors=True)
+            self.folder(name).replace(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+        return removed
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's entries to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all, and force it to the disk."""
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump(value, stream, indent=2)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
