@@ -1,6 +1,7 @@
 """Profiling an artifact in a fresh process, and the verb that shows it."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -134,9 +135,10 @@ def test_bad_words_are_one_line_and_exit_2(words, says, nothing, capsys):
     assert len(said.splitlines()) == 1
 
 
-def test_a_measurement_ends_with_the_process_that_asked_for_it(nothing):
+def test_a_measurement_ends_with_the_process_that_asked_for_it(nothing, tmp_path):
     words = ["profile", str(nothing), "--target", "null", "--min-secs", "60"]
-    parent = subprocess.Popen([sys.executable, "-m", "segfast_edge", *words], stderr=subprocess.DEVNULL)
+    mine = {**os.environ, "TMPDIR": str(tmp_path)}  # a killed process cannot tidy up
+    parent = subprocess.Popen([sys.executable, "-m", "segfast_edge", *words], stderr=subprocess.DEVNULL, env=mine)
     child = wait_for(lambda: Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())
     wait_for(lambda: len(list(Path(f"/proc/{child[0]}/task").iterdir())) >= 3)  # it measures: leash and conditions
     parent.kill()
