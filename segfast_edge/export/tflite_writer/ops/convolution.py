@@ -1,0 +1,85 @@
+"""Layers with weights: convolutions, transposed convolutions, fully connected layers."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from segfast_edge.export.tflite_writer.builder import Tensor
+from segfast_edge.export.tflite_writer.ops.arrange import block_major
+from segfast_edge.export.tflite_writer.trace import Call
+from segfast_edge.export.tflite_writer.translate import Translation, reader_past_activations
+from segfast_edge.export.tflite_writer.transposed import Finish, lowering
+from segfast_edge.export.tflite_writer.weighted import Kernel, convolve, fully_connect
+from segfast_edge.export.tflite_writer.window import Pair, Window
+
+
+def conv2d(t: Translation, call: Call) -> Tensor:
+    """Convolution with any stride, padding, dilation and groups."""
+    x, weights = _map(t, call), t.array(call["weight"])
+    bias = t.optional_array(call["bias"], weights.shape[0])
+    dilation, extent = _pair(call["dilation"]), (weights.shape[2], weights.shape[3])
+    padding = call["padding"]
+    if isinstance(padding, str):
+        whole = [step * (k - 1) for step, k in zip(dilation, extent, strict=True)]
+        padding = [0, 0] if padding == "valid" else [amount // 2 for amount in whole]
+    kernel = Kernel(weights, bias, call["groups"], t.fused_activation(call))
+    shuffle = reader_past_activations(call.node)
+    if kernel.groups == 1 and shuffle is not None and shuffle.operator == "pixel_shuffle":
+        order = block_major(kernel.outputs, shuffle["upscale_factor"])
+        kernel = replace(kernel, weights=kernel.weights[order], bias=kernel.bias[order])
+    outputs = (call.shape[2], call.shape[3])
+    return convolve(t.graph, x, kernel, Window(extent, _pair(call["stride"]), dilation, _pair(padding), outputs))
+
+
+def conv_transpose2d(t: Translation, call: Call) -> Tensor:
+    """Transposed convolution, written in the form that was chosen."""
+    x, weights = _map(t, call), torch.from_numpy(t.array(call["weight"]))
+    inputs, outputs = weights.shape[0], weights.shape[1] * call["groups"]
+    with torch.device("meta"):  # only to hold the numbers; its own random weights are never made
+        layer = nn.ConvTranspose2d(
+            inputs,
+            outputs,
+            (weights.shape[2], weights.shape[3]),
+            _pair(call["stride"]),
+            _pair(call["padding"]),
+            _pair(call["output_padding"]),
+            groups=call["groups"],
+            bias=False,
+            dilation=_pair(call["dilation"]),
+        )
+    layer.weight = nn.Parameter(weights, requires_grad=False)
+    finish = Finish(t.optional_array(call["bias"], outputs), t.fused_activation(call))
+    return lowering(t.lowering, layer)(t.graph, x, layer, finish)
+
+
+def linear(t: Translation, call: Call) -> Tensor:
+    """Fully connected layer on the last axis of what is no map."""
+    x, weights = t.tensor(call["input"]), t.array(call["weight"])
+    if len(x.shape) == 4:
+        raise call.refused("on the columns of a map")
+    bias = t.optional_array(call["bias"], weights.shape[0])
+    return fully_connect(t.graph, x, weights, bias, t.fused_activation(call))
+
+
+def addmm(t: Translation, call: Call) -> Tensor:
+    """Fully connected layer as torch decomposes it: bias + x @ weights."""
+    if (call["alpha"], call["beta"]) != (1, 1):
+        raise call.refused("with alpha or beta")
+    weights = np.ascontiguousarray(t.array(call["mat2"]).T)
+    return fully_connect(t.graph, t.tensor(call["mat1"]), weights, t.array(call["self"]), t.fused_activation(call))
+
+
+def _map(t: Translation, call: Call) -> Tensor:
+    x = t.tensor(call["input"])
+    if len(x.shape) != 4:
+        raise call.refused(f"on a tensor of shape {x.shape} without a batch axis")
+    return x
+
+
+def _pair(values: Any) -> Pair:
+    """Read a number for both axes, or one each."""
+    first, last = (values, values) if isinstance(values, int) else (values[0], values[-1])
+    return int(first), int(last)

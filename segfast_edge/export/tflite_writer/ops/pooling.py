@@ -1,0 +1,133 @@
+"""Pooling and means."""
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import fx
+
+from segfast_edge.export.tflite_writer import layers
+from segfast_edge.export.tflite_writer.builder import Tensor
+from segfast_edge.export.tflite_writer.linear_map import apply_separable, probe
+from segfast_edge.export.tflite_writer.ops.arrange import nhwc_axis
+from segfast_edge.export.tflite_writer.trace import Call, call_of
+from segfast_edge.export.tflite_writer.translate import Positions, Translation
+from segfast_edge.export.tflite_writer.weighted import Array
+from segfast_edge.export.tflite_writer.window import Pair, Window
+
+_GIVES_NO_NEGATIVES = ("relu", "relu6", "sigmoid", "hardsigmoid", "softmax", "abs", "exp")
+_KEEPS_SIGN = ("max_pool2d", "avg_pool2d", "clone", "dropout", "alias")
+
+
+def max_pool2d(t: Translation, call: Call) -> Tensor:
+    """The largest value in each window; what lies outside the map never wins."""
+    x, window = t.tensor(call["self"]), _window(call)
+    if window.dilation != (1, 1):
+        raise call.refused(f"with dilation {window.dilation}")
+    outside = 0.0 if _has_no_negatives(call["self"]) else layers.LOWEST
+    padded, window = layers.placed(t.graph, x, window, outside)
+    return layers.pool(t.graph, "MAX_POOL_2D", padded, window, t.fused_activation(call))
+
+
+def max_pool2d_with_indices(t: Translation, call: Call) -> tuple[Tensor, Positions]:
+    """The largest values, and where they were: the latter is left to the unpooling that reads it."""
+    return max_pool2d(t, call), Positions(t.tensor(call["self"]))
+
+
+def avg_pool2d(t: Translation, call: Call) -> Tensor:
+    """The mean of each window, over what torch counts into it."""
+    x, window = t.tensor(call["self"]), _window(call)
+    padded, placed = layers.placed(t.graph, x, window)
+    means = layers.pool(t.graph, "AVERAGE_POOL_2D", padded, placed)
+    correction = _mean_correction(call, layers.size(x), layers.size(padded), placed)
+    if np.allclose(correction, 1):
+        return means
+    return layers.binary(t.graph, "MUL", means, t.graph.constant(correction, "correction"))
+
+
+def adaptive_avg_pool2d(t: Translation, call: Call) -> Tensor:
+    """Means over a grid of cells that covers the map, overlapping where its size does not divide."""
+    x = t.tensor(call["self"])
+    size, wanted = layers.size(x), (call.shape[2], call.shape[3])
+    if wanted == size:
+        return x
+    if wanted == (1, 1):
+        return layers.reduce(t.graph, x, "MEAN", (1, 2), keep=True)
+    down, right = (_regular_cells(extent, count) for extent, count in zip(size, wanted, strict=True))
+    if down is not None and right is not None:
+        window = Window((down[0], right[0]), (down[1], right[1]), (1, 1), (0, 0), wanted)
+        return layers.pool(t.graph, "AVERAGE_POOL_2D", x, window)
+    rows = probe(lambda row: F.adaptive_avg_pool2d(row, (wanted[0], 1)), size[0])
+    columns = probe(lambda row: F.adaptive_avg_pool2d(row, (wanted[1], 1)), size[1])
+    return apply_separable(t.graph, x, rows, columns)
+
+
+def mean(t: Translation, call: Call) -> Tensor:
+    """The mean over some axes, or over all."""
+    x = t.tensor(call["self"])
+    rank = len(x.shape)
+    reduced: list[int] = call.arguments.get("dim") or list(range(rank))
+    axes = [nhwc_axis(axis % rank, rank) for axis in reduced]
+    keep = bool(call.arguments.get("keepdim"))
+    kept = [axis for axis in range(rank) if axis not in axes]
+    if rank == 4 and not keep and len(kept) > 1 and 3 in kept and kept != [0, 3]:
+        raise call.refused("leaves channels and places without saying which is which")
+    return layers.reduce(t.graph, x, "MEAN", axes, keep=keep)
+
+
+def _window(call: Call) -> Window:
+    kernel = _pair(call["kernel_size"])
+    stride = _pair(call["stride"]) if call["stride"] else kernel
+    dilation = _pair(call.arguments.get("dilation", 1))
+    return Window(kernel, stride, dilation, _pair(call["padding"]), (call.shape[2], call.shape[3]))
+
+
+def _pair(values: int | list[int]) -> Pair:
+    return (values, values) if isinstance(values, int) else (values[0], values[-1])
+
+
+def _has_no_negatives(node: fx.Node) -> bool:
+    if node.op != "call_function":
+        return False
+    call = call_of(node)
+    if call.operator in _KEEPS_SIGN:
+        return _has_no_negatives(call["self"])
+    return call.operator in _GIVES_NO_NEGATIVES
+
+
+def _mean_correction(call: Call, size: Pair, padded: Pair, placed: Window) -> Array:
+    """Return what each mean is multiplied by, 1 x H x W x 1.
+
+    Ones come out of torch's pooling as the part of its divisor that lies inside the map. TFLite's SAME divides by
+    that part alone, VALID on a padded map by the whole window.
+    """
+    arguments = [call[name] for name in ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")]
+    ones = torch.ones(1, 1, *size)
+    theirs = torch.ops.aten.avg_pool2d.default(ones, *arguments, call["divisor_override"])[0, 0].numpy()
+    ours = np.ones(placed.outputs)
+    if padded != size:
+        before = _pair(call["padding"])
+        rows, columns = (_inside(size[axis], before[axis], placed, axis) for axis in (0, 1))
+        ours = rows[:, None] * columns[None, :] / (placed.kernel[0] * placed.kernel[1])
+    factor = np.divide(theirs, ours, out=np.ones(placed.outputs), where=ours > 0)
+    return np.asarray(factor[None, :, :, None], np.float32)
+
+
+def _inside(extent: int, before: int, placed: Window, axis: int) -> npt.NDArray[np.int64]:
+    """Return how many rows or columns of the map itself each place of the window covers."""
+    first = np.arange(placed.outputs[axis]) * placed.stride[axis] - before
+    last = np.minimum(first + placed.kernel[axis], extent)
+    return np.asarray(np.maximum(0, last - np.maximum(first, 0)), np.int64)
+
+
+def _regular_cells(extent: int, count: int) -> Pair | None:
+    """Return (length, step) if all cells of an adaptive pooling are alike along an axis."""
+    begins = [cell * extent // count for cell in range(count)]
+    lengths = {-(-(cell + 1) * extent // count) - begins[cell] for cell in range(count)}
+    steps = {after - before for before, after in itertools.pairwise(begins)} or {extent}
+    if len(lengths) > 1 or len(steps) > 1:
+        return None
+    length, step = lengths.pop(), steps.pop()
+    return (length, step) if (extent - length) // step + 1 == count else None

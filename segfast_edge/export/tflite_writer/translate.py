@@ -1,0 +1,169 @@
+"""From a trace in torch's NCHW to a TFLite graph in NHWC, operator by operator."""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx
+
+from segfast_edge.errors import ConversionError
+from segfast_edge.export.tflite_writer import layers
+from segfast_edge.export.tflite_writer.builder import GraphBuilder, Tensor
+from segfast_edge.export.tflite_writer.trace import Call, Trace, call_of
+from segfast_edge.export.tflite_writer.weighted import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Where in ``source`` each maximum was: what pooling hands to unpooling."""
+
+    source: Tensor
+
+
+Value = Tensor | Positions | tuple["Tensor | Positions", ...]
+Writer = Callable[["Translation", Call], Value]
+
+
+class Translation:
+    """What an operator's writer needs: the file being built, what is known so far, and what may be fused."""
+
+    def __init__(self, graph: GraphBuilder, trace: Trace, lowering: str) -> None:
+        self.graph = graph
+        self.lowering = lowering
+        self._trace = trace
+        self._constants = dict(trace.constants)
+        self._values: dict[fx.Node, Value] = {}
+        self._absorbed: dict[fx.Node, fx.Node] = {}  # operator -> the activation written as part of it
+
+    def run(self, writers: Mapping[str, Writer], incoming: Tensor) -> Tensor:
+        """Write every operator behind ``incoming`` (NHWC) and return the network's output (NHWC).
+
+        Raises:
+            ConversionError: an operator has no writer, or its writer refuses.
+        """
+        self._values[self._trace.input] = incoming
+        for node in self._trace.graph.nodes:
+            if node.op == "call_function" and node.users and node not in self._values:
+                self._visit(node, writers)
+        return self.tensor(self._trace.output)
+
+    def tensor(self, value: Any) -> Tensor:
+        """Return a node's NHWC tensor, or a constant for fixed values and plain numbers."""
+        known = self._values.get(value) if isinstance(value, fx.Node) else None
+        if isinstance(known, Tensor):
+            return known
+        if known is not None:
+            raise call_of(value).refused("gives positions, which only max_unpool2d takes")
+        return self.operand(value, 0)
+
+    def operand(self, value: Any, rank: int) -> Tensor:
+        """Return what ``tensor`` does, with extents of 1 put in front (in torch's order) up to ``rank``."""
+        if not self.is_constant(value):
+            x = self.tensor(value)
+            if len(x.shape) in (0, rank) or rank < 4:
+                return x
+            shape = (1,) * (rank - len(x.shape)) + x.shape
+            if shape[2:] != (1, 1) and shape[1] != 1:  # elements would change places between NCHW and NHWC
+                raise call_of(value).refused(f"of shape {x.shape} is broadcast over maps")
+            return layers.reshape(self.graph, x, (shape[0], *shape[2:], shape[1]))
+        array = self.array(value) if isinstance(value, fx.Node) else np.array(value, np.float32)
+        array = array.reshape((1,) * (rank - array.ndim) + array.shape)
+        return self.graph.constant(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array, "value")
+
+    def positions(self, node: fx.Node) -> Positions | None:
+        """Return where the maxima were, or None if the node is nothing of that kind."""
+        known = self._values.get(node)
+        return known if isinstance(known, Positions) else None
+
+    def is_constant(self, value: Any) -> bool:
+        """Whether a value is fixed."""
+        return not isinstance(value, fx.Node) or value in self._constants
+
+    def array(self, node: fx.Node) -> Array:
+        """Return a node's fixed values in torch's order.
+
+        Raises:
+            ConversionError: they are computed from the input, or hold NaN or infinity.
+        """
+        if node not in self._constants:
+            raise call_of(node).refused("computes from the picture what must be fixed, such as weights")
+        values = self._constants[node].to(torch.float32)
+        if not bool(torch.isfinite(values).all()):
+            raise ConversionError(f"weight '{node.name}' holds NaN or infinity; train again from an earlier checkpoint")
+        return np.ascontiguousarray(values.numpy())
+
+    def optional_array(self, node: fx.Node | None, count: int, default: float = 0.0) -> Array:
+        """Return a node's fixed values, or ``count`` times ``default`` where there is no node."""
+        return np.full(count, default, np.float32) if node is None else self.array(node)
+
+    def fused_activation(self, call: Call) -> str:
+        """Take over the activation that alone reads a result, if one does, and return its name or NONE."""
+        reader = _only_reader(call.node)
+        name = activation_of(reader) if reader is not None else None
+        if reader is None or name is None:
+            return "NONE"
+        self._absorbed[call.node] = reader.node
+        return name
+
+    def _visit(self, node: fx.Node, writers: Mapping[str, Writer]) -> None:
+        if node.target is operator.getitem:
+            several = self._values[node.args[0]]  # type: ignore[index]  # a getitem's first argument is a node
+            assert isinstance(several, tuple)
+            self._values[node] = several[node.args[1]]  # type: ignore[index]  # and its second a number
+            return
+        if all(source in self._constants for source in node.all_input_nodes):
+            known = self._constants
+            arguments, options = fx.map_arg((node.args, node.kwargs), lambda source: known[source])
+            self._constants[node] = node.target(*arguments, **options)  # type: ignore[operator]  # a call_function
+            return
+        call = call_of(node)
+        writer = writers.get(call.operator.strip("_"))
+        if writer is None:
+            raise call.refused("is not covered")
+        self.graph.scope = f"{call.layer}/{call.operator.strip('_')}"
+        result = writer(self, call)
+        for solved in (node, self._absorbed.get(node)):
+            if solved is not None:
+                self._values[solved] = result
+
+
+def activation_of(call: Call) -> str | None:
+    """Return the fused form of an activation: RELU, RELU6, RELU_N1_TO_1, or None if there is none."""
+    match call.operator:
+        case "relu":
+            return "RELU"
+        case "relu6":
+            return "RELU6"
+        case "hardtanh":
+            limits = call["min_val"], call["max_val"]
+        case "clamp":
+            limits = call["min"], call["max"]
+        case "clamp_min":
+            limits = call["min"], None
+        case _:
+            return None
+    return {(0, None): "RELU", (0, 6): "RELU6", (-1, 1): "RELU_N1_TO_1"}.get(limits)
+
+
+def reader_past_activations(node: fx.Node) -> Call | None:
+    """Return the one call that reads a result, skipping activations that treat all channels alike."""
+    reader = _only_reader(node)
+    if reader is None or activation_of(reader) is None:
+        return reader
+    return reader_past_activations(reader.node)
+
+
+def writer_before_activations(node: fx.Node) -> Call | None:
+    """Return the call that gave a value, skipping activations that nothing else reads."""
+    if node.op != "call_function" or len(node.users) != 1:
+        return None
+    call = call_of(node)
+    return call if activation_of(call) is None else writer_before_activations(call["self"])
+
+
+def _only_reader(node: fx.Node) -> Call | None:
+    readers = list(node.users)
+    return call_of(readers[0]) if len(readers) == 1 and readers[0].op == "call_function" else None
