@@ -16,6 +16,15 @@ from segfast_edge import __version__
 from segfast_edge.errors import SegfastError, unknown
 
 EXIT_INTERRUPTED = 130
+_EXTRAS = {  # package that may be missing -> the pip extra that brings it
+    **dict.fromkeys(("torch", "torchvision", "matplotlib", "jinja2", "flatbuffers"), "train"),
+    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
+    **dict.fromkeys(("nncf", "ai_edge_quantizer"), "int8"),
+    "openvino": "openvino",
+    "ai_edge_litert": "litert",
+    "tensorboard": "tensorboard",
+    "cryptography": "sign",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,6 +85,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SegfastError as error:
         print(f"segfast-edge: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        line = f"{error.name} is missing. Run: pip install 'segfast-edge[{_EXTRAS[error.name]}]'"
+        print(f"segfast-edge: {line}", file=sys.stderr)
+        return SegfastError.exit_code
     except BrokenPipeError:
         sys.stderr.close()
         return 0
