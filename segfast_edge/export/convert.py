@@ -17,8 +17,9 @@ from segfast_edge.export.common.defaults import default_lowering
 from segfast_edge.export.common.graph import Deployable, deployable
 from segfast_edge.export.common.metadata import versions
 from segfast_edge.export.common.parity import (
+    CONTINUOUS,
+    DISCONTINUOUS,
     Reference,
-    Thresholds,
     difference,
     judge,
     parity_frames,
@@ -28,7 +29,6 @@ from segfast_edge.export.common.parity import (
 from segfast_edge.model.checkpoint import Checkpoint
 
 Say = Callable[[str], None]
-FLOAT32 = Thresholds()
 
 
 class Source:
@@ -64,7 +64,6 @@ class ExportRequest:
     output_kind: OutputKind = "labels"
     lowering: str | None = None
     overwrite: bool = False
-    thresholds: Thresholds = FLOAT32
     command: str = ""
 
 
@@ -125,7 +124,8 @@ def _versions(writer: Exporter) -> dict[str, str]:
 
 
 def _parity(source: Source, request: ExportRequest, writer: Exporter, folder: Path) -> dict[str, Any]:
-    labels = difference(folder, source.expected)
+    thresholds = DISCONTINUOUS if source.graph.discontinuous else CONTINUOUS
+    labels = difference(folder, source.expected, thresholds)
     logits = labels
     if request.output_kind == "labels":
         with TemporaryDirectory(prefix="segfast-parity-") as name:
@@ -134,5 +134,5 @@ def _parity(source: Source, request: ExportRequest, writer: Exporter, folder: Pa
             graph.lowering = request.lowering or default_lowering(request.format)
             draft = _draft(source, replace(request, output_kind="logits"), graph.lowering)
             writer.export(graph, draft, scores).save(scores)
-            logits = difference(scores, source.expected)
-    return judge(request.format, labels, logits, request.thresholds)
+            logits = difference(scores, source.expected, thresholds)
+    return judge(request.format, labels, logits, thresholds)

@@ -46,7 +46,7 @@ def converted(graph: Deployable) -> Any:
     import onnx
 
     advice = "Try --target torchscript or openvino"
-    lowered = graph.lowered()
+    lowered = graph.lowered(unpooling=False)
     with explained("torch cannot export this network to ONNX", advice), _quiet(), torch.no_grad():
         program = torch.onnx.export(
             lowered,

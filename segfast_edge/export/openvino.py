@@ -45,7 +45,7 @@ def converted(graph: Deployable) -> Any:
         explained("OpenVINO cannot convert this network", "Try --target onnx, which OpenVINO runs too"),
         torch.no_grad(),
     ):
-        model = openvino.convert_model(graph.lowered(), example_input=example, input=list(example.shape))
+        model = openvino.convert_model(graph.lowered(unpooling=False), example_input=example, input=list(example.shape))
     model.input(0).get_tensor().set_names({INPUT})
     model.output(0).get_tensor().set_names({graph.output_kind})
     return model

@@ -12,6 +12,7 @@ from segfast_edge.export.common.fold import fold_batchnorm
 from segfast_edge.export.common.lowerings import LOWERINGS, lower
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
+from segfast_edge.model.unpooling import IndexPool, without_indices
 
 
 class Deployable(nn.Module):
@@ -43,9 +44,18 @@ class Deployable(nn.Module):
         """Return the same graph, sharing its weights, that gives ``output_kind``."""
         return self._like(self.network, output_kind)
 
-    def lowered(self) -> "Deployable":
-        """Return the same graph with every transposed convolution rewritten as ``lowering`` says."""
-        return self._like(lower(self.network, self.lowering), self.output_kind)
+    def lowered(self, *, unpooling: bool = True) -> "Deployable":
+        """Return the same graph with every transposed convolution rewritten as ``lowering`` says.
+
+        Without ``unpooling`` the operators for pooling with indices are replaced by ordinary ones as well.
+        """
+        network = lower(self.network, self.lowering)
+        return self._like(network if unpooling else without_indices(network), self.output_kind)
+
+    @property
+    def discontinuous(self) -> bool:
+        """Whether rounding can move a value to another pixel, as pooling with indices does."""
+        return any(isinstance(module, IndexPool | nn.MaxUnpool2d) for module in self.network.modules())
 
     def _like(self, network: nn.Module, output_kind: OutputKind) -> "Deployable":
         graph = Deployable(network, self.preprocess, self.classes, output_kind)
@@ -76,7 +86,7 @@ def deployable(checkpoint: Checkpoint, output_kind: OutputKind = "labels", *, lo
     """
     if lowering not in LOWERINGS:
         raise ConversionError(unknown("lowering", lowering, LOWERINGS))
-    network = checkpoint.module().eval()
+    network = checkpoint.module()
     _check_weights(network)
     graph = Deployable(network, checkpoint.preprocess, checkpoint.classes, output_kind)
     normalised = graph.normalise(graph.example().permute(0, 3, 1, 2))

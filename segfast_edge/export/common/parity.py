@@ -25,12 +25,20 @@ GOLDEN = "golden"
 class Thresholds:
     """What counts as the same.
 
-    Logits within ``logits`` of torch's, relative to the largest logit where that is over 1, and at least the share
-    ``labels`` of all pixels labelled alike.
+    A pixel is within when all its logits differ by at most ``logits``, relative to the largest logit where that is
+    over 1. At least the share ``within`` of all pixels must be, and at least ``labels`` must be labelled alike.
     """
 
     logits: float = 1e-3
     labels: float = 0.999
+    within: float = 1.0
+
+
+# Unpooling with indices makes a network discontinuous: where two values are equal but for rounding, which differs
+# between any two runtimes, a value lands on one pixel or on its neighbour, and every later layer sees that. One such
+# place in SegNet's deepest pooling moved most logits of a 40x56 frame by 0.005; a wrong operator moves them all.
+CONTINUOUS = Thresholds()
+DISCONTINUOUS = Thresholds(labels=0.99, within=0.75)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,9 @@ class Difference:
 
     frames: int
     largest: float | None  # over all logits; None for labels
-    scale: float | None  # the largest logit of torch
+    within: float | None  # share of pixels whose logits are as the thresholds allow; None for labels
+    allowed: float  # difference of logits
+    scale: float  # the largest logit of torch
     agreement: float  # share of pixels labelled alike
     worst_agreement: float  # of a single frame
     session: Mapping[str, Any]
@@ -64,15 +74,18 @@ def scene_frame(preprocess: Preprocess, seed: int = 0) -> Frame:
 
 
 def parity_frames(golden: Frame, preprocess: Preprocess) -> list[NamedFrame]:
-    """Return the golden frame and others that differ: scenes, noise over all values, and no contrast at all."""
+    """Return the golden frame and others that differ: scenes, noise over all values, and near either end of them.
+
+    No frame is flat: pooling with indices would choose between equal values, which rounding decides.
+    """
     rng = np.random.default_rng(0)
     height, width = preprocess.size
     return [
         (GOLDEN, golden),
         *((f"scene{seed}", scene_frame(preprocess, seed)) for seed in (1, 2)),
         ("noise", rng.integers(0, 256, (height, width, 3), np.uint8)),
-        ("black", np.zeros((height, width, 3), np.uint8)),
-        ("white", np.full((height, width, 3), 255, np.uint8)),
+        ("dark", rng.integers(0, 16, (height, width, 3), np.uint8)),
+        ("bright", rng.integers(240, 256, (height, width, 3), np.uint8)),
     ]
 
 
@@ -86,13 +99,16 @@ def reference(graph: Deployable, frames: Sequence[NamedFrame]) -> Reference:
     return Reference(frames, logits)
 
 
-def difference(artifact: Path, expected: Reference) -> Difference:
+def difference(artifact: Path, expected: Reference, thresholds: Thresholds) -> Difference:
     """Run an artifact in a fresh device process and compare every frame.
 
     Raises:
         TargetError: the runtime is missing, or the process failed.
     """
+    scale = float(max(np.abs(logits).max() for logits in expected.logits))
+    allowed = thresholds.logits * max(1.0, scale)
     largest: list[float] = []
+    within: list[float] = []
     alike: list[float] = []
     results = outputs(artifact, expected.frames)
     for raw, logits in zip(results, expected.logits, strict=True):
@@ -100,12 +116,15 @@ def difference(artifact: Path, expected: Reference) -> Difference:
         labels = raw[0].argmax(-1) if is_logits else raw[0]
         alike.append(float(np.mean(labels == logits.argmax(-1))))
         if is_logits:
-            largest.append(float(np.abs(raw[0] - logits).max()))
-    scale = float(max(np.abs(logits).max() for logits in expected.logits))
+            off = np.abs(raw[0] - logits).max(-1)  # NaN stays NaN, and is not within
+            largest.append(float(off.max()))
+            within.append(float(np.mean(off <= allowed)))
     return Difference(
         frames=len(alike),
-        largest=max(largest, key=lambda value: np.inf if np.isnan(value) else value) if largest else None,
-        scale=scale if largest else None,
+        largest=float(np.max(largest)) if largest else None,
+        within=float(np.mean(within)) if within else None,
+        allowed=allowed,
+        scale=scale,
         agreement=float(np.mean(alike)),
         worst_agreement=min(alike),
         session=results.session,
@@ -119,14 +138,14 @@ def judge(format_name: str, labels: Difference, logits: Difference, thresholds: 
         ParityError: a threshold is not met; the message gives both figures.
     """
     assert logits.largest is not None
-    assert logits.scale is not None
-    allowed = thresholds.logits * max(1.0, logits.scale)
-    passed = logits.largest <= allowed and labels.agreement >= thresholds.labels  # NaN fails
-    if not passed:
+    assert logits.within is not None
+    if logits.within < thresholds.within or labels.agreement < thresholds.labels:
+        share = "" if thresholds.within == 1 else f" on {1 - logits.within:.1%} of pixels"
         raise ParityError(
-            f"the {format_name} model does not compute what torch computes: logits differ by {logits.largest:.3g}"
-            f" (allowed {allowed:.3g}) and {labels.agreement:.3%} of labels agree (needed {thresholds.labels:.1%}),"
-            f" over {labels.frames} frames executed in {labels.session['executed_precision']}. No artifact was written"
+            f"the {format_name} model does not compute what torch computes: logits differ by"
+            f" {logits.largest:.3g}{share} (allowed {logits.allowed:.3g}) and {labels.agreement:.3%} of labels agree"
+            f" (needed {thresholds.labels:.1%}), over {labels.frames} frames executed in"
+            f" {labels.session['executed_precision']}. No artifact was written"
         )
     return {
         "frames": labels.frames,
@@ -135,7 +154,12 @@ def judge(format_name: str, labels: Difference, logits: Difference, thresholds: 
         "versions": dict(labels.session["versions"]),
         "logits_max_abs_diff": logits.largest,
         "logits_max_abs": logits.scale,
+        "pixels_within": logits.within,
         "label_agreement": labels.agreement,
         "label_agreement_worst_frame": labels.worst_agreement,
-        "thresholds": {"logits_max_abs_diff": allowed, "label_agreement": thresholds.labels},
+        "thresholds": {
+            "logits_max_abs_diff": logits.allowed,
+            "pixels_within": thresholds.within,
+            "label_agreement": thresholds.labels,
+        },
     }
