@@ -1,0 +1,101 @@
+"""Bundles for the tests: made once, then changed where a test needs them different."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+from tiny_runner import proven_artifact
+
+from segfast_edge.bundling.archive import listed_files
+from segfast_edge.bundling.build import BundleRequest, Prepared, prepare
+from segfast_edge.bundling.keys import new_key, read_key, sign
+
+
+@cache
+def _home() -> Path:
+    return Path(mkdtemp(prefix="segfast-tiny-bundle-"))
+
+
+@cache
+def key() -> Path:
+    """Return a private key; its public half has ``.pub`` added."""
+    new_key(_home() / "car.key")
+    return _home() / "car.key"
+
+
+def public() -> Path:
+    """Return the public key."""
+    return key().with_name("car.key.pub")
+
+
+@cache
+def prepared() -> Prepared:
+    """Return the files of a sound bundle for the null target; not to be changed."""
+    artifact = proven_artifact(_home() / "artifact")
+    (_home() / "sound").mkdir()
+    return prepare(BundleRequest(artifact, "null", Path("x.tar.gz")), _home() / "sound")
+
+
+def variant(folder: Path, change=lambda _: None) -> Prepared:
+    """Copy the sound bundle's files, change them, and list them anew; every change is another release."""
+    shutil.copytree(prepared().folder, folder)
+    change(folder)
+    return Prepared(folder, dataclasses.replace(prepared().listing, files=listed_files(folder)))
+
+
+def write(made: Prepared, path: Path, signed_with: Path | None = None) -> Path:
+    """Write a bundle, signed with the tests' key unless another is given."""
+    signature, _ = sign(made.listing.to_bytes(), read_key(signed_with or key()))
+    made.write(path, signature=signature)
+    return path
+
+
+def other_release(folder: Path) -> None:
+    """Make a bundle another release of the same quality."""
+    (folder / "MODEL_CARD.md").write_text("another")
+
+
+def bad_model(folder: Path) -> None:
+    """Give the artifact golden labels that the model does not compute."""
+    shutil.rmtree(folder / "artifact")
+    proven_artifact(folder / "artifact", wrong=True)
+
+
+def dies_later(folder: Path) -> None:
+    """Let the bundle pass its self-test and end as soon as it is to run in earnest."""
+    _edit(
+        folder / "run.py",
+        "    return main(",
+        "    if '--self-test' not in sys.argv:\n        return 7\n    return main(",
+    )
+
+
+def no_result_later(folder: Path) -> None:
+    """Let the bundle pass its self-test and give no result when it runs in earnest."""
+    null = folder / "targets/engines/null.py"
+    broken = "if '--self-test' not in sys.argv and len(self._seen) > 1:\n            raise RuntimeError('broken')"
+    _edit(
+        null, "        labels: Output = ", f"        self._seen.append(1)\n        {broken}\n        labels: Output = "
+    )
+    _edit(null, "        self._kind = ", "        self._seen: list[int] = []\n        self._kind = ")
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def install(bundle: Path, root: Path, *words, check: bool = True, env=None) -> subprocess.CompletedProcess:
+    """Run the installer from this checkout."""
+    command = [sys.executable, "-m", "targets.install", *([str(bundle)] if bundle else []), "--root", str(root)]
+    done = subprocess.run([*command, *map(str, words)], capture_output=True, text=True, env=env, cwd=ROOT)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+ROOT = Path(__file__).resolve().parent.parent
