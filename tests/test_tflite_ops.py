@@ -135,6 +135,12 @@ def test_nothing_is_written_that_another_operator_does_already(network, expected
     assert operators(written(network.eval().requires_grad_(False), torch.randn(1, 6, 9, 11))) == expected
 
 
+def test_a_pointwise_convolution_is_done_before_phases_are_interleaved_and_not_after():
+    network, x, _ = build("transposed_pointwise")
+    found = operators(written(network, x))
+    assert found == [*["DEPTHWISE_CONV_2D", "CONV_2D"] * 4, "CONCATENATION", "DEPTH_TO_SPACE", "CONV_2D"]
+
+
 def test_a_padded_maximum_of_positive_values_pads_with_zeros_which_xnnpack_takes():
     x = torch.randn(1, 4, 8, 8)
     assert "PAD" in operators(written(nn.Sequential(nn.ReLU(), nn.MaxPool2d(3, 2, 1)), x))

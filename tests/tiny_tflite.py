@@ -87,6 +87,16 @@ CASES = {  # name -> (network, shape of its input)
     ),
     "norm_alone": (lambda: settled(nn.BatchNorm2d(6)), MAP),
     "norm_without_weights": (lambda: nn.BatchNorm2d(6, affine=False), MAP),
+    "transposed_pointwise": (
+        lambda: nn.Sequential(
+            nn.ConvTranspose2d(6, 6, 2, 2, groups=6), nn.ReLU(), nn.Conv2d(6, 4, 1), nn.ReLU6(), nn.Conv2d(4, 2, 1)
+        ),
+        MAP,
+    ),
+    "transposed_pointwise_cropped": (
+        lambda: nn.Sequential(nn.ConvTranspose2d(6, 8, 3, 2, 1, groups=2), nn.Conv2d(8, 4, 1, bias=False)),
+        MAP,
+    ),
     "linear": (lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5), nn.ReLU()), MAP),
     "squeeze_excite": (
         lambda: Fn(lambda x, conv: x * F.hardsigmoid(conv(F.adaptive_avg_pool2d(x, 1))), nn.Conv2d(6, 6, 1)),

@@ -91,6 +91,8 @@ class GraphBuilder:
 
     def output(self, name: str, tensor: Tensor) -> None:
         """Hand a tensor to the caller under a name."""
+        assert name not in self._names
+        self._names[name] = 0
         self._tensors[tensor.index].name = name
         self._outputs.append(replace(tensor, name=name))
 
@@ -124,8 +126,7 @@ class GraphBuilder:
     def _add(
         self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], buffer: int, affine: Affine | None
     ) -> Tensor:
-        repeated = self._names[name] = self._names.get(name, -1) + 1
-        tensor = Tensor(len(self._tensors), f"{name}_{repeated}" if repeated else name, shape, dtype)
+        tensor = Tensor(len(self._tensors), self._free_name(name), shape, dtype)
         written = schema.generated.TensorT()
         written.name, written.type, written.buffer = tensor.name, schema.element_type(dtype), buffer
         written.shape, written.hasRank = np.asarray(shape, np.int32), True
@@ -136,6 +137,15 @@ class GraphBuilder:
             written.quantization = quantization
         self._tensors.append(written)
         return tensor
+
+    def _free_name(self, name: str) -> str:
+        """Return the name itself, or with a number behind it where it is taken; quantizers tell tensors by name."""
+        free = name
+        while free in self._names:
+            self._names[name] += 1
+            free = f"{name}_{self._names[name]}"
+        self._names[free] = 0
+        return free
 
     def _buffer(self, array: npt.NDArray[Any]) -> int:
         content = array.reshape(-1).view(np.uint8)

@@ -36,7 +36,7 @@ class Translation:
         self._trace = trace
         self._constants = dict(trace.constants)
         self._values: dict[fx.Node, Value] = {}
-        self._absorbed: dict[fx.Node, fx.Node] = {}  # operator -> the activation written as part of it
+        self._absorbed: dict[fx.Node, list[fx.Node]] = {}  # operator -> its readers written as part of it
 
     def run(self, writers: Mapping[str, Writer], incoming: Tensor) -> Tensor:
         """Write every operator behind ``incoming`` (NHWC) and return the network's output (NHWC).
@@ -99,14 +99,21 @@ class Translation:
         """Return a node's fixed values, or ``count`` times ``default`` where there is no node."""
         return np.full(count, default, np.float32) if node is None else self.array(node)
 
-    def fused_activation(self, call: Call) -> str:
-        """Take over the activation that alone reads a result, if one does, and return its name or NONE."""
-        reader = _only_reader(call.node)
+    def fused_activation(self, call: Call, into: Call | None = None) -> str:
+        """Take over the activation that alone reads a result, if one does, and return its name or NONE.
+
+        ``into`` is the call whose writer asks, where that is not ``call`` itself.
+        """
+        reader = only_reader(call.node)
         name = activation_of(reader) if reader is not None else None
         if reader is None or name is None:
             return "NONE"
-        self._absorbed[call.node] = reader.node
+        self.absorb(reader, into or call)
         return name
+
+    def absorb(self, reader: Call, into: Call) -> None:
+        """Say that the result of ``into`` will be that of ``reader``; nothing else may read what is between."""
+        self._absorbed.setdefault(into.node, []).append(reader.node)
 
     def _visit(self, node: fx.Node, writers: Mapping[str, Writer]) -> None:
         if node.target is operator.getitem:
@@ -125,9 +132,8 @@ class Translation:
             raise call.refused("is not covered")
         self.graph.scope = f"{call.layer}/{call.operator.strip('_')}"
         result = writer(self, call)
-        for solved in (node, self._absorbed.get(node)):
-            if solved is not None:
-                self._values[solved] = result
+        for solved in (node, *self._absorbed.get(node, ())):
+            self._values[solved] = result
 
 
 def activation_of(call: Call) -> str | None:
@@ -150,7 +156,7 @@ def activation_of(call: Call) -> str | None:
 
 def reader_past_activations(node: fx.Node) -> Call | None:
     """Return the one call that reads a result, skipping activations that treat all channels alike."""
-    reader = _only_reader(node)
+    reader = only_reader(node)
     if reader is None or activation_of(reader) is None:
         return reader
     return reader_past_activations(reader.node)
@@ -164,6 +170,7 @@ def writer_before_activations(node: fx.Node) -> Call | None:
     return call if activation_of(call) is None else writer_before_activations(call["self"])
 
 
-def _only_reader(node: fx.Node) -> Call | None:
+def only_reader(node: fx.Node) -> Call | None:
+    """Return the one call that reads a result, or None if there are others or it is the output."""
     readers = list(node.users)
     return call_of(readers[0]) if len(readers) == 1 and readers[0].op == "call_function" else None

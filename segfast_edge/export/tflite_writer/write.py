@@ -28,13 +28,13 @@ def write(deployable: Deployable, metadata: str = "{}") -> bytearray:
     frames = graph.input(INPUT, (1, *preprocess.size, 3), np.uint8, Affine(1.0))
     whole = trace(deployable.network, deployable.normalise(deployable.example().permute(0, 3, 1, 2)))
     folded = scale_folded(whole, preprocess)
-    graph.scope = "normalise"
+    graph.scope = "input/normalise"
     incoming = normalised(graph, frames, preprocess) if folded is None else centred(graph, frames, preprocess)
     translation = Translation(graph, folded or whole, deployable.lowering)
     logits = translation.run(writers(), incoming)
     expected = (1, *preprocess.size, len(deployable.classes))
     if logits.shape != expected:
         raise ConversionError(f"the network gives {logits.shape}; expected logits of shape {expected} (NHWC)")
-    graph.scope = "labels"
+    graph.scope = "output/labels"
     graph.output(kind, labelled(graph, logits) if kind == "labels" else logits)
     return graph.serialise()

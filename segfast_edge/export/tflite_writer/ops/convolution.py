@@ -51,7 +51,8 @@ def conv_transpose2d(t: Translation, call: Call) -> Tensor:
             dilation=_pair(call["dilation"]),
         )
     layer.weight = nn.Parameter(weights, requires_grad=False)
-    finish = Finish(t.optional_array(call["bias"], outputs), t.fused_activation(call))
+    bias = t.optional_array(call["bias"], outputs)
+    finish = Finish(bias, t.fused_activation(call), _pointwise_behind(t, call))
     return lowering(t.lowering, layer)(t.graph, x, layer, finish)
 
 
@@ -70,6 +71,20 @@ def addmm(t: Translation, call: Call) -> Tensor:
         raise call.refused("with alpha or beta")
     weights = np.ascontiguousarray(t.array(call["mat2"]).T)
     return fully_connect(t.graph, t.tensor(call["mat1"]), weights, t.array(call["self"]), t.fused_activation(call))
+
+
+def _pointwise_behind(t: Translation, call: Call) -> Kernel | None:
+    """Take over a 1x1 convolution that alone reads a transposed one and makes fewer channels of its output."""
+    reader = reader_past_activations(call.node)
+    if reader is None or reader.operator != "conv2d" or not t.is_constant(reader["weight"]):
+        return None
+    weights = t.array(reader["weight"])
+    plain = (_pair(reader["stride"]), reader["groups"], weights.shape[2:]) == ((1, 1), 1, (1, 1))
+    if not plain or reader["padding"] not in ([0, 0], "valid", "same") or weights.shape[0] >= weights.shape[1]:
+        return None
+    t.absorb(reader, call)
+    bias = t.optional_array(reader["bias"], weights.shape[0])
+    return Kernel(weights, bias, activation=t.fused_activation(reader, call))
 
 
 def _map(t: Translation, call: Call) -> Tensor:
