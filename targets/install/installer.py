@@ -136,10 +136,12 @@ class Installer:
 
     def _activate(self, name: str) -> None:
         before, older = self.layout.pointed("current"), self.layout.pointed("previous")
-        guarded = self.service.status_file is not None and before != name
-        if guarded:
+        fallback = before if before != name else older  # installed again, it may still be on trial from the first time
+        if self.service.status_file is not None:
             _replace(self.layout.folder(name) / "targets/install/guard.py", self.layout.root / "guard.py")
-            write_durably(self.layout.pending, {"release": name, "previous": before, "starts": 0})
+            write_durably(self.layout.pending, {"release": name, "previous": fallback, "starts": 0})
+        else:
+            self.layout.pending.unlink(missing_ok=True)  # nobody would count its starts
         passed("marked")
         if before is not None and before != name:
             self.layout.point("previous", before)
@@ -155,7 +157,7 @@ class Installer:
             trouble = str(error)
         if trouble:
             self.layout.point("previous", older)
-            self._take_back(name, before, trouble)
+            self._take_back(name, fallback, trouble)
         passed("healthy")
         self.layout.pending.unlink(missing_ok=True)
         passed("confirmed")
@@ -178,7 +180,7 @@ class Installer:
         """Put the release before back, and raise."""
         self.layout.point("current", before)
         self.layout.pending.unlink(missing_ok=True)
-        if before is None or before == name:
+        if before is None:
             self.service.stop()
             raise TargetError(f"release {name} is not well: {trouble}. There was none before it, so nothing runs now")
         self.say(f"taking it back: {trouble}")

@@ -147,15 +147,16 @@ class Process:
         self.status_file.unlink(missing_ok=True)
         root = self._layout.root
         subprocess.run([self._python, str(root / "guard.py")], check=False)
-        with (self._run / "log").open("wb") as log:
-            child = subprocess.Popen(
-                [self._python, str(root / "current/run.py"), "--status-file", str(self.status_file)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        (self._run / "pid").write_text(f"{child.pid} {_started(child.pid)}")
+        words = [self._python, str(root / "current/run.py"), "--status-file", str(self.status_file)]
+        log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        streams = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(self._run / "log"), log, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        # in a session of its own, so that it outlives the installer and the ssh session that it may be in
+        pid = os.posix_spawnp(self._python, words, os.environ, file_actions=streams, setsid=True)
+        (self._run / "pid").write_text(f"{pid} {_started(pid)}")
 
     def stop(self) -> None:
         """End the runner, by force where it does not end in time."""

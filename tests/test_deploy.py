@@ -1,0 +1,334 @@
+"""Installing on this computer: the same code that a device runs, with the power taken away at every step."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny_bundle
+from tiny_bundle import install, public, variant, write
+from tiny_runner import wait_for
+
+from segfast_edge.errors import TargetError
+from targets.install.guard import STARTS, guard
+from targets.install.health import Patience
+from targets.install.layout import NAME_LENGTH, Layout
+from targets.install.service import Nothing, Process, Systemd, choose
+from targets.install.steps import KILL_VARIABLE, STEPS
+
+RUN = ("--input", "test:64x48", "--option=--rate=20", "--service", "process", "--health-s", "15", "--well-s", "0.5")
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    """Return bundles by name: two sound ones, and those that fail their self-test, die, or give no result."""
+    home = tmp_path_factory.mktemp("bundles")
+    changes = {
+        "old": lambda _: None,
+        "new": tiny_bundle.other_release,
+        "wrong": tiny_bundle.bad_model,
+        "dies": tiny_bundle.dies_later,
+        "blind": tiny_bundle.no_result_later,
+    }
+    made = {name: variant(home / name, change) for name, change in changes.items()}
+    paths = {name: write(each, home / f"{name}.tar.gz") for name, each in made.items()}
+    return {name: (path, made[name].release[:NAME_LENGTH]) for name, path in paths.items()}
+
+
+@pytest.fixture
+def root(tmp_path):
+    yield tmp_path / "car"
+    with contextlib.suppress(FileNotFoundError):
+        Process(Layout(tmp_path / "car"), sys.executable).stop()
+
+
+def current(root):
+    return Layout(root).pointed("current")
+
+
+def self_test(root):
+    return subprocess.run([sys.executable, root / "current/run.py", "--self-test"], capture_output=True).returncode
+
+
+def test_a_release_is_installed_beside_the_old_one_and_can_be_gone_back_to(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    first = install(bundles["new"][0], root)  # the key is known from the first time
+    assert f"release {bundles['new'][1]} is installed" in first.stdout
+    assert current(root) == bundles["new"][1]
+    assert Layout(root).pointed("previous") == bundles["old"][1]
+    listed = json.loads(install(None, root, "--list").stdout)
+    assert [(each["name"], each["current"], each["previous"]) for each in listed] == [
+        (bundles["old"][1], False, True),
+        (bundles["new"][1], True, False),
+    ]
+    install(None, root, "--rollback")
+    assert current(root) == bundles["old"][1]
+    install(None, root, "--rollback")
+    assert current(root) == bundles["new"][1]
+    assert self_test(root) == 0
+
+
+def test_a_bundle_that_is_not_trusted_changes_nothing(bundles, root, tmp_path):
+    done = install(bundles["old"][0], root, check=False)
+    assert (done.returncode, "no key is trusted here yet" in done.stderr) == (2, True)
+    install(bundles["old"][0], root, "--trust", public())
+    before = sorted(path.name for path in (root / "releases").iterdir())
+    tiny_bundle.new_key(tmp_path / "other.key")
+    foreign = write(variant(tmp_path / "v", tiny_bundle.other_release), tmp_path / "f.tar.gz", tmp_path / "other.key")
+    done = install(foreign, root, check=False)
+    assert (done.returncode, "not trusted here" in done.stderr) == (2, True)
+    assert sorted(path.name for path in (root / "releases").iterdir()) == before
+    install(foreign, root, "--unsigned")
+    assert current(root) != bundles["old"][1]
+
+
+def test_a_release_that_fails_its_self_test_never_becomes_current(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    done = install(bundles["wrong"][0], root, check=False)
+    assert done.returncode == 2
+    assert "0.00% of the golden labels agree" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert current(root) == bundles["old"][1]
+
+
+def test_a_dry_run_verifies_and_changes_nothing(bundles, root, tmp_path):
+    done = install(bundles["old"][0], root, "--trust", public(), "--dry-run")
+    assert f"release {bundles['old'][1]} for null: signed by" in done.stdout
+    assert not root.exists()
+    cut = tmp_path / "cut.tar.gz"
+    cut.write_bytes(bundles["old"][0].read_bytes()[:-3000])
+    assert install(cut, root, "--trust", public(), "--dry-run", check=False).returncode == 2
+    assert install(bundles["old"][0], root, "--trust", public(), "--verify").returncode == 0
+
+
+def test_an_unpacked_bundle_installs_itself(bundles, root, tmp_path):
+    shutil.unpack_archive(bundles["old"][0], tmp_path / "unpacked", filter="data")
+    command = [sys.executable, tmp_path / "unpacked/install", "--root", root, "--trust", public()]
+    subprocess.run(command, check=True, capture_output=True, cwd="/")
+    assert current(root) == bundles["old"][1]
+    (tmp_path / "unpacked/run.py").write_text("changed")
+    done = subprocess.run([*command[:2], "--root", tmp_path / "b", "--trust", public()], capture_output=True, text=True)
+    assert (done.returncode, "run.py is not the file that is listed" in done.stderr) == (2, True)
+    again = [sys.executable, root / "current/install", bundles["new"][0], "--root", root]
+    subprocess.run(again, check=True, capture_output=True)  # an installation takes the next packed bundle by itself
+    assert current(root) == bundles["new"][1]
+
+
+def test_old_releases_go_but_never_the_current_and_the_previous(bundles, root):
+    for name in ("old", "new", "dies"):
+        install(bundles[name][0], root, "--trust", public(), "--keep", "1")
+    assert {each.name for each in Layout(root).installed()} == {bundles["new"][1], bundles["dies"][1]}
+
+
+def test_installing_the_same_release_again_is_no_change(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    before = (root / "releases" / bundles["old"][1]).stat().st_ino
+    assert "installed already" in install(bundles["old"][0], root).stdout
+    assert (root / "releases" / bundles["old"][1]).stat().st_ino == before
+    assert Layout(root).pointed("previous") is None
+
+
+def test_a_damaged_release_is_replaced_unless_it_runs(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    (root / "releases" / bundles["old"][1] / "run.py").write_text("damaged")
+    done = install(bundles["old"][0], root, check=False)
+    assert (done.returncode, "is damaged and runs now" in done.stderr) == (2, True)
+    install(bundles["new"][0], root)
+    install(bundles["old"][0], root)
+    assert self_test(root) == 0
+
+
+def test_two_installers_do_not_work_at_the_same_time(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    with (root / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = install(bundles["new"][0], root, check=False)
+    assert (done.returncode, "another installation is at work" in done.stderr) == (2, True)
+
+
+def running_release(root):
+    """Return the release that says that it runs, if one does."""
+    try:
+        status = json.loads((root / "run/status.json").read_text())
+    except (OSError, ValueError):
+        return None
+    alive = Path(f"/proc/{status['pid']}").exists() and status["state"] == "running"
+    return status["release"] if alive else None
+
+
+def test_the_service_runs_the_new_release_and_on_what_was_said_once(bundles, root):
+    install(bundles["old"][0], root, "--trust", public(), *RUN)
+    assert running_release(root) == bundles["old"][1]
+    install(bundles["new"][0], root, *RUN[3:])
+    assert running_release(root) == bundles["new"][1]
+    assert not (root / "pending.json").exists()
+
+
+@pytest.mark.parametrize("bad", ["dies", "blind"])
+def test_a_release_that_is_not_well_is_taken_back_and_the_old_one_runs_again(bundles, root, bad):
+    install(bundles["old"][0], root, "--trust", public(), *RUN)
+    done = install(bundles[bad][0], root, *RUN[3:5], "--health-s", "4", "--well-s", "0.5", check=False)
+    assert done.returncode == 2
+    reason = "it did not start" if bad == "dies" else "its state was no_result the engine failed: RuntimeError: broken"
+    assert reason in done.stderr
+    assert f"release {bundles['old'][1]} runs again" in done.stderr
+    assert current(root) == bundles["old"][1]
+    assert running_release(root) == bundles["old"][1]
+    assert not (root / "pending.json").exists()
+
+
+def test_a_first_release_that_is_not_well_leaves_nothing_running(bundles, root):
+    words = (*RUN[:5], "--health-s", "2", "--well-s", "0.5")
+    done = install(bundles["dies"][0], root, "--trust", public(), *words, check=False)
+    assert "nothing runs now" in done.stderr
+    assert current(root) is None
+
+
+def power_on(root):
+    """Do what a device does when it is switched on: guard, then the current release's runner."""
+    guard(root)
+    service = Process(Layout(root), sys.executable)
+    service.set_up()
+    service.restart()
+    return wait_for(lambda: running_release(root), 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS)
+def test_power_lost_at_any_step_leaves_the_old_or_the_new_release_running(bundles, root, step):
+    install(bundles["old"][0], root, "--trust", public(), *RUN)
+    words = ("--service", "process", "--health-s", "15", "--well-s", "0.2")
+    done = install(bundles["new"][0], root, *words, check=False, env={**os.environ, KILL_VARIABLE: step})
+    assert done.returncode == -signal.SIGKILL
+    status = json.loads((root / "run/status.json").read_text()) if (root / "run/status.json").exists() else None
+    if status is not None:  # the power is gone for the runner, too
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(status["pid"], signal.SIGKILL)
+    Process(Layout(root), sys.executable).stop()
+    expected = bundles["old" if STEPS.index(step) < STEPS.index("switched") else "new"][1]
+    assert current(root) == expected
+    assert power_on(root) == expected
+    install(bundles["new"][0], root, *words)  # and the next attempt goes through, whatever was left lying about
+    assert running_release(root) == bundles["new"][1]
+    assert not list((root / "releases").glob("*.part"))
+
+
+def on_trial(root, bundles, release="dies"):
+    """Leave an installation as a power loss after the switch does: a bad release is current, and on trial."""
+    install(bundles["old"][0], root, "--trust", public())
+    kill = {**os.environ, KILL_VARIABLE: "switched"}
+    words = ("--service", "process", "--input", "test:64x48")
+    assert install(bundles[release][0], root, *words, check=False, env=kill).returncode == -signal.SIGKILL
+    assert current(root) == bundles[release][1]
+
+
+def test_a_bad_release_that_nobody_watches_is_taken_back_after_three_starts(bundles, root):
+    on_trial(root, bundles)
+    for start in range(1, STARTS + 1):
+        assert guard(root) == f"release {bundles['dies'][1]} is on trial, start {start}"
+    assert "did not prove itself in 3 starts" in guard(root)
+    assert current(root) == bundles["old"][1]
+    assert guard(root) == ""
+    assert self_test(root) == 0
+
+
+def test_a_good_release_that_nobody_watches_proves_itself(bundles, root, monkeypatch):
+    on_trial(root, bundles, "new")
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    (root / "sitecustomize.py").write_text(
+        "import sys\nif sys.argv[0:1] and 'run.py' in ' '.join(sys.orig_argv):\n"
+        "    sys.path.insert(0, sys.orig_argv[1].rpartition('/')[0])\n"
+        "    import targets.runner.service as s\n    s.PROVEN_S = 0.5\n"
+    )
+    assert power_on(root) == bundles["new"][1]
+    wait_for(lambda: not (root / "pending.json").exists())
+    assert guard(root) == ""
+
+
+def test_the_guard_survives_any_file(tmp_path):
+    for text in ("", "{", "[]", '{"release": 1}', '{"release": "x", "previous": "y", "starts": "z"}'):
+        (tmp_path / "pending.json").write_text(text)
+        assert guard(tmp_path) == ""
+
+
+def test_the_unit_is_written_for_this_installation(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    text = Systemd(Layout(root), "/usr/bin/python3", user=False).text()
+    assert f"ExecStart=/usr/bin/python3 {root}/current/run.py --status-file %t/segfast-edge/status.json" in text
+    assert f"ExecStartPre=-/usr/bin/python3 {root}/guard.py" in text
+    assert "Type=notify" in text
+    assert "@" not in text
+    if shutil.which("systemd-analyze"):
+        (root / "segfast-edge.service").write_text(text)
+        command = ["systemd-analyze", "verify", "--man=no", root / "segfast-edge.service"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert "segfast-edge.service" not in done.stderr
+
+
+def test_services_are_chosen_by_name_and_refused_clearly(tmp_path):
+    layout = Layout(tmp_path)
+    assert isinstance(choose("none", layout, "python3"), Nothing)
+    assert isinstance(choose("process", layout, "python3"), Process)
+    with pytest.raises(TargetError, match="unknown service 'systemctl'"):
+        choose("systemctl", layout, "python3")
+    if not Path("/run/systemd/system").is_dir():
+        with pytest.raises(TargetError, match="systemd does not run here"):
+            choose("systemd", layout, "python3")
+
+
+def test_a_process_whose_number_went_to_another_is_left_alone(tmp_path):
+    service = Process(Layout(tmp_path), sys.executable)
+    service.set_up()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        (tmp_path / "run/pid").write_text(f"{other.pid} 12345")
+        service.stop()
+        time.sleep(0.1)
+        assert other.poll() is None
+        other.communicate(b"\n")
+
+
+@pytest.mark.parametrize(("limit_s", "well_s"), [(5, 10), (0, 0), (9999, 1)])
+def test_patience_out_of_range_is_refused(limit_s, well_s):
+    with pytest.raises(TargetError, match="a release must be well for"):
+        Patience(limit_s, well_s)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "give a bundle, --rollback or --list"),
+        (("--rollback",), "there is no previous release"),
+        (("none.tar.gz",), "cannot read bundle none.tar.gz"),
+        (("none.tar.gz", "--trust", "none.pub"), "cannot read key none.pub"),
+        (("none.tar.gz", "--output", "x"), "--output and --option need --input"),
+        (("none.tar.gz", "--keep", "0"), "outside 1 to 1000"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(root, words, message):
+    words = [*words, *(() if "none.tar.gz" not in words or "--trust" in words else ("--unsigned",))]
+    done = install(None, root, *words, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(bundles, root, monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: os.statvfs_result((0,) * 10) and _Usage())
+    from targets.install.installer import Installer
+    from targets.install.trust import Trust
+
+    installer = Installer(Layout(root), Nothing(), sys.executable, lambda _: None)
+    with pytest.raises(TargetError, match="0 MB free; the bundle needs"):
+        installer.install(bundles["old"][0], Trust((), unsigned=True))
+    assert list((root / "releases").iterdir()) == []
+
+
+class _Usage:
+    free = 1000
