@@ -15,7 +15,8 @@ line on stderr and exits with ``exit_code``; any other exception is a bug of our
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class SegfastError(Exception):
@@ -39,9 +40,16 @@ class ParityError(ConversionError):
 
 
 class AccuracyGateError(ConversionError):
-    """A quantized model loses more of the task metric than the gate allows."""
+    """A quantized model loses more of the task metric than the gate allows.
+
+    ``figures`` are those that it failed by: mIoU and IoU per class, before and after.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, figures: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.figures = figures or {}
 
 
 class TargetError(SegfastError):

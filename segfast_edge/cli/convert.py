@@ -1,15 +1,20 @@
 """segfast-edge convert: from a checkpoint to artifacts that compute what torch computes."""
 
 import argparse
+import contextlib
 import json
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from segfast_edge.contract.manifest import Manifest
+    from segfast_edge.export.common.int8 import Quantization
     from segfast_edge.export.convert import ExportRequest
 
 HELP = "export a checkpoint for a runtime, and hold it to torch"
@@ -38,6 +43,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", choices=("labels", "logits"), default="labels", help="what the graph gives")
     parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
     parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
+    int8 = parser.add_argument_group("int8")
+    int8.add_argument("--int8", action="store_true", help="write integers; needs --calibration")
+    int8.add_argument("--calibration", type=Path, metavar="LIST|DIR", help="frames for the ranges")
+    int8.add_argument("--data-root", type=Path, metavar="DIR", help="where the list's frames lie (and --gate-data's)")
+    int8.add_argument("--subset-size", type=int, metavar="N", help="calibration frames (default 300, or all)")
+    int8.add_argument("--gate-data", metavar="NAME", help="dataset on which int8 must keep its mIoU")
+    int8.add_argument("--gate-root", type=Path, metavar="DIR", help="its folder (default --data-root)")
+    int8.add_argument("--gate-split", default="val", metavar="NAME", help="default val")
+    int8.add_argument("--max-drop", type=float, default=0.01, metavar="X", help="mIoU it may lose (default 0.01)")
+    int8.add_argument("--drop-type", choices=("absolute", "relative"), default="absolute", help="of mIoU")
     parser.add_argument("--overwrite", action="store_true", help="replace an artifact that is there")
     parser.add_argument("--json", action="store_true", help="print the manifests as JSON")
 
@@ -52,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from segfast_edge.weights import find
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
-    with Console(stderr=True).status("reading the checkpoint") as status:
+    console = Console(stderr=True)
+    with _table_of_what_was_lost(console), console.status("reading the checkpoint") as status:
         source = Source(find(args.checkpoint), args.golden)
         made = {}
         for request in requests:
@@ -78,6 +94,7 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
 
     from segfast_edge.export.convert import ExportRequest  # after the check, because it needs torch
 
+    quantization = _quantization(args)
     command = shlex.join(["segfast-edge", *sys.argv[1:]])
     return [
         ExportRequest(
@@ -86,18 +103,59 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
             output_kind=args.output,
             lowering=args.lowering,
             overwrite=args.overwrite,
+            quantization=quantization,
             command=command,
         )
         for name in names
     ]
 
 
+def _quantization(args: argparse.Namespace) -> "Quantization | None":
+    """Return what was asked for as int8; flags that only int8 has are refused without it."""
+    from segfast_edge.data.calibration import Calibration
+    from segfast_edge.errors import ConversionError
+    from segfast_edge.evaluate import Truth
+    from segfast_edge.export.common.int8 import Gate, Quantization
+
+    if not args.int8:
+        for flag in ("calibration", "subset_size", "gate_data"):
+            if getattr(args, flag) is not None:
+                raise ConversionError(f"--{flag.replace('_', '-')} is for --int8")
+        return None
+    if args.calibration is None:
+        raise ConversionError("--int8 needs --calibration: a list, a shipped list's name, or a folder of pictures")
+    gate = None
+    if args.gate_data is not None:
+        truth = Truth(args.gate_data, args.gate_root or args.data_root, args.gate_split)
+        gate = Gate(truth, args.max_drop, args.drop_type)
+    return Quantization(Calibration.open(args.calibration, args.data_root), args.subset_size, gate)
+
+
 def _folder(args: argparse.Namespace, name: str, *, alone: bool) -> Path:
     if args.out is None:
         checkpoint: Path = args.checkpoint
-        return checkpoint.with_name(f"{checkpoint.stem}-{name}")
+        return checkpoint.with_name(f"{checkpoint.stem}-{name}{'-int8' if args.int8 else ''}")
     out: Path = args.out
     return out if alone else out / name
+
+
+@contextlib.contextmanager
+def _table_of_what_was_lost(console: "Console") -> Iterator[None]:
+    """Print IoU per class, before and after, where the accuracy gate closes."""
+    from rich.table import Table
+
+    from segfast_edge.errors import AccuracyGateError
+
+    try:
+        yield
+    except AccuracyGateError as error:
+        table = Table("class", "IoU float", "IoU int8", "change")
+        for name, (before, after) in error.figures["iou"].items():
+            known = before is not None and after is not None
+            change = f"{after - before:+.4f}" if known else ""
+            table.add_row(name, *("absent" if each is None else f"{each:.4f}" for each in (before, after)), change)
+        console.print(table)
+        raise
 
 
 def _show(made: dict[Path, "Manifest"]) -> None:
@@ -116,7 +174,7 @@ def _show(made: dict[Path, "Manifest"]) -> None:
             str(folder),
             manifest.format,
             parity["executed_precision"],
-            f"{parity['logits_max_abs_diff']:.2g}",
+            f"{parity['logits_max_abs_diff']:.2g}" if "logits_max_abs_diff" in parity else "",
             f"{parity['label_agreement']:.3%}",
             manifest.provenance["lowering"],
             f"{size / 1e6:.2f}",

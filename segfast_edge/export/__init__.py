@@ -1,7 +1,8 @@
 """From a checkpoint to an artifact folder; one public module per format.
 
 A format is a file here with ``EXTRA`` (the pip extra that brings its tools) and
-``export(graph, manifest, folder) -> Manifest``; ``TOOLS`` names the distributions whose versions are recorded.
+``export(graph, manifest, folder) -> Manifest``; ``TOOLS`` names the distributions whose versions are recorded, and a
+``quantize`` makes it one that can be written in int8 (``common.int8.Quantizer``).
 """
 
 import ast
@@ -33,6 +34,11 @@ def formats() -> list[str]:
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if "EXTRA" in _constants(path))
 
 
+def integer_formats() -> list[str]:
+    """Return the formats that can be written in int8, which are those whose file defines ``quantize``."""
+    return [name for name in formats() if "quantize" in _functions(_file(name))]
+
+
 def exporter(name: str) -> Exporter:
     """Return a format's module.
 
@@ -41,12 +47,25 @@ def exporter(name: str) -> Exporter:
     """
     if name not in formats():
         raise ConversionError(unknown("format", name, formats()))
-    constants = _constants(Path(__file__).with_name(f"{name}.py"))
+    constants = _constants(_file(name))
     for tool in constants.get("TOOLS", ()):
-        if importlib.util.find_spec(tool.replace("-", "_")) is None:
-            extra = "train" if tool == "torch" else constants["EXTRA"]
-            raise ConversionError(f"{tool} is missing. Run: pip install 'segfast-edge[{extra}]'")
+        require(tool, "train" if tool == "torch" else constants["EXTRA"])
     return cast(Exporter, importlib.import_module(f"{__name__}.{name}"))
+
+
+def require(tool: str, extra: str) -> None:
+    """Raise ConversionError, with the pip extra that brings it, where a distribution is not installed."""
+    if importlib.util.find_spec(tool.replace("-", "_")) is None:
+        raise ConversionError(f"{tool} is missing. Run: pip install 'segfast-edge[{extra}]'")
+
+
+def _file(name: str) -> Path:
+    return Path(__file__).with_name(f"{name}.py")
+
+
+def _functions(path: Path) -> set[str]:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return {statement.name for statement in body if isinstance(statement, ast.FunctionDef)}
 
 
 def _constants(path: Path) -> dict[str, Any]:

@@ -15,11 +15,15 @@ from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
 from segfast_edge.export import Exporter, exporter
 from segfast_edge.export.common.defaults import default_lowering
 from segfast_edge.export.common.graph import Deployable, deployable
+from segfast_edge.export.common.int8 import Quantization, measure, quantizer
 from segfast_edge.export.common.metadata import versions
 from segfast_edge.export.common.parity import (
     CONTINUOUS,
     DISCONTINUOUS,
+    Difference,
     Reference,
+    Thresholds,
+    agreement,
     difference,
     judge,
     parity_frames,
@@ -57,14 +61,29 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What to make and where; ``lowering`` None takes the measured default, ``command`` goes into the provenance."""
+    """What to make and where.
+
+    ``lowering`` None takes the measured default, ``quantization`` None gives float32, ``command`` goes into the
+    provenance.
+    """
 
     format: str
     folder: Path
     output_kind: OutputKind = "labels"
     lowering: str | None = None
     overwrite: bool = False
+    quantization: Quantization | None = None
     command: str = ""
+
+    @property
+    def precision(self) -> str:
+        """What the file will hold."""
+        return "int8" if self.quantization else "float32"
+
+    @property
+    def form(self) -> str:
+        """The lowering asked for, or the measured default."""
+        return self.lowering or default_lowering(self.format, self.precision)
 
 
 def convert(
@@ -81,21 +100,42 @@ def convert(
     with replacing_folder(request.folder, overwrite=request.overwrite) as folder:
         say("reading the network")
         graph = source.graph.with_output(request.output_kind)
-        graph.lowering = request.lowering or default_lowering(request.format)
-        say(f"writing {request.format}")
-        manifest = writer.export(graph, _draft(source, request, graph.lowering), folder)
+        graph.lowering = request.form
+        manifest = _write(source, request, writer, graph, folder, say)
         manifest = replace(manifest, provenance={**manifest.provenance, "versions": _versions(writer)})
+        manifest = manifest.save(folder)
+        say(f"comparing {request.format} with torch in a process of its own")
+        thresholds = DISCONTINUOUS if source.graph.discontinuous else CONTINUOUS
+        found = difference(folder, source.expected, thresholds)
+        if request.quantization is None:
+            parity = _parity(source, request, writer, found, thresholds)
+        else:
+            parity = _loss(source, request.quantization, folder, found, say)
         frame, labels = source.expected.golden
         (folder / GOLDEN_FRAME).parent.mkdir()
         write_picture(folder / GOLDEN_FRAME, frame)
-        write_picture(folder / GOLDEN_LABELS, labels)
-        manifest = manifest.save(folder)
-        say(f"comparing {request.format} with torch in a process of its own")
-        parity = _parity(source, request, writer, folder)
+        # a device proves itself on these: float must give what torch gives, int8 what it gave here
+        write_picture(folder / GOLDEN_LABELS, labels if request.quantization is None else found.golden)
         return replace(manifest, parity=parity).save(folder)
 
 
-def _draft(source: Source, request: ExportRequest, lowering: str) -> Manifest:
+def _write(
+    source: Source, request: ExportRequest, writer: Exporter, graph: Deployable, folder: Path, say: Say
+) -> Manifest:
+    draft = _draft(source, request)
+    if request.quantization is None:
+        say(f"writing {request.format}")
+        return writer.export(graph, draft, folder)
+    by = quantizer(writer, request.format)
+    say("reading the calibration frames")
+    frames = request.quantization.frames(source.checkpoint.preprocess)
+    say(f"quantizing {request.format} on {len(frames)} frames")
+    calibration = {**request.quantization.calibration.describe(), "used": len(frames)}
+    draft = replace(draft, provenance={**draft.provenance, "calibration": calibration})
+    return by.quantize(graph, draft, folder, frames)
+
+
+def _draft(source: Source, request: ExportRequest) -> Manifest:
     checkpoint, labels = source.checkpoint, request.output_kind == "labels"
     size = checkpoint.preprocess.size
     shape = (1, *size) if labels else (1, *size, len(checkpoint.classes))
@@ -106,13 +146,14 @@ def _draft(source: Source, request: ExportRequest, lowering: str) -> Manifest:
         output_kind=request.output_kind,
         preprocess=checkpoint.preprocess,
         classes=checkpoint.classes,
+        precision=request.precision,
         provenance={
             "network": checkpoint.network,
             "protocol": checkpoint.protocol,
             "checkpoint": source.path.name,
             "checkpoint_sha256": source.sha256,
             "training": checkpoint.provenance,
-            "lowering": lowering,
+            "lowering": request.form,
             "command": request.command,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         },
@@ -123,16 +164,25 @@ def _versions(writer: Exporter) -> dict[str, str]:
     return {"segfast-edge": __version__, **versions(writer.TOOLS)}
 
 
-def _parity(source: Source, request: ExportRequest, writer: Exporter, folder: Path) -> dict[str, Any]:
-    thresholds = DISCONTINUOUS if source.graph.discontinuous else CONTINUOUS
-    labels = difference(folder, source.expected, thresholds)
-    logits = labels
-    if request.output_kind == "labels":
-        with TemporaryDirectory(prefix="segfast-parity-") as name:
-            scores = Path(name)
-            graph = source.graph.with_output("logits")
-            graph.lowering = request.lowering or default_lowering(request.format)
-            draft = _draft(source, replace(request, output_kind="logits"), graph.lowering)
-            writer.export(graph, draft, scores).save(scores)
-            logits = difference(scores, source.expected, thresholds)
-    return judge(request.format, labels, logits, thresholds)
+def _parity(
+    source: Source, request: ExportRequest, writer: Exporter, labels: Difference, thresholds: Thresholds
+) -> dict[str, Any]:
+    """Judge a float artifact, by its own outputs and by the same graph's logits where it gives labels."""
+    if request.output_kind == "logits":
+        return judge(request.format, labels, labels, thresholds)
+    with TemporaryDirectory(prefix="segfast-parity-") as name:
+        folder = Path(name)
+        graph = source.graph.with_output("logits")
+        graph.lowering = request.form
+        draft = _draft(source, replace(request, output_kind="logits"))
+        writer.export(graph, draft, folder).save(folder)
+        return judge(request.format, labels, difference(folder, source.expected, thresholds), thresholds)
+
+
+def _loss(source: Source, asked: Quantization, folder: Path, labels: Difference, say: Say) -> dict[str, Any]:
+    """Record how an int8 artifact's labels compare with torch's; whether that is good enough is the gate's to say."""
+    record = agreement(labels)
+    if asked.gate is None:
+        return record
+    say("measuring mIoU before and after")
+    return {**record, "gate": measure(source.path, folder, asked.gate)}

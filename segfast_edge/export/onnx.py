@@ -1,17 +1,19 @@
 """ONNX, opset 18: for ONNX Runtime, for OpenVINO, and for TensorRT to build its engine from on the device."""
 
-import contextlib
-import logging
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
+from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import ConversionError
-from segfast_edge.export.common.failure import explained, writing
+from segfast_edge.export import require
+from segfast_edge.export.common.failure import explained, quiet, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY, embedded_text
 
@@ -19,6 +21,7 @@ EXTRA = "onnx"
 TOOLS = ("onnx", "onnxscript", "torch")
 OPSET = 18
 INPUT = "frames"
+INTEGER = ["Conv", "Gemm", "MatMul", "Concat", "AveragePool", "GlobalAveragePool", "MaxPool"]  # run in int8
 
 
 def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
@@ -27,18 +30,76 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     Raises:
         ConversionError: the exporter knows no form of one of the network's operators.
     """
-    import onnx
+    manifest = _named(manifest)
+    _save(converted(graph), manifest, folder)
+    return manifest
 
-    manifest = replace(
+
+def quantize(graph: Deployable, manifest: Manifest, folder: Path, frames: Sequence[Frame]) -> Manifest:
+    """Write ``model.onnx`` in int8 through ONNX Runtime: QDQ pairs, symmetric, which is what TensorRT takes.
+
+    Transposed convolutions stay float unless ``graph.lowering`` makes them convolutions: TensorRT has no grouped one
+    in int8.
+
+    Raises:
+        ConversionError: ONNX Runtime is not installed or fails.
+    """
+    require("onnxruntime", EXTRA)
+    import onnx
+    from onnxruntime import quantization
+
+    manifest = _named(manifest)
+    model = converted(graph)
+    advice = "Try --target openvino --int8"
+    with (
+        TemporaryDirectory(prefix="segfast-quantize-") as name,
+        explained("ONNX Runtime cannot quantize this network", advice),
+        quiet("root"),
+    ):
+        whole, quantized = Path(name) / "float.onnx", Path(name) / "int8.onnx"
+        onnx.save(model, whole)
+        quantization.quantize_static(
+            whole,
+            quantized,
+            _Frames(frames),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=INTEGER,
+            per_channel=True,
+            activation_type=quantization.QuantType.QInt8,
+            weight_type=quantization.QuantType.QInt8,
+            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
+        )
+        model = onnx.load(quantized)
+    _save(model, manifest, folder)
+    return manifest
+
+
+class _Frames:
+    """Calibration frames as ONNX Runtime asks for them."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._left = iter(frames)
+
+    def get_next(self) -> dict[str, Frame] | None:
+        """Return the next feed, or None after the last."""
+        frame = next(self._left, None)
+        return None if frame is None else {INPUT: frame[np.newaxis]}
+
+
+def _named(manifest: Manifest) -> Manifest:
+    return replace(
         manifest,
         input=replace(manifest.input, name=INPUT),
         output=replace(manifest.output, name=manifest.output_kind),
     )
-    model = converted(graph)
+
+
+def _save(model: Any, manifest: Manifest, folder: Path) -> None:
+    import onnx
+
     describe(model, manifest)
     with writing(folder):
         onnx.save(model, folder / manifest.model_file)
-    return manifest
 
 
 def converted(graph: Deployable) -> Any:
@@ -47,7 +108,7 @@ def converted(graph: Deployable) -> Any:
 
     advice = "Try --target torchscript or openvino"
     lowered = graph.lowered(unpooling=False)
-    with explained("torch cannot export this network to ONNX", advice), _quiet(), torch.no_grad():
+    with explained("torch cannot export this network to ONNX", advice), quiet("torch.onnx"), torch.no_grad():
         program = torch.onnx.export(
             lowered,
             (graph.example(),),
@@ -102,15 +163,3 @@ def _cast_for_tensorrt(model: Any) -> None:
             node.input[0] = wide
             model.graph.node.insert(place, to_float)
             return
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's remarks about packages that are not needed here."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -1,13 +1,17 @@
 """OpenVINO IR: float32 weights, names and metadata as model_api and Model Server read them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export.common.failure import explained, writing
+from segfast_edge.export import require
+from segfast_edge.export.common.failure import explained, quiet, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY, embedded_text
 
@@ -22,18 +26,44 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     Raises:
         ConversionError: OpenVINO is not installed, or knows no form of one of the network's operators.
     """
-    import openvino
+    manifest = _named(manifest)
+    _save(converted(graph), manifest, folder)
+    return manifest
 
-    manifest = replace(
+
+def quantize(graph: Deployable, manifest: Manifest, folder: Path, frames: Sequence[Frame]) -> Manifest:
+    """Write ``model.xml`` and ``model.bin`` in int8 through NNCF: weights per channel, activations per tensor.
+
+    Raises:
+        ConversionError: NNCF is not installed or fails.
+    """
+    require("nncf", "int8")
+    import nncf
+
+    manifest = _named(manifest)
+    advice = "Try --target tflite --int8, or float"
+    model = converted(graph)
+    with explained("NNCF cannot quantize this network", advice), quiet("nncf"):
+        data = nncf.Dataset(frames, lambda frame: frame[np.newaxis])
+        model = nncf.quantize(model, data, subset_size=len(frames), preset=nncf.QuantizationPreset.MIXED)
+    _save(model, manifest, folder)
+    return manifest
+
+
+def _named(manifest: Manifest) -> Manifest:
+    return replace(
         manifest,
         input=replace(manifest.input, name=INPUT),
         output=replace(manifest.output, name=manifest.output_kind),
     )
-    model = converted(graph)
+
+
+def _save(model: Any, manifest: Manifest, folder: Path) -> None:
+    import openvino
+
     describe(model, manifest)
     with writing(folder):
         openvino.save_model(model, folder / manifest.model_file, compress_to_fp16=False)
-    return manifest
 
 
 def converted(graph: Deployable) -> Any:

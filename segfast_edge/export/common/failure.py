@@ -1,6 +1,8 @@
 """What another project's converter says when it cannot, in one line that names the operator."""
 
 import contextlib
+import io
+import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +45,19 @@ def _without_deprecations() -> Iterator[None]:
         for category in (DeprecationWarning, FutureWarning, torch.jit._trace.TracerWarning):
             warnings.filterwarnings("ignore", category=category)
         yield
+
+
+@contextlib.contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Keep another tool's bars and remarks to itself: standard output may be somebody's JSON."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def telling_line(error: BaseException) -> str:

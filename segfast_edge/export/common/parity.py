@@ -1,5 +1,6 @@
 """Does the artifact compute what torch computes? Asked of the device's own code, at the precision that executes."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,7 @@ class Difference:
     scale: float  # the largest logit of torch
     agreement: float  # share of pixels labelled alike
     worst_agreement: float  # of a single frame
+    golden: Labels  # what the artifact made of the golden frame
     session: Mapping[str, Any]
 
 
@@ -110,15 +112,18 @@ def difference(artifact: Path, expected: Reference, thresholds: Thresholds) -> D
     largest: list[float] = []
     within: list[float] = []
     alike: list[float] = []
-    results = outputs(artifact, expected.frames)
-    for raw, logits in zip(results, expected.logits, strict=True):
-        is_logits = raw.ndim == 4
-        labels = raw[0].argmax(-1) if is_logits else raw[0]
-        alike.append(float(np.mean(labels == logits.argmax(-1))))
-        if is_logits:
-            off = np.abs(raw[0] - logits).max(-1)  # NaN stays NaN, and is not within
-            largest.append(float(off.max()))
-            within.append(float(np.mean(off <= allowed)))
+    golden: Labels | None = None
+    with contextlib.closing(outputs(artifact, expected.frames)) as results:
+        for raw, logits in zip(results, expected.logits, strict=True):
+            is_logits = raw.ndim == 4
+            labels = raw[0].argmax(-1) if is_logits else raw[0]
+            golden = labels.astype(np.uint8) if golden is None else golden
+            alike.append(float(np.mean(labels == logits.argmax(-1))))
+            if is_logits:
+                off = np.abs(raw[0] - logits).max(-1)  # NaN stays NaN, and is not within
+                largest.append(float(off.max()))
+                within.append(float(np.mean(off <= allowed)))
+    assert golden is not None
     return Difference(
         frames=len(alike),
         largest=float(np.max(largest)) if largest else None,
@@ -127,6 +132,7 @@ def difference(artifact: Path, expected: Reference, thresholds: Thresholds) -> D
         scale=scale,
         agreement=float(np.mean(alike)),
         worst_agreement=min(alike),
+        golden=golden,
         session=results.session,
     )
 
@@ -147,19 +153,27 @@ def judge(format_name: str, labels: Difference, logits: Difference, thresholds: 
             f" (needed {thresholds.labels:.1%}), over {labels.frames} frames executed in"
             f" {labels.session['executed_precision']}. No artifact was written"
         )
-    return {
-        "frames": labels.frames,
-        "runtime": labels.session["engine"],
-        "executed_precision": labels.session["executed_precision"],
-        "versions": dict(labels.session["versions"]),
+    return agreement(labels) | {
         "logits_max_abs_diff": logits.largest,
         "logits_max_abs": logits.scale,
         "pixels_within": logits.within,
-        "label_agreement": labels.agreement,
-        "label_agreement_worst_frame": labels.worst_agreement,
         "thresholds": {
             "logits_max_abs_diff": logits.allowed,
             "pixels_within": thresholds.within,
             "label_agreement": thresholds.labels,
         },
+    }
+
+
+def agreement(labels: Difference) -> dict[str, Any]:
+    """Return what ran, in which precision, layer by layer where the runtime says so, and how many labels agree."""
+    layers = labels.session.get("layer_precisions")
+    return {
+        "frames": labels.frames,
+        "runtime": labels.session["engine"],
+        "executed_precision": labels.session["executed_precision"],
+        **({} if layers is None else {"layer_precisions": dict(layers)}),
+        "versions": dict(labels.session["versions"]),
+        "label_agreement": labels.agreement,
+        "label_agreement_worst_frame": labels.worst_agreement,
     }

@@ -1,0 +1,141 @@
+"""Int8: calibrated on what the device sees, recorded layer by layer, and refused where it costs too much."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tiny_export import CLASSES, write_checkpoint
+
+from segfast_edge.cli import main
+from segfast_edge.contract.images import read_frame, read_labels, write_picture
+from segfast_edge.contract.manifest import Manifest
+from segfast_edge.data.calibration import Calibration
+from segfast_edge.data.scene import render
+from segfast_edge.errors import AccuracyGateError, ConversionError, DataError
+from segfast_edge.evaluate import Truth
+from segfast_edge.export import integer_formats
+from segfast_edge.export.common.int8 import Gate, Quantization
+from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.spawn import outputs
+
+FRAMES = 6
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory):
+    return Source(write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pt"))
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory, source):
+    """A labelled folder whose truth is what the float network says: its mIoU there is 1."""
+    root = tmp_path_factory.mktemp("data")
+    for name in ("images", "labels"):
+        (root / name / "train").mkdir(parents=True)
+    for seed in range(FRAMES):
+        frame, _ = render((9, seed), (32, 48))
+        labels = source.graph(torch.from_numpy(frame.copy())[None])[0].numpy()
+        write_picture(root / f"images/train/{seed}.png", frame)
+        write_picture(root / f"labels/train/{seed}.png", labels)
+    (root / "classes.json").write_text(json.dumps(CLASSES.to_json() | {"ignored": None}))
+    return root
+
+
+def quantization(data, *, max_drop=None, subset=None):
+    gate = None if max_drop is None else Gate(Truth("folder", data, "train"), max_drop)
+    return Quantization(Calibration.open(data / "images/train", None), subset, gate)
+
+
+@pytest.fixture(scope="session", params=integer_formats())
+def artifact(request, source, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("artifact") / request.param
+    convert(source, ExportRequest(request.param, folder, quantization=quantization(data, max_drop=0.9)))
+    return folder
+
+
+def test_openvino_and_onnx_quantize():
+    assert {"openvino", "onnx"} <= set(integer_formats())
+
+
+def test_integers_are_executed_and_counted_layer_by_layer(artifact):
+    manifest = Manifest.load(artifact)
+    assert manifest.precision == "int8"
+    assert "int8" in manifest.parity["executed_precision"]
+    assert manifest.parity["layer_precisions"]["int8"] >= 1
+
+
+def test_labels_mostly_agree_with_torch_and_the_share_is_recorded(artifact):
+    parity = Manifest.load(artifact).parity
+    assert 0.5 < parity["label_agreement"] <= 1
+    assert "thresholds" not in parity
+
+
+def test_the_gate_is_recorded_with_every_class(artifact):
+    gate = Manifest.load(artifact).parity["gate"]
+    assert gate["float_miou"] == 1.0
+    assert gate["int8_miou"] == pytest.approx(1 - gate["drop"], abs=1e-5)
+    assert set(gate["iou"]) == set(CLASSES.names)
+    assert gate["frames"] == FRAMES
+
+
+def test_the_manifest_names_the_calibration_set(artifact, data):
+    said = Manifest.load(artifact).provenance["calibration"]
+    assert said["used"] == said["frames"] == FRAMES
+    assert said["sha256"] == Calibration.open(data / "images/train", None).describe()["sha256"]
+
+
+def test_a_device_proves_itself_on_what_the_integers_gave_here(artifact):
+    frame, labels = read_frame(artifact / "golden/frame.png"), read_labels(artifact / "golden/labels.png")
+    (raw,) = outputs(artifact, [("golden", frame)])
+    np.testing.assert_array_equal(raw[0], labels)
+
+
+def test_a_loss_over_the_gate_is_refused_with_figures_and_leaves_nothing(source, data, tmp_path):
+    request = ExportRequest("openvino", tmp_path / "a", quantization=quantization(data, max_drop=0.0))
+    with pytest.raises(AccuracyGateError, match=r"absolute drop 0.*allowed 0\.0\. Most lost") as caught:
+        convert(source, request)
+    assert caught.value.exit_code == 4
+    assert caught.value.figures["drop"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_shows_the_classes_of_a_gate_that_closed(source, data, tmp_path, capsys):
+    words = ["convert", str(source.path), "--target", "openvino", "-o", str(tmp_path / "a"), "--int8"]
+    words += ["--calibration", str(data / "images/train"), "--gate-data", "folder", "--gate-root", str(data)]
+    assert main([*words, "--gate-split", "train", "--max-drop", "0", "--subset-size", "2"]) == 4
+    said = capsys.readouterr()
+    assert "side walk" in said.err
+    assert said.err.splitlines()[-1].startswith("segfast-edge: int8 has mIoU")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_format_without_integers_says_which_have_them(source, data, tmp_path):
+    with pytest.raises(ConversionError, match=r"torchscript has no int8.*openvino"):
+        convert(source, ExportRequest("torchscript", tmp_path / "a", quantization=quantization(data)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_frames_than_there_are_is_refused(source, data, tmp_path):
+    with pytest.raises(DataError, match="300 calibration frames asked for; the list has 6"):
+        convert(source, ExportRequest("openvino", tmp_path / "a", quantization=quantization(data, subset=300)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--int8"], "--int8 needs --calibration"),
+        (["--calibration", "x"], "--calibration is for --int8"),
+        (["--gate-data", "camvid"], "--gate-data is for --int8"),
+        (["--int8", "--calibration", "nowhere.json"], "--data-root"),
+    ],
+)
+def test_words_that_do_not_fit_together_are_refused(source, tmp_path, capsys, words, says):
+    assert main(["convert", str(source.path), "--target", "openvino", "-o", str(tmp_path / "a"), *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_drop_is_a_share():
+    with pytest.raises(DataError, match=r"--max-drop 1\.5 is outside 0 to 1"):
+        Gate(Truth("scenes"), 1.5)
