@@ -40,11 +40,12 @@ def prepared() -> Prepared:
     return prepare(BundleRequest(artifact, "null", Path("x.tar.gz")), _home() / "sound")
 
 
-def variant(folder: Path, change=lambda _: None) -> Prepared:
-    """Copy the sound bundle's files, change them, and list them anew; every change is another release."""
-    shutil.copytree(prepared().folder, folder)
+def variant(folder: Path, change=lambda _: None, of: Prepared | None = None) -> Prepared:
+    """Copy a sound bundle's files, change them, and list them anew; every change is another release."""
+    sound = of or prepared()
+    shutil.copytree(sound.folder, folder)
     change(folder)
-    return Prepared(folder, dataclasses.replace(prepared().listing, files=listed_files(folder)))
+    return Prepared(folder, dataclasses.replace(sound.listing, files=listed_files(folder)))
 
 
 def write(made: Prepared, path: Path, signed_with: Path | None = None) -> Path:

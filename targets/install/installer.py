@@ -121,7 +121,9 @@ class Installer:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ArtifactError(f"release {name} does not run its self-test: {error}") from error
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()] or ["it said nothing"]
+        # on success its own line; runtimes write what they like to standard error
+        said = done.stderr if done.returncode else done.stdout
+        lines = [line for line in said.splitlines() if line.strip()] or ["it said nothing"]
         if done.returncode != 0:
             raise ArtifactError(f"release {name} is not taken into use: {lines[-1].removeprefix('segfast: ')}")
         self.say(lines[-1])
