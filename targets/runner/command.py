@@ -31,7 +31,8 @@ def engine_arguments(parser: Parser) -> None:
     """Add how the artifact is run, for a command line that has not done so."""
     parser.add_argument("--threads", type=int, default=0, help="threads of the engine (default: all cores)")
     parser.add_argument("--engine", metavar="NAME", help="instead of the target's choice")
-    parser.add_argument("--precision", metavar="P", help="OpenVINO only: f32, bf16 or f16 (default f32)")
+    parser.add_argument("--precision", metavar="P", help="OpenVINO, TensorRT: f32, bf16 or f16 (default f32)")
+    parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cpu; on a Jetson cuda where there is one)")
 
 
 def arguments(parser: Parser) -> None:
@@ -79,9 +80,8 @@ def run(args: argparse.Namespace, target: Target) -> int:
     stdout = _own_stdout()
     settings = _settings(args)
     source = open_source(args.input, _source_options(args))
-    choice = ModelChoice(
-        target, args.artifact, Options(args.threads, args.precision), args.engine, self_test=not args.no_self_test
-    )
+    options = Options(args.threads, args.precision, args.device)
+    choice = ModelChoice(target, args.artifact, options, args.engine, self_test=not args.no_self_test)
     model = open_model(choice)
     if args.fallback is not None:
         open_model(ModelChoice(target, args.fallback, choice.options, self_test=choice.self_test))

@@ -92,7 +92,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a request, once the one who asks has been let in."""
-        address = urlsplit(self.path)
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            self._send(http.HTTPStatus.BAD_REQUEST, b"no such address\n", "text/plain")
+            return
         entry = self.server.access.admit(self.headers, address.query)
         if entry.refusal is not None:
             self._send(entry.refusal, b"not allowed\n", "text/plain")
