@@ -14,8 +14,9 @@ def _refusal(manifest: Manifest) -> str | None:
 TARGET = Target(
     name="jetson",
     description="NVIDIA Jetson",
-    engines={"onnx": ("onnxruntime",), "tflite": ("litert",), "torchscript": ("torchscript",)},
+    engines={"onnx": ("tensorrt", "onnxruntime"), "tflite": ("litert",), "torchscript": ("torchscript",)},
     is_here=is_jetson,
     refusal=_refusal,
     memory_shared_with_gpu=True,
+    prefers_gpu=True,
 )

@@ -18,6 +18,7 @@ def figures(report: Report, rank: float = 99.0) -> dict[str, str]:
     shown = {
         "engine": report.engine,
         "executed": report.executed_precision,
+        "ran on": report.executed_device,
         "threads": str(report.threads),
         "import / load": f"{report.import_ms:.0f} / {report.load_ms:.0f} ms",
         "first inference": f"{report.first_inference_ms:.2f} ms",
@@ -28,6 +29,7 @@ def figures(report: Report, rank: float = 99.0) -> dict[str, str]:
         "throughput": f"{latency.throughput_fps:.1f} frames/s",
         "runs": str(len(latency.samples_ms)),
         "variation": f"{latency.variation:.3f}",
+        **({} if report.gpu is None else {"on the GPU": f"p50 {report.gpu.p50_ms:.3f} ms"}),
         **{f"stage {name}": f"{stage.p50_ms:.3f} ms" for name, stage in report.stages.items()},
         "memory": f"{memory.over_baseline_bytes / _MEGABYTE:.1f} MB",
         "baseline": f"{memory.baseline_bytes / _MEGABYTE:.1f} MB",

@@ -19,7 +19,8 @@ class Plan:
 
     threads: int = _option(0, "threads of the engine; 0 takes all that the process may use")
     engine: str = _option("", "engine to use instead of the target's choice")
-    precision: str = _option("", "OpenVINO only: f32, bf16 or f16; f32 where nothing is given")
+    precision: str = _option("", "of OpenVINO and TensorRT: f32, bf16 or f16; f32 where nothing is given")
+    device: str = _option("", "cpu or cuda; where nothing is given cpu, on a Jetson cuda where the runtime has it")
     num_runs: int = _option(100, "timed inferences at least")
     min_secs: float = _option(2.0, "seconds of timed inferences at least")
     max_secs: float = _option(60.0, "seconds after which to stop, whatever is still missing")

@@ -11,6 +11,7 @@ from segfast_edge.contract.statistics import Interval, median_interval, percenti
 from segfast_edge.errors import ArtifactError
 
 REPORT_VERSION = 1
+PROCESSOR = "processor"  # where a network runs unless something else is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,8 @@ class Report:
     first result. ``warm_up`` has ``runs`` and ``stable``, ``stream`` what a constant stream met (frames, drops,
     deadline misses, frame age), ``conditions`` what was sampled along the run. ``reasons`` say why the
     measurement is void; there are none where it is good. ``layers`` are times per layer, where asked.
+    ``executed_device`` is what the network ran on. ``gpu`` is the network's time on a GPU by the GPU's own events,
+    copies to and from it left out; each sample is of the run that gave the same sample of ``latency``.
     """
 
     artifact: Mapping[str, Any]  # name, format, precision, sha256, input shape, network
@@ -152,6 +155,8 @@ class Report:
     reasons: tuple[str, ...] = ()
     layers: tuple[Mapping[str, Any], ...] = ()
     torch_imported: bool = False
+    executed_device: str = PROCESSOR
+    gpu: Latency | None = None
 
     @property
     def valid(self) -> bool:
@@ -166,6 +171,7 @@ class Report:
             "target": self.target,
             "engine": self.engine,
             "executed_precision": self.executed_precision,
+            "executed_device": self.executed_device,
             "threads": self.threads,
             "valid": self.valid,
             "reasons": list(self.reasons),
@@ -175,6 +181,7 @@ class Report:
             "cold_start_ms": self.cold_start_ms,
             "warm_up": dict(self.warm_up),
             "latency": self.latency.to_json(),
+            "gpu": None if self.gpu is None else self.gpu.to_json(),
             "stages": {name: stage.to_json() for name, stage in self.stages.items()},
             "stream": dict(self.stream),
             "memory": self.memory.to_json(),
@@ -221,6 +228,8 @@ class Report:
                 reasons=tuple(map(str, value["reasons"])),
                 layers=tuple(dict(layer) for layer in value["layers"]),
                 torch_imported=bool(value["torch_imported"]),
+                executed_device=str(value.get("executed_device", PROCESSOR)),
+                gpu=None if value.get("gpu") is None else Latency.from_json(value["gpu"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"report is not valid: {type(error).__name__} {error}") from error

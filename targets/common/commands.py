@@ -77,11 +77,13 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", type=Path, help="an artifact folder")
     parser.add_argument("--threads", type=int, default=0, help="threads of the engine (default: all cores)")
     parser.add_argument("--engine", metavar="NAME", help=f"instead of the target's choice: {', '.join(engines())}")
-    parser.add_argument("--precision", metavar="P", help=f"OpenVINO only: {', '.join(PRECISIONS)} (default f32)")
+    parser.add_argument("--precision", metavar="P", help=f"OpenVINO, TensorRT: {', '.join(PRECISIONS)} (default f32)")
+    parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cpu; on a Jetson cuda where there is one)")
 
 
 def _open(args: argparse.Namespace) -> CheckedSession:
-    return open_artifact(target(args.target), args.artifact, Options(args.threads, args.precision), args.engine)
+    options = Options(args.threads, args.precision, args.device)
+    return open_artifact(target(args.target), args.artifact, options, args.engine)
 
 
 def _pictures(text: str) -> Iterator[Path]:

@@ -31,8 +31,7 @@ def trace(where: Target, artifact: Path, plan: Plan) -> list[Layer]:
     with measured_picture(artifact, manifest, plan) as picture:
         batch = network_input(read_frame(picture), manifest)
     engine.runtime()
-    options = Options(plan.threads, plan.precision or None)
-    return engine.layers(artifact, manifest, Trace(options, batch, _RUNS))
+    return engine.layers(artifact, manifest, Trace(where.preferring(Options.of(plan)), batch, _RUNS))
 
 
 def trace_apart(where: Target, artifact: Path, plan: Plan) -> tuple[dict[str, Any], ...]:

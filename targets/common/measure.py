@@ -79,14 +79,19 @@ def recorder(plan: Plan) -> Iterator[Callable[[int], Any]]:
         raise TargetError(f"cannot write {plan.samples}: {error.strerror or error}") from error
 
 
-def single_stream(step: Callable[[], Any], plan: Plan) -> Latency:
-    """Time one call after another."""
+def _nothing() -> None:
+    return None
+
+
+def single_stream(step: Callable[[], Any], plan: Plan, *, after: Callable[[], Any] = _nothing) -> Latency:
+    """Time one call after another; ``after`` is called after each, outside the timer."""
     samples: list[int] = []
     with recorder(plan) as record:
         span, start = Span(plan), time.monotonic()
         while not span.over(len(samples), time.monotonic() - start):
             samples.append(elapsed_ns(step))
             record(samples[-1])
+            after()
     return milliseconds(samples)
 
 
@@ -106,7 +111,9 @@ def _add(series: dict[str, list[int]], stages: Mapping[str, int]) -> None:
     series.setdefault("end_to_end", []).append(sum(stages.values()))
 
 
-def constant_stream(frame: Callable[[], Mapping[str, int]], plan: Plan) -> tuple[dict[str, Latency], dict[str, Any]]:
+def constant_stream(
+    frame: Callable[[], Mapping[str, int]], plan: Plan, *, after: Callable[[], Any] = _nothing
+) -> tuple[dict[str, Latency], dict[str, Any]]:
     """Take frames that arrive at ``target_fps`` whether we are ready or not; always the freshest, older ones drop.
 
     A frame's age runs from its arrival to the end of its last stage; it misses its deadline when that is over
@@ -126,6 +133,7 @@ def constant_stream(frame: Callable[[], Mapping[str, int]], plan: Plan) -> tuple
             _add(series, frame())
             ages.append(time.perf_counter_ns() - start - freshest * period_ns)
             record(series["inference"][-1])
+            after()
     age = milliseconds(ages)
     stream = {
         "target_fps": plan.target_fps,

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segfast_edge.errors import TargetError
@@ -27,9 +27,18 @@ def choices(where: Target, model_format: str) -> list[list[str]]:
     wanted = {_name(line): line for line in lines if line}
     runtimes = {_name(word) for each in engines() for package in engine(each).PACKAGES for word in shlex.split(package)}
     base = [line for name, line in wanted.items() if name not in runtimes or name == "numpy"]
-    packages = [shlex.split(package) for each in names for package in engine(each).PACKAGES]
+    packages = [shlex.split(package) for each in _installable(names, wanted) for package in engine(each).PACKAGES]
     # the null engine has no package, so what the device side itself needs is all
     return [base + [_closer(word, wanted) for word in words] for words in packages] or [base]
+
+
+def _installable(names: Sequence[str], wanted: Mapping[str, str]) -> Sequence[str]:
+    """Leave out engines that the target's list has nothing of, such as TensorRT, which comes with JetPack.
+
+    Where it has nothing of any, all are left in.
+    """
+    listed = [each for each in names if any(_name(package) in wanted for package in engine(each).PACKAGES)]
+    return listed or names
 
 
 def _closer(word: str, wanted: Mapping[str, str]) -> str:

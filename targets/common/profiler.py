@@ -12,7 +12,7 @@ from segfast_edge.contract.counts import CountReport
 from segfast_edge.contract.images import Frame, read_frame
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.plan import CONSTANT_STREAM, Plan
-from segfast_edge.contract.report import Latency, Report
+from segfast_edge.contract.report import PROCESSOR, Latency, Report
 from segfast_edge.errors import TargetError
 from targets.common import emulated, measure, validity
 from targets.common.conditions import Sampler
@@ -41,7 +41,7 @@ class _Subject:
     def choose(cls, where: Target, artifact: Path, plan: Plan) -> "_Subject":
         manifest = Manifest.load(artifact)
         name, engine = choose_engine(where, manifest, plan.engine or None)
-        return cls(artifact, manifest, name, engine, Options(plan.threads, plan.precision or None))
+        return cls(artifact, manifest, name, engine, where.preferring(Options.of(plan)))
 
     def load(self) -> CheckedSession:
         session = self.engine.load(self.artifact, self.manifest, self.options)
@@ -62,9 +62,11 @@ class _Subject:
                 "input_shape": list(manifest.input.shape),
                 "output_kind": manifest.output_kind,
                 "network": manifest.provenance.get("network"),
+                **({"plan": said["plan"]} if "plan" in said else {}),
             },
             "engine": self.engine_name,
             "executed_precision": said["executed_precision"],
+            "executed_device": said.get("executed_device", PROCESSOR),
             "threads": self.options.thread_count,
             "versions": said["versions"],
             "torch_imported": "torch" in sys.modules,
@@ -82,6 +84,23 @@ class _Timed:
     stages: dict[str, Latency]
     stream: dict[str, Any]
     power: dict[str, float]
+    gpu: Latency | None
+
+
+class _GpuTimes:
+    """What each run took on the GPU, by the session's own clock there."""
+
+    def __init__(self, session: CheckedSession) -> None:
+        self._session = session.session
+        self._samples: list[float] = []
+
+    def note(self) -> None:
+        last = getattr(self._session, "gpu_ms", None)
+        if last is not None:
+            self._samples.append(last)
+
+    def latency(self) -> Latency | None:
+        return Latency(tuple(self._samples)) if self._samples else None
 
 
 def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Report | CountReport:
@@ -111,6 +130,7 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
         layers=trace_apart(where, artifact, plan) if plan.layers else (),
         warm_up=warm,
         latency=timed.latency,
+        gpu=timed.gpu,
         stages=timed.stages,
         stream=timed.stream,
         memory=memory,
@@ -165,16 +185,17 @@ def _cold_start(subject: _Subject, batch: Frame, meter: MemoryMeter) -> tuple[Ch
 
 def _timed(session: CheckedSession, picture: Path, plan: Plan, sampler: Sampler) -> _Timed:
     """Time the network alone and then whole frames, or a constant stream of frames that are in memory already."""
-    frame = read_frame(picture)
+    frame, gpu = read_frame(picture), _GpuTimes(session)
     if plan.scenario == CONSTANT_STREAM:
         start_s = sampler.take()
-        stages, stream = measure.constant_stream(partial(_stages, session, frame), plan)
+        stages, stream = measure.constant_stream(partial(_stages, session, frame), plan, after=gpu.note)
         power = _power(sampler, start_s, len(stages["inference"].samples_ms))
-        return _Timed(stages["inference"], stages, stream, power)
+        return _Timed(stages["inference"], stages, stream, power, gpu.latency())
     start_s = sampler.take()
-    latency = measure.single_stream(partial(session.session.run, network_input(frame, session.manifest)), plan)
-    power = _power(sampler, start_s, len(latency.samples_ms))
-    return _Timed(latency, measure.staged(partial(_read_and_stages, session, picture), plan), {}, power)
+    run = partial(session.session.run, network_input(frame, session.manifest))
+    latency = measure.single_stream(run, plan, after=gpu.note)
+    power, on_gpu = _power(sampler, start_s, len(latency.samples_ms)), gpu.latency()
+    return _Timed(latency, measure.staged(partial(_read_and_stages, session, picture), plan), {}, power, on_gpu)
 
 
 def _power(sampler: Sampler, start_s: float, frames: int) -> dict[str, float]:

@@ -15,9 +15,11 @@ import numpy.typing as npt
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest, TensorSpec
+from segfast_edge.contract.plan import Plan
 from segfast_edge.errors import ArtifactError, DataError, TargetError, unknown
 
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}  # --precision -> its full name
+DEVICES = ("cpu", "cuda")
 _ENGINES = Path(__file__).parent.parent / "engines"
 
 Output = npt.NDArray[Any]  # uint8 labels [1, H, W] or float32 logits [1, H, W, classes]
@@ -25,21 +27,37 @@ Output = npt.NDArray[Any]  # uint8 labels [1, H, W] or float32 logits [1, H, W, 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to open an artifact; 0 threads mean all that this process may use, no precision the engine's exact one."""
+    """How to open an artifact; 0 threads mean all that this process may use, no precision the engine's exact one.
+
+    No ``device`` is the processor; with ``prefer_gpu`` a GPU where the engine and its runtime have one.
+    """
 
     threads: int = 0
     precision: str | None = None
+    device: str | None = None
+    prefer_gpu: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.threads <= 1024:
             raise TargetError(f"{self.threads} threads; allowed are 1 to 1024, or 0 for all this process may use")
         if self.precision is not None and self.precision not in PRECISIONS:
             raise TargetError(unknown("precision", self.precision, PRECISIONS))
+        if self.device is not None and self.device not in DEVICES:
+            raise TargetError(unknown("device", self.device, DEVICES))
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Options":
+        """Return what a plan of measurement says of it."""
+        return cls(plan.threads, plan.precision or None, plan.device or None)
 
     @property
     def thread_count(self) -> int:
         """The threads an engine is told to use."""
         return self.threads or usable_cores()
+
+    def uses_gpu(self, *, available: bool) -> bool:
+        """Say whether to run on a GPU, by what was asked for, what the target prefers and what there is."""
+        return self.device == "cuda" or (self.device is None and self.prefer_gpu and available)
 
 
 class Session(Protocol):
@@ -50,7 +68,11 @@ class Session(Protocol):
         ...
 
     def facts(self) -> Mapping[str, Any]:
-        """Return ``executed_precision`` and ``versions``, read back from the runtime; may take long, so ask last."""
+        """Return ``executed_precision``, ``versions`` and, where it is not the processor, ``executed_device``.
+
+        They are read back from the runtime, which may take long, so ask last. A session on a GPU that times itself
+        also has an attribute ``gpu_ms``: what the last run took there, None where it is not known.
+        """
         ...
 
 
@@ -134,7 +156,17 @@ def first_line(error: BaseException) -> str:
 def refuse_precision(name: str, options: Options) -> None:
     """Raise TargetError where a precision is asked of an engine that runs what the file holds."""
     if options.precision is not None:
-        raise TargetError(f"engine {name} runs the precision that the file holds; --precision is for openvino")
+        raise TargetError(
+            f"engine {name} runs the precision that the file holds; --precision is for openvino and tensorrt"
+        )
+
+
+def refuse_gpu(name: str, options: Options) -> None:
+    """Raise TargetError where a GPU is asked of an engine that runs on the processor."""
+    if options.device == "cuda":
+        raise TargetError(
+            f"engine {name} runs on the processor; --device cuda is for onnxruntime, tensorrt and torchscript"
+        )
 
 
 def unreadable(path: Path, name: str, error: Exception) -> ArtifactError:

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -23,7 +23,8 @@ class Target:
 
     ``engines`` maps a format to the engines that run it, the preferred one first. ``is_here`` looks at a root
     folder (``/`` in earnest) and says whether this machine is one. ``refusal`` says why an artifact must not
-    run here, or None. ``memory_shared_with_gpu`` is true where the GPU has no memory of its own.
+    run here, or None. ``memory_shared_with_gpu`` is true where the GPU has no memory of its own, ``prefers_gpu``
+    where an engine that can run on either is to take the GPU unless told otherwise.
     """
 
     name: str
@@ -32,6 +33,11 @@ class Target:
     is_here: Callable[[Path], bool]
     refusal: Callable[[Manifest], str | None] = field(default=_anything)
     memory_shared_with_gpu: bool = False
+    prefers_gpu: bool = False
+
+    def preferring(self, options: Options) -> Options:
+        """Return the options with what this kind of computer prefers."""
+        return replace(options, prefer_gpu=self.prefers_gpu)
 
 
 def targets() -> list[str]:
@@ -74,4 +80,4 @@ def open_artifact(where: Target, artifact: Path, options: Options, name: str | N
     manifest = Manifest.load(artifact)
     chosen_name, chosen = choose_engine(where, manifest, name)
     chosen.runtime()
-    return CheckedSession(chosen.load(artifact, manifest, options), manifest, chosen_name)
+    return CheckedSession(chosen.load(artifact, manifest, where.preferring(options)), manifest, chosen_name)

@@ -12,7 +12,7 @@ import numpy as np
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, Output, Trace, import_runtime, refuse_precision, unreadable
+from targets.common.session import Options, Output, Trace, import_runtime, refuse_gpu, refuse_precision, unreadable
 from targets.common.trace import convolution_macs, typical_layers
 from targets.engines._litert_trace import Event, Tracer
 
@@ -32,6 +32,7 @@ def runtime() -> ModuleType:
 def load(artifact: Path, manifest: Manifest, options: Options) -> "LiteRtSession":
     """Build the interpreter, with XNNPACK as it is by default, and allocate its tensors."""
     refuse_precision("litert", options)
+    refuse_gpu("litert", options)
     interpreter = runtime()
     path = artifact / manifest.model_file
     try:
@@ -45,6 +46,7 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "LiteRtSession
 def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
     """Time each layer as XNNPACK and TFLite executed it, in whole microseconds."""
     refuse_precision("litert", trace.options)
+    refuse_gpu("litert", trace.options)
     tracer = Tracer(artifact / manifest.model_file, trace.options.thread_count)
     weighted = load(artifact, manifest, trace.options).weighted_layers()
 

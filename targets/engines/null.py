@@ -12,7 +12,7 @@ from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import MODEL_FILES, Manifest
 from segfast_edge.errors import TargetError
-from targets.common.session import Options, Output, Trace, refuse_precision
+from targets.common.session import Options, Output, Trace, refuse_gpu, refuse_precision
 
 FORMATS = tuple(MODEL_FILES)
 PACKAGES: tuple[str, ...] = ()
@@ -27,6 +27,7 @@ def runtime() -> ModuleType:
 def load(_: Path, manifest: Manifest, options: Options) -> "NullSession":
     """Open any artifact; its model file is never read."""
     refuse_precision("null", options)
+    refuse_gpu("null", options)
     return NullSession(manifest)
 
 

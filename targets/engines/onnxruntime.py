@@ -1,4 +1,4 @@
-"""ONNX files through ONNX Runtime on a CPU."""
+"""ONNX files through ONNX Runtime, on the processor or with CUDA. TensorRT has an engine of its own."""
 
 import importlib
 import json
@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,8 @@ import numpy as np
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.report import PROCESSOR
+from segfast_edge.errors import TargetError
 from targets.common.session import Options, Output, Trace, import_runtime, refuse_precision, unreadable
 from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
 
@@ -23,6 +26,7 @@ FORMATS = ("onnx",)
 PACKAGES = ("onnxruntime",)
 MODULES = ("onnxruntime",)
 
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _VARIANT = re.compile("^(Nhwc|Fused|QLinear)+")
 _WEIGHTED = ("Conv", "ConvTranspose", "ConvInteger")
 
@@ -36,22 +40,40 @@ def runtime() -> ModuleType:
 def load(artifact: Path, manifest: Manifest, options: Options) -> "OnnxRuntimeSession":
     """Open the model with every graph optimisation and a fixed number of threads."""
     refuse_precision("onnxruntime", options)
-    return OnnxRuntimeSession(artifact / manifest.model_file, manifest, options.thread_count)
+    return OnnxRuntimeSession(artifact / manifest.model_file, manifest, options)
 
 
-def _open(path: Path, threads: int, trace: Path | None = None) -> Any:
+def _providers(onnxruntime: ModuleType, options: Options) -> list[Any]:
+    """Return what to run nodes with, the preferred first; TargetError where CUDA is asked for and not built in."""
+    available = onnxruntime.get_available_providers()
+    if not options.uses_gpu(available=_CUDA in available):
+        return [_CPU]
+    if _CUDA not in available:
+        raise TargetError(
+            f"onnxruntime {onnxruntime.__version__} has no CUDA; it has {', '.join(available)}. On a Jetson install"
+            " NVIDIA's onnxruntime-gpu for your JetPack, elsewhere run: pip install onnxruntime-gpu"
+        )
+    # TF32 has 10 bits of mantissa, which is not the float32 that parity was measured in
+    return [(_CUDA, {"use_tf32": "0"}), _CPU]
+
+
+def _open(path: Path, options: Options, trace: Path | None = None) -> Any:
     onnxruntime = runtime()
+    providers = _providers(onnxruntime, options)
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
+    settings.intra_op_num_threads = options.thread_count
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
     if trace is not None:
         settings.enable_profiling = True
         settings.profile_file_prefix = str(trace)
     try:
-        return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), settings, providers=providers)
     except _errors() as error:
         raise unreadable(path, "onnxruntime", error) from error
+    if options.device == "cuda" and _CUDA not in session.get_providers():
+        raise TargetError("onnxruntime cannot start CUDA on this machine and fell back to the processor; see its log")
+    return session
 
 
 def _errors() -> tuple[type[Exception], ...]:
@@ -63,8 +85,9 @@ def _errors() -> tuple[type[Exception], ...]:
 class OnnxRuntimeSession:
     """One inference session."""
 
-    def __init__(self, path: Path, manifest: Manifest, threads: int) -> None:
-        self._session = _open(path, threads)
+    def __init__(self, path: Path, manifest: Manifest, options: Options) -> None:
+        self._session = _open(path, options)
+        self._options = replace(options, threads=1)
         self._path = path
         self._input = manifest.input
         self._name = self._session.get_inputs()[0].name
@@ -77,12 +100,15 @@ class OnnxRuntimeSession:
         """Tell the precision from the kernels that a traced run of a second session executed."""
         blank = np.zeros(self._input.shape, self._input.dtype)
         counts: Counter[str] = Counter()
-        for layer in _trace(self._path, Trace(Options(threads=1), blank, runs=1))[0]:
+        places: set[str] = set()
+        for layer, place in _trace(self._path, Trace(self._options, blank, runs=1))[0]:
+            places.add(place)
             if layer.kind in _WEIGHTED:
                 counts[_precision(layer.kernel)] += 1
         return {
             "executed_precision": "+".join(sorted(counts)) or "none",
             "layer_precisions": dict(counts),
+            "executed_device": " and ".join(sorted(places, reverse=True)) or PROCESSOR,
             "versions": {"onnxruntime": runtime().__version__, "numpy": np.__version__},
         }
 
@@ -90,22 +116,27 @@ class OnnxRuntimeSession:
 def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
     """Time each node by the runtime's own trace, which has a resolution of one microsecond.
 
-    The multiply-accumulates are those executed: padding of the channels to whole vectors is included.
+    The multiply-accumulates are those executed: padding of the channels to whole vectors is included. With CUDA the
+    trace has what starting a layer took, not the layer, so that is refused.
     """
     more = Trace(trace.options, trace.batch, trace.runs + WARM_UP_RUNS)
-    runs = iter(_trace(artifact / manifest.model_file, more))
+    traced = _trace(artifact / manifest.model_file, more)
+    if any(place != PROCESSOR for _, place in traced[0]):
+        raise TargetError("layers of engine onnxruntime are timed on the processor only; add --device cpu")
+    runs = ([layer for layer, _ in run] for run in traced)
     return typical_layers(lambda: next(runs), trace.runs)
 
 
-def _trace(path: Path, trace: Trace) -> list[list[Layer]]:
-    """Return the nodes of each run in the order of their execution."""
+def _trace(path: Path, trace: Trace) -> list[list[tuple[Layer, str]]]:
+    """Return the nodes of each run in the order of their execution, each with where it ran."""
     with tempfile.TemporaryDirectory(prefix="segfast-trace-") as folder:
-        session = _open(path, trace.options.thread_count, Path(folder) / "run")
+        session = _open(path, trace.options, Path(folder) / "run")
         name = session.get_inputs()[0].name
         for _ in range(trace.runs):
             session.run(None, {name: trace.batch})
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    nodes = [_layer(event) for event in events if event.get("cat") == "Node" and "op_name" in event["args"]]
+    said = [event for event in events if event.get("cat") == "Node" and "op_name" in event["args"]]
+    nodes = [(_layer(event), _place(event["args"].get("provider", _CPU))) for event in said]
     size = len(nodes) // trace.runs
     return [nodes[start : start + size] for start in range(0, size * trace.runs, size)]
 
@@ -115,6 +146,11 @@ def _layer(event: Mapping[str, Any]) -> Layer:
     kernel = said["op_name"]
     name = event["name"].removesuffix("_kernel_time")
     return Layer(name, _kind(kernel), kernel, event["dur"] / 1000, _macs(kernel, said))
+
+
+def _place(provider: str) -> str:
+    """Return where a node ran, by the name of what executed it: ``processor``, ``CUDA``, or another's own name."""
+    return PROCESSOR if provider == _CPU else provider.removesuffix("ExecutionProvider")
 
 
 def _kind(kernel: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, Output, Trace, import_runtime, unreadable
+from targets.common.session import Options, Output, Trace, import_runtime, refuse_gpu, unreadable
 from targets.common.trace import convolution_macs, typical_layers
 
 FORMATS = ("openvino", "onnx")
@@ -35,6 +35,7 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "OpenVinoSessi
 
 def _compile(path: Path, options: Options, *, traced: bool = False) -> tuple[Any, Any]:
     """Return the model as it was read, and compiled."""
+    refuse_gpu("openvino", options)
     core = runtime().Core()
     settings = {
         "INFERENCE_PRECISION_HINT": options.precision or "f32",

@@ -15,6 +15,7 @@ import numpy as np
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.errors import TargetError
 from targets.common.session import Options, Output, Trace, import_runtime, refuse_precision, unreadable
 from targets.common.trace import typical_layers
 
@@ -29,27 +30,45 @@ def runtime() -> ModuleType:
 
 
 def load(artifact: Path, manifest: Manifest, options: Options) -> "TorchScriptSession":
-    """Load the module and freeze it, which folds what its file left open."""
+    """Load the module onto its device and freeze it, which folds what its file left open."""
     refuse_precision("torchscript", options)
     torch = runtime()
     path = artifact / manifest.model_file
     torch.set_num_threads(options.thread_count)
+    device = _device(torch, options)
     try:
-        module = torch.jit.load(str(path), map_location="cpu").eval()
+        module = torch.jit.load(str(path), map_location=device).eval()
         precision = _precision(module)
         # optimize_for_inference would follow; on SegFast at 224x224, torch 2.13 and one Zen core it costs 30 % instead
-        return TorchScriptSession(torch.jit.freeze(module), torch, precision)
+        frozen = torch.jit.freeze(module)
+        return TorchScriptSession(frozen, torch, precision, on_gpu=device == "cuda")
     except (RuntimeError, ValueError) as error:
         raise unreadable(path, "torchscript", error) from error
 
 
+def _device(torch: ModuleType, options: Options) -> str:
+    available = bool(torch.cuda.is_available())
+    if not options.uses_gpu(available=available):
+        return "cpu"
+    if not available:
+        raise TargetError(
+            f"torch {torch.__version__} finds no CUDA GPU. On a Jetson install NVIDIA's build of torch for your"
+            " JetPack, elsewhere a build with CUDA; or leave out --device cuda"
+        )
+    # TF32 has 10 bits of mantissa, which is not the float32 that parity was measured in
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    return "cuda"
+
+
 def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
-    """Time each operator that the graph calls by torch's profiler, which slows the short ones.
+    """Time each operator that the graph calls by torch's profiler, which slows the short ones; on the processor only.
 
     What is left of ``forward`` is the interpreter's own time. No multiply-accumulates: the profiler tells no shape
     of an output.
     """
     session = load(artifact, manifest, trace.options)
+    if session.on_gpu:
+        raise TargetError("layers of engine torchscript are timed on the processor only; add --device cpu")
     profiler = importlib.import_module("torch.profiler")
 
     def run() -> list[Layer]:
@@ -79,20 +98,42 @@ def _precision(module: Any) -> str:
 
 
 class TorchScriptSession:
-    """A frozen module on the CPU."""
+    """A frozen module on the processor, or on the first GPU.
 
-    def __init__(self, module: Any, torch: ModuleType, precision: str) -> None:
+    ``gpu_ms`` is the last run's time there between two events, copies left out; None on the processor.
+    """
+
+    def __init__(self, module: Any, torch: ModuleType, precision: str, *, on_gpu: bool) -> None:
         self._module = module
         self._torch = torch
         self._precision = precision
+        self.on_gpu = on_gpu
+        self.gpu_ms: float | None = None
 
     def run(self, batch: Frame) -> Output:
-        """Run one batch without autograd."""
+        """Run one batch without autograd, and wait for its result."""
         with self._torch.inference_mode():
-            output = self._module(self._torch.from_numpy(batch))
+            frames = self._torch.from_numpy(batch)
+            output = self._run_on_gpu(frames) if self.on_gpu else self._module(frames)
         return np.array(output.numpy())
 
+    def _run_on_gpu(self, frames: Any) -> Any:
+        start, end = (self._torch.cuda.Event(enable_timing=True) for _ in range(2))
+        there = frames.to("cuda")
+        start.record()
+        output = self._module(there)
+        end.record()
+        back = output.cpu()  # waits for the end
+        self.gpu_ms = float(start.elapsed_time(end))
+        return back
+
     def facts(self) -> Mapping[str, Any]:
-        """Return the type of the weights, which is the type TorchScript computes in."""
+        """Return the type of the weights, which is the type TorchScript computes in, and what it ran on."""
         versions = {"torch": str(self._torch.__version__), "numpy": np.__version__}
-        return {"executed_precision": self._precision, "versions": versions}
+        facts = {"executed_precision": self._precision, "versions": versions}
+        if not self.on_gpu:
+            return facts
+        cuda = self._torch.cuda
+        versions["cuda-runtime"] = str(self._torch.version.cuda)
+        capability = ".".join(map(str, cuda.get_device_capability()))
+        return {**facts, "executed_device": f"{cuda.get_device_name()} (CUDA {capability})"}
