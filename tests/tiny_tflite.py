@@ -134,6 +134,7 @@ CASES = {  # name -> (network, shape of its input)
     "max_pool_ceil": (lambda: nn.MaxPool2d(2, ceil_mode=True), MAP),
     "max_pool_ceil_padded": (lambda: nn.MaxPool2d((3, 2), 2, 1, ceil_mode=True), MAP),
     "avg_pool": (lambda: nn.AvgPool2d(2), EVEN),
+    "avg_pool_whole": (lambda: nn.AvgPool2d((9, 11)), MAP),
     "avg_pool_padded": (lambda: nn.AvgPool2d(3, 2, 1), EVEN),
     "avg_pool_padded_same": (lambda: nn.AvgPool2d(3, 1, 1), MAP),
     "avg_pool_inside": (lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False), EVEN),
@@ -225,6 +226,11 @@ def ran(content, batch):
 def operators(content):
     """Return the names of a file's operators in order, the delegate's own left out."""
     return [each["op_name"] for each in interpreter(content)._get_ops_details() if each["op_name"] != "DELEGATE"]
+
+
+def pieces(content):
+    """Return into how many runs of operators XNNPACK's delegate cut a file."""
+    return sum(each["op_name"] == "DELEGATE" for each in interpreter(content)._get_ops_details())
 
 
 def nhwc(array):

@@ -39,10 +39,16 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """What an integer stands for: ``(integer - zero_point) * scale``."""
+    """What an integer stands for: ``(integer - zero_point) * scale``; several scales lie along ``axis``."""
 
-    scale: float
+    scale: float | tuple[float, ...]
     zero_point: int = 0
+    axis: int = 0
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """All scales."""
+        return self.scale if isinstance(self.scale, tuple) else (self.scale,)
 
 
 class GraphBuilder:
@@ -60,7 +66,7 @@ class GraphBuilder:
         self._tensors: list[Any] = []
         self._buffers: list[npt.NDArray[np.uint8] | None] = [None]  # number 0 is the empty one, by the schema
         self._buffer_of: dict[bytes, int] = {}
-        self._constants: dict[tuple[int, tuple[int, ...], str], Tensor] = {}
+        self._constants: dict[tuple[int, tuple[int, ...], str, Affine | None], Tensor] = {}
         self._names: dict[str, int] = {}
         self._metadata: dict[str, int] = {}
 
@@ -75,13 +81,13 @@ class GraphBuilder:
         """Add a tensor that an operator or the caller fills, named after the scope; a taken name gets a number."""
         return self._add(name or self.scope, tuple(map(int, shape)), np.dtype(dtype), 0, affine)
 
-    def constant(self, values: npt.ArrayLike, role: str) -> Tensor:
+    def constant(self, values: npt.ArrayLike, role: str, affine: Affine | None = None) -> Tensor:
         """Add a tensor of fixed values, or return the one there is with the same values; ``role`` ends its name."""
         array = np.asarray(values, order="C")
         buffer = self._buffer(array)
-        key = (buffer, array.shape, array.dtype.str)
+        key = (buffer, array.shape, array.dtype.str, affine)
         if key not in self._constants:
-            self._constants[key] = self._add(f"{self.scope}/{role}", array.shape, array.dtype, buffer, None)
+            self._constants[key] = self._add(f"{self.scope}/{role}", array.shape, array.dtype, buffer, affine)
         return self._constants[key]
 
     def input(self, name: str, shape: Sequence[int], dtype: npt.DTypeLike, affine: Affine | None = None) -> Tensor:
@@ -91,7 +97,7 @@ class GraphBuilder:
 
     def output(self, name: str, tensor: Tensor) -> None:
         """Hand a tensor to the caller under a name."""
-        assert name not in self._names
+        assert name == tensor.name or name not in self._names
         self._names[name] = 0
         self._tensors[tensor.index].name = name
         self._outputs.append(replace(tensor, name=name))
@@ -132,8 +138,9 @@ class GraphBuilder:
         written.shape, written.hasRank = np.asarray(shape, np.int32), True
         if affine is not None:
             quantization = schema.generated.QuantizationParametersT()
-            quantization.scale = np.array([affine.scale], np.float32)
-            quantization.zeroPoint = np.array([affine.zero_point], np.int64)
+            quantization.scale = np.array(affine.scales, np.float32)
+            quantization.zeroPoint = np.full(len(affine.scales), affine.zero_point, np.int64)
+            quantization.quantizedDimension = affine.axis
             written.quantization = quantization
         self._tensors.append(written)
         return tensor

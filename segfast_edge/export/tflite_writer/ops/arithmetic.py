@@ -101,8 +101,9 @@ def sqrt(t: Translation, call: Call) -> Tensor:
 
 
 def neg(t: Translation, call: Call) -> Tensor:
-    """The negative."""
-    return _unary(t, call, "NEG")
+    """The negative, as a product, which int8 has too."""
+    x = t.tensor(call["self"])
+    return layers.binary(t.graph, "MUL", x, t.operand(-1.0, len(x.shape)))
 
 
 def abs_(t: Translation, call: Call) -> Tensor:
@@ -145,6 +146,8 @@ def div(t: Translation, call: Call) -> Tensor:
     """Quotient."""
     if call.arguments.get("rounding_mode") is not None:
         raise call.refused(f"with rounding mode {call['rounding_mode']}")
+    if isinstance(call["other"], int | float) and call["other"]:
+        return _binary(t, call, "MUL", call["self"], 1 / call["other"])  # faster, and int8 has it
     return _binary(t, call, "DIV", call["self"], call["other"])
 
 

@@ -39,6 +39,8 @@ def max_pool2d_with_indices(t: Translation, call: Call) -> tuple[Tensor, Positio
 def avg_pool2d(t: Translation, call: Call) -> Tensor:
     """The mean of each window, over what torch counts into it."""
     x, window = t.tensor(call["self"]), _window(call)
+    if window.kernel == layers.size(x) and window.is_valid(layers.size(x)) and not call["divisor_override"]:
+        return layers.reduce(t.graph, x, "MEAN", (1, 2), keep=True)
     padded, placed = layers.placed(t.graph, x, window)
     means = layers.pool(t.graph, "AVERAGE_POOL_2D", padded, placed)
     correction = _mean_correction(call, layers.size(x), layers.size(padded), placed)
