@@ -1,6 +1,9 @@
 """Int8: calibrated on what the device sees, recorded layer by layer, and refused where it costs too much."""
 
+import contextlib
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +17,10 @@ from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
 from segfast_edge.errors import AccuracyGateError, ConversionError, DataError
 from segfast_edge.evaluate import Truth
-from segfast_edge.export import integer_formats
-from segfast_edge.export.common.int8 import Gate, Quantization
+from segfast_edge.export import exporter, integer_formats
+from segfast_edge.export.common.job import Job
+from segfast_edge.export.common.quantization import Gate, Quantization, Recipe
+from segfast_edge.export.common.sensitivity import fewest, sensitivities
 from segfast_edge.export.convert import ExportRequest, Source, convert
 from segfast_edge.spawn import outputs
 
@@ -139,3 +144,77 @@ def test_words_that_do_not_fit_together_are_refused(source, tmp_path, capsys, wo
 def test_a_drop_is_a_share():
     with pytest.raises(DataError, match=r"--max-drop 1\.5 is outside 0 to 1"):
         Gate(Truth("scenes"), 1.5)
+
+
+def test_layers_are_ranked_by_the_noise_that_int8_puts_on_the_logits(tmp_path, data):
+    def spoil(weights):
+        weights["up_again.weight"][:, 0] *= 1e-3
+        weights["up_again.weight"][0, 0, 0, 0] = 30.0  # one weight takes all steps of its channel
+
+    graph = Source(write_checkpoint(tmp_path / "spoilt.pt", spoil=spoil)).graph
+    frames = [read_frame(data / f"images/train/{seed}.png") for seed in range(2)]
+    before = graph(torch.from_numpy(frames[0].copy())[None])
+    ranked = sensitivities(graph, frames)
+    assert {each.layer for each in ranked} == {
+        f"network.{name}" for name in ("stem.0", "down.0", "up.0", "up_again", "classify")
+    }
+    assert [each.noise for each in ranked] == sorted((each.noise for each in ranked), reverse=True)
+    assert all(0 < each.noise < 1 for each in ranked)
+    assert torch.equal(graph(torch.from_numpy(frames[0].copy())[None]), before), "the graph is as it was"
+
+
+@pytest.mark.parametrize("enough", range(1, 8))
+def test_the_fewest_that_pass_are_found(enough):
+    asked = []
+
+    def passes(count):
+        asked.append(count)
+        return count >= enough
+
+    assert fewest(passes, 7) == enough
+    assert len(asked) == len(set(asked)) <= 6
+
+
+def test_none_is_found_where_none_passes():
+    assert fewest(lambda _: False, 5) is None
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnx"])
+def test_a_layer_that_is_kept_float_is_executed_in_float(source, data, tmp_path, name):
+    request = ExportRequest(name, tmp_path / "a", quantization=quantization(data))
+    job = Job(source, request, exporter(name), tmp_path, lambda _: None)
+    frames = [read_frame(data / "images/train/0.png")]
+    executed = {}
+    for kept in ((), ("network.classify", "network.up.0")):
+        manifest = exporter(name).quantize(job.graph(), job.draft(), tmp_path, Recipe(frames, kept)).save(tmp_path)
+        assert manifest.precision == "int8"
+        with contextlib.closing(outputs(tmp_path, [("frame", frames[0])])) as found:
+            list(found)
+            executed[kept] = found.session["layer_precisions"]
+    few, many = executed[()].get("float32", 0), executed["network.classify", "network.up.0"]["float32"]
+    assert many == few + 2
+
+
+@pytest.mark.slow
+def test_the_search_keeps_layers_float_until_the_gate_passes(data, tmp_path):
+    source = Source(write_checkpoint(tmp_path / "two.pt", "tiny_export:two_layers"))
+    for seed in range(FRAMES):  # the truth is what this network says
+        labels = source.graph(torch.from_numpy(read_frame(data / f"images/train/{seed}.png").copy())[None])[0]
+        (tmp_path / "own/labels/train").mkdir(parents=True, exist_ok=True)
+        write_picture(tmp_path / f"own/labels/train/{seed}.png", labels.numpy())
+    shutil.copytree(data / "images", tmp_path / "own/images")
+    shutil.copy(data / "classes.json", tmp_path / "own")
+    asked = replace(quantization(tmp_path / "own", max_drop=0.0), search=True)
+    manifest = convert(source, ExportRequest("openvino", tmp_path / "a", quantization=asked))
+    kept = [each["layer"] for each in manifest.parity["kept_float"]]
+    assert kept
+    assert set(kept) <= {"network.0", "network.2"}
+    drops = manifest.parity["drop_by_layers_kept_float"]
+    assert drops["0"] > 0
+    assert drops[str(len(kept))] <= 0
+    assert manifest.parity["layer_precisions"]["float32"] == len(kept)
+
+
+def test_a_search_without_a_gate_is_refused(data):
+    with pytest.raises(ConversionError, match="--search needs --gate-data"):
+        replace(quantization(data), search=True)

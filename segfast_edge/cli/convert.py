@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from segfast_edge.contract.manifest import Manifest
-    from segfast_edge.export.common.int8 import Quantization
-    from segfast_edge.export.convert import ExportRequest
+    from segfast_edge.export.common.job import ExportRequest
+    from segfast_edge.export.common.quantization import Quantization
 
 HELP = "export a checkpoint for a runtime, and hold it to torch"
 EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o artifacts"
@@ -52,6 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     int8.add_argument("--gate-root", type=Path, metavar="DIR", help="its folder (default --data-root)")
     int8.add_argument("--gate-split", default="val", metavar="NAME", help="default val")
     int8.add_argument("--max-drop", type=float, default=0.01, metavar="X", help="mIoU it may lose (default 0.01)")
+    int8.add_argument("--search", action="store_true", help="where it loses more, keep the fewest layers float")
     int8.add_argument("--drop-type", choices=("absolute", "relative"), default="absolute", help="of mIoU")
     parser.add_argument("--overwrite", action="store_true", help="replace an artifact that is there")
     parser.add_argument("--json", action="store_true", help="print the manifests as JSON")
@@ -115,7 +116,7 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
     from segfast_edge.data.calibration import Calibration
     from segfast_edge.errors import ConversionError
     from segfast_edge.evaluate import Truth
-    from segfast_edge.export.common.int8 import Gate, Quantization
+    from segfast_edge.export.common.quantization import Gate, Quantization
 
     if not args.int8:
         for flag in ("calibration", "subset_size", "gate_data"):
@@ -128,7 +129,7 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
     if args.gate_data is not None:
         truth = Truth(args.gate_data, args.gate_root or args.data_root, args.gate_split)
         gate = Gate(truth, args.max_drop, args.drop_type)
-    return Quantization(Calibration.open(args.calibration, args.data_root), args.subset_size, gate)
+    return Quantization(Calibration.open(args.calibration, args.data_root), args.subset_size, gate, args.search)
 
 
 def _folder(args: argparse.Namespace, name: str, *, alone: bool) -> Path:

@@ -1,5 +1,6 @@
 """ONNX, opset 18: for ONNX Runtime, for OpenVINO, and for TensorRT to build its engine from on the device."""
 
+import ast
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from segfast_edge.export import require
 from segfast_edge.export.common.failure import explained, quiet, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY, embedded_text
+from segfast_edge.export.common.quantization import Recipe
 
 EXTRA = "onnx"
 TOOLS = ("onnx", "onnxscript", "torch")
 OPSET = 18
 INPUT = "frames"
+NAME_SCOPES = "pkg.torch.onnx.name_scopes"  # where the exporter says which module a node came from, the node last
 INTEGER = ["Conv", "Gemm", "MatMul", "Concat", "AveragePool", "GlobalAveragePool", "MaxPool"]  # run in int8
 
 
@@ -35,7 +38,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     return manifest
 
 
-def quantize(graph: Deployable, manifest: Manifest, folder: Path, frames: Sequence[Frame]) -> Manifest:
+def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe) -> Manifest:
     """Write ``model.onnx`` in int8 through ONNX Runtime: QDQ pairs, symmetric, which is what TensorRT takes.
 
     Transposed convolutions stay float unless ``graph.lowering`` makes them convolutions: TensorRT has no grouped one
@@ -61,9 +64,10 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, frames: Sequen
         quantization.quantize_static(
             whole,
             quantized,
-            _Frames(frames),
+            _Frames(recipe.frames),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=INTEGER,
+            nodes_to_exclude=[node.name for node in model.graph.node if recipe.keeps(node.name.partition("/")[0])],
             per_channel=True,
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
@@ -145,7 +149,11 @@ def describe(model: Any, manifest: Manifest) -> None:
 
 
 def _forget_source(model: Any) -> None:
-    """Drop the source lines, with this machine's paths, that the exporter leaves at every node."""
+    """Name nodes after their layers and drop the source lines, with this machine's paths, that the exporter leaves."""
+    for node in model.graph.node:
+        scopes = next((entry.value for entry in node.metadata_props if entry.key == NAME_SCOPES), "[]")
+        layers = [scope for scope in ast.literal_eval(scopes) if scope]
+        node.name = f"{layers[-2]}/{node.name}" if len(layers) > 1 else node.name
     for holder in (model, model.graph, *model.graph.node, *model.graph.initializer, *model.graph.value_info):
         del holder.metadata_props[:]
         holder.doc_string = ""

@@ -1,6 +1,5 @@
 """OpenVINO IR: float32 weights, names and metadata as model_api and Model Server read them."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,16 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.export import require
 from segfast_edge.export.common.failure import explained, quiet, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY, embedded_text
+from segfast_edge.export.common.quantization import Recipe
 
 EXTRA = "openvino"
 TOOLS = ("openvino", "torch")
 INPUT = "frames"
+WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData", "MatMul")
 
 
 def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
@@ -31,7 +31,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     return manifest
 
 
-def quantize(graph: Deployable, manifest: Manifest, folder: Path, frames: Sequence[Frame]) -> Manifest:
+def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe) -> Manifest:
     """Write ``model.xml`` and ``model.bin`` in int8 through NNCF: weights per channel, activations per tensor.
 
     Raises:
@@ -43,11 +43,24 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, frames: Sequen
     manifest = _named(manifest)
     advice = "Try --target tflite --int8, or float"
     model = converted(graph)
+    kept = [op.get_friendly_name() for op in model.get_ops() if recipe.keeps(_layer_of(op))]
     with explained("NNCF cannot quantize this network", advice), quiet("nncf"):
-        data = nncf.Dataset(frames, lambda frame: frame[np.newaxis])
-        model = nncf.quantize(model, data, subset_size=len(frames), preset=nncf.QuantizationPreset.MIXED)
+        model = nncf.quantize(
+            model,
+            nncf.Dataset(recipe.frames, lambda frame: frame[np.newaxis]),
+            subset_size=len(recipe.frames),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=kept),
+        )
     _save(model, manifest, folder)
     return manifest
+
+
+def _layer_of(op: Any) -> str:
+    """Return the torch layer of an operator with weights, which its friendly name begins with, or an empty text."""
+    if op.get_type_name() not in WEIGHTED:
+        return ""
+    return str(op.get_friendly_name()).partition("/")[0].removeprefix("__module.")
 
 
 def _named(manifest: Manifest) -> Manifest:

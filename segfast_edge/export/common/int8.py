@@ -1,65 +1,48 @@
-"""What makes an artifact int8: the frames it was calibrated on, and how much of the task metric it may lose."""
+"""An int8 artifact: quantized, compared with torch, and held to the gate, with layers kept float where it must be."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
-import numpy as np
-
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.preprocess import Preprocess
-from segfast_edge.data.calibration import Calibration
-from segfast_edge.errors import AccuracyGateError, ConversionError, DataError
-from segfast_edge.evaluate import Evaluation, Truth, evaluate
+from segfast_edge.errors import AccuracyGateError, ConversionError
+from segfast_edge.evaluate import Evaluation
 from segfast_edge.export import Exporter, integer_formats
-from segfast_edge.export.common.graph import Deployable
-from segfast_edge.labeller import open_labeller
-
-SUBSET = 300
-DropType = Literal["absolute", "relative"]
-
-
-class Quantizer(Exporter, Protocol):
-    """An exporter that can also write integers."""
-
-    def quantize(self, graph: Deployable, manifest: Manifest, folder: Path, frames: Sequence[Frame]) -> Manifest:
-        """Write the model file in int8, ranges taken from uint8 frames H x W x 3 of the network's size."""
-        ...
+from segfast_edge.export.common.gate import baseline, measure
+from segfast_edge.export.common.job import Job
+from segfast_edge.export.common.parity import CONTINUOUS, agreement, difference
+from segfast_edge.export.common.quantization import Quantization, Quantizer, Recipe
+from segfast_edge.export.common.sensitivity import Sensitivity, fewest, sensitivities
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """How far mIoU on a labelled split may fall below the checkpoint's; ``relative`` is a share of the latter."""
+def in_int8(job: Job, asked: Quantization) -> tuple[Manifest, Labels]:
+    """Write an int8 model; return its manifest, and its own labels of the golden frame for devices to prove it by.
 
-    truth: Truth
-    max_drop: float = 0.01
-    drop_type: DropType = "absolute"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.max_drop < 1:
-            raise DataError(f"--max-drop {self.max_drop} is outside 0 to 1; mIoU is a share, 0.01 is one point")
-        if self.drop_type not in ("absolute", "relative"):
-            raise DataError(f"--drop-type {self.drop_type} is unknown; allowed: absolute, relative")
-
-
-@dataclass(frozen=True, slots=True)
-class Quantization:
-    """Int8 as asked for: frames for the ranges (at most ``subset`` of them), and the gate where there is one."""
-
-    calibration: Calibration
-    subset: int | None = None
-    gate: Gate | None = None
-
-    def frames(self, preprocess: Preprocess) -> list[Frame]:
-        """Return the calibration frames as the network gets them.
-
-        Raises:
-            DataError: a file is missing or not the one listed, or there are fewer than asked for.
-        """
-        count = self.subset if self.subset is not None else min(SUBSET, len(self.calibration.listed.entries))
-        return [np.array(frame) for frame in self.calibration.frames(preprocess, count)]
+    Raises:
+        ConversionError: the format has no int8, or its tool cannot quantize this network.
+        AccuracyGateError: it loses more than the gate allows, whichever layers stay float where ``search`` is on.
+        DataError: the calibration frames are not to be had.
+    """
+    writer = quantizer(job.writer, job.request.format)
+    job.say("reading the calibration frames")
+    frames = asked.frames(job.source.checkpoint.preprocess)
+    before = None
+    if asked.gate is not None:
+        job.say("measuring the checkpoint's mIoU")
+        before = baseline(job.source.path, asked.gate)
+    attempts = _Attempts(job, asked, writer, frames, before)
+    try:
+        return attempts.make(())
+    except AccuracyGateError:
+        if not asked.search:
+            raise
+    job.say("ranking layers by what int8 does to them")
+    ranked = sensitivities(job.source.graph, frames)
+    count = fewest(lambda number: attempts.passes(ranked[:number]), len(ranked))
+    if count is None:
+        raise attempts.failures[-1]
+    return attempts.make(ranked[:count])
 
 
 def quantizer(writer: Exporter, name: str) -> Quantizer:
@@ -69,43 +52,56 @@ def quantizer(writer: Exporter, name: str) -> Quantizer:
     return cast(Quantizer, writer)
 
 
-def measure(checkpoint: Path, artifact: Path, gate: Gate) -> dict[str, Any]:
-    """Evaluate both on the gate's data and return the record for the manifest.
+@dataclass(slots=True)
+class _Attempts:
+    """Files written one over the other, with ever other layers left in float."""
 
-    Raises:
-        AccuracyGateError: the artifact loses more than the gate allows; ``figures`` holds the record.
-    """
-    before, after = (evaluate(open_labeller(path), gate.truth, lambda *_: None) for path in (checkpoint, artifact))
-    record = _record(before, after, gate)
-    if not record["drop"] <= gate.max_drop:  # NaN does not pass
-        worst = sorted(record["iou"].items(), key=lambda item: _change(item[1]))[:3]
-        losers = ", ".join(f"{name} {_change(pair):+.3f}" for name, pair in worst)
-        raise AccuracyGateError(
-            f"int8 has mIoU {after.matrix.miou:.4f} and float {before.matrix.miou:.4f} on {before.data} {before.split}"
-            f" ({before.frames} frames, {before.protocol}): {gate.drop_type} drop {record['drop']:.4f}, allowed"
-            f" {gate.max_drop}. Most lost: {losers}. No artifact was written",
-            record,
-        )
-    return record
+    job: Job
+    asked: Quantization
+    writer: Quantizer
+    frames: Sequence[Frame]
+    before: Evaluation | None
+    failures: list[AccuracyGateError] = field(default_factory=list)
+    drops: dict[int, float] = field(default_factory=dict)
 
+    def passes(self, kept: Sequence[Sensitivity]) -> bool:
+        """Say whether a model with these layers in float gets through the gate."""
+        try:
+            self.make(kept)
+        except AccuracyGateError:
+            return False
+        return True
 
-def _record(before: Evaluation, after: Evaluation, gate: Gate) -> dict[str, Any]:
-    drop = before.matrix.miou - after.matrix.miou
-    old, new = before.to_json(), after.to_json()
-    return {
-        "data": before.data,
-        "split": before.split,
-        "frames": before.frames,
-        "protocol": before.protocol,
-        "float_miou": old["miou"],
-        "int8_miou": new["miou"],
-        "drop": drop if gate.drop_type == "absolute" else drop / before.matrix.miou,
-        "drop_type": gate.drop_type,
-        "max_drop": gate.max_drop,
-        "iou": {name: [value, new["iou"][name]] for name, value in old["iou"].items()},
-    }
+    def make(self, kept: Sequence[Sensitivity]) -> tuple[Manifest, Labels]:
+        """Write, compare and measure one model; AccuracyGateError where it loses too much."""
+        job = self.job
+        note = f", {len(kept)} layers in float" if kept else ""
+        job.say(f"quantizing {job.request.format} on {len(self.frames)} frames{note}")
+        recipe = Recipe(self.frames, [each.layer for each in kept])
+        draft = self._draft()
+        manifest = self.writer.quantize(job.graph(), draft, job.folder, recipe).save(job.folder)
+        job.say(f"comparing {job.request.format} with torch in a process of its own")
+        found = difference(job.folder, job.source.expected, CONTINUOUS)
+        parity = agreement(found) | self._gate(len(kept))
+        if kept:
+            parity["kept_float"] = [{"layer": each.layer, "noise": each.noise} for each in kept]
+            parity["drop_by_layers_kept_float"] = {str(count): drop for count, drop in sorted(self.drops.items())}
+        return replace(manifest, parity=parity), found.golden
 
+    def _draft(self) -> Manifest:
+        draft = self.job.draft()
+        calibration = {**self.asked.calibration.describe(), "used": len(self.frames)}
+        return replace(draft, provenance={**draft.provenance, "calibration": calibration})
 
-def _change(pair: Sequence[float | None]) -> float:
-    before, after = pair
-    return 0.0 if before is None or after is None else after - before
+    def _gate(self, kept: int) -> dict[str, Any]:
+        if self.asked.gate is None or self.before is None:
+            return {}
+        self.job.say("measuring the int8 model's mIoU")
+        try:
+            record = measure(self.before, self.job.folder, self.asked.gate)
+        except AccuracyGateError as error:
+            self.failures.append(error)
+            self.drops[kept] = error.figures["drop"]
+            raise
+        self.drops[kept] = record["drop"]
+        return {"gate": record}

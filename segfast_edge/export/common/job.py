@@ -1,0 +1,118 @@
+"""One conversion: what it starts from, what is asked for, and the manifest as far as it is known before writing."""
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from segfast_edge import __version__
+from segfast_edge.contract.files import sha256
+from segfast_edge.contract.images import read_frame
+from segfast_edge.contract.manifest import Manifest, OutputKind, TensorSpec
+from segfast_edge.export import Exporter
+from segfast_edge.export.common.defaults import default_lowering
+from segfast_edge.export.common.graph import Deployable, deployable
+from segfast_edge.export.common.metadata import versions
+from segfast_edge.export.common.parity import Reference, parity_frames, reference, scene_frame
+from segfast_edge.export.common.quantization import Quantization
+from segfast_edge.model.checkpoint import Checkpoint
+
+Say = Callable[[str], None]
+
+
+class Source:
+    """A checkpoint made ready once for any number of formats.
+
+    ``golden`` is a picture that goes into the artifact and through it; a drawn street scene where it is None.
+    """
+
+    def __init__(self, checkpoint: Path, golden: Path | None = None) -> None:
+        self.path = checkpoint
+        self.checkpoint = Checkpoint.load(checkpoint)
+        self.sha256 = sha256(checkpoint)
+        preprocess = self.checkpoint.preprocess
+        self._golden = scene_frame(preprocess) if golden is None else read_frame(golden)
+
+    @cached_property
+    def graph(self) -> Deployable:
+        """The graph to deploy, its transposed convolutions as they are."""
+        return deployable(self.checkpoint)
+
+    @cached_property
+    def expected(self) -> Reference:
+        """The frames that parity is measured on, and what torch makes of them."""
+        return reference(self.graph, parity_frames(self._golden, self.checkpoint.preprocess))
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What to make and where.
+
+    ``lowering`` None takes the measured default, ``quantization`` None gives float32, ``command`` goes into the
+    provenance.
+    """
+
+    format: str
+    folder: Path
+    output_kind: OutputKind = "labels"
+    lowering: str | None = None
+    overwrite: bool = False
+    quantization: Quantization | None = None
+    command: str = ""
+
+    @property
+    def precision(self) -> str:
+        """What the file will hold."""
+        return "int8" if self.quantization else "float32"
+
+    @property
+    def form(self) -> str:
+        """The lowering asked for, or the measured default."""
+        return self.lowering or default_lowering(self.format, self.precision)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request on its way: who writes it, into which folder, and who hears of each step."""
+
+    source: Source
+    request: ExportRequest
+    writer: Exporter
+    folder: Path
+    say: Say
+
+    def graph(self, output_kind: OutputKind | None = None) -> Deployable:
+        """Return the graph to write, with the lowering asked for."""
+        graph = self.source.graph.with_output(output_kind or self.request.output_kind)
+        graph.lowering = self.request.form
+        return graph
+
+    def draft(self, output_kind: OutputKind | None = None) -> Manifest:
+        """Return the manifest without what only writing and comparing can tell."""
+        checkpoint, kind = self.source.checkpoint, output_kind or self.request.output_kind
+        size = checkpoint.preprocess.size
+        if kind == "labels":
+            output = TensorSpec(kind, (1, *size), "uint8", "NHW")
+        else:
+            output = TensorSpec(kind, (1, *size, len(checkpoint.classes)), "float32", "NHWC")
+        return Manifest(
+            format=self.request.format,
+            input=TensorSpec("frames", (1, *size, 3), "uint8", "NHWC"),
+            output=output,
+            output_kind=kind,
+            preprocess=checkpoint.preprocess,
+            classes=checkpoint.classes,
+            precision=self.request.precision,
+            provenance={
+                "network": checkpoint.network,
+                "protocol": checkpoint.protocol,
+                "checkpoint": self.source.path.name,
+                "checkpoint_sha256": self.source.sha256,
+                "training": checkpoint.provenance,
+                "lowering": self.request.form,
+                "versions": {"segfast-edge": __version__, **versions(self.writer.TOOLS)},
+                "command": self.request.command,
+                "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            },
+        )

@@ -1,0 +1,121 @@
+"""Which layers int8 hurts most, found in torch, so that the answer serves every runtime."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from segfast_edge.contract.images import Frame
+from segfast_edge.export.common.graph import Deployable
+
+Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+FRAMES = 8  # enough to rank layers by; the gate judges on its own data
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """A layer by its name in the deployed graph, and the noise that int8 in it alone puts on the logits.
+
+    ``noise`` is the mean square of what changed over the mean square of the logits.
+    """
+
+    layer: str
+    noise: float
+
+
+def sensitivities(graph: Deployable, frames: Sequence[Frame]) -> list[Sensitivity]:
+    """Rank the layers with weights, worst first, by quantizing one at a time.
+
+    A layer's weights get one scale per output channel and its input one range over all ``frames``, as in the files.
+    """
+    chosen = [frames[int(index)] for index in np.linspace(0, len(frames) - 1, min(FRAMES, len(frames)))]
+    batches = [torch.from_numpy(np.array(frame)[np.newaxis]) for frame in chosen]
+    layers = {name: layer for name, layer in graph.named_modules() if isinstance(layer, Weighted)}
+    with torch.inference_mode():
+        ranges, exact = _observe(graph, layers, batches)
+        power = sum(float(logits.square().mean()) for logits in exact)
+        found = []
+        for name, layer in layers.items():
+            if name in ranges:
+                with _Quantized(layer, ranges[name]):
+                    pairs = zip(exact, map(graph.logits, batches), strict=True)
+                    noise = sum(float((after - before).square().mean()) for before, after in pairs)
+                found.append(Sensitivity(name, noise / power if power else 0.0))
+    return sorted(found, key=lambda each: -each.noise)
+
+
+def fewest(passes: Callable[[int], bool], most: int) -> int | None:
+    """Return the smallest number from 1 to ``most`` that passes, by doubling and then halving; None where none does.
+
+    More is taken to be at least as good, which is what ranking by sensitivity makes likely.
+    """
+    low, high = 0, 1
+    while not passes(high):
+        if high == most:
+            return None
+        low, high = high, min(2 * high, most)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    return high
+
+
+def _observe(
+    graph: Deployable, layers: dict[str, Any], batches: Sequence[Tensor]
+) -> tuple[dict[str, tuple[float, float]], list[Tensor]]:
+    """Return each layer's input range, zero included, and the exact logits of every batch."""
+    ranges: dict[str, tuple[float, float]] = {}
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def see(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            low, high = ranges.get(name, (0.0, 0.0))
+            ranges[name] = min(low, float(inputs[0].min())), max(high, float(inputs[0].max()))
+
+        return see
+
+    hooks = [layer.register_forward_pre_hook(watch(name)) for name, layer in layers.items()]
+    try:
+        return ranges, [graph.logits(batch) for batch in batches]
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Quantized:
+    """A layer whose weights and input are rounded to 256 steps while the block runs."""
+
+    def __init__(self, layer: Any, extent: tuple[float, float]) -> None:
+        self._layer, self._extent, self._weight = layer, extent, layer.weight
+
+    def __enter__(self) -> None:
+        self._layer.weight = nn.Parameter(_rounded_weight(self._layer), requires_grad=False)
+        self._hook = self._layer.register_forward_pre_hook(self._round)
+
+    def __exit__(self, *_: object) -> None:
+        self._hook.remove()
+        self._layer.weight = self._weight
+
+    def _round(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        low, high = self._extent
+        step = (high - low) / 255 or 1.0
+        return (((inputs[0] - low) / step).round().clamp(0, 255) * step + low, *inputs[1:])
+
+
+def _rounded_weight(layer: Any) -> Tensor:
+    """Round to 127 steps either side of zero, one scale per output channel."""
+    weight: Tensor = layer.weight
+    if isinstance(layer, nn.ConvTranspose2d):  # in x out / groups x kernel: an output channel is (group, second axis)
+        blocks = weight.unflatten(0, (layer.groups, -1))
+        scale = blocks.abs().amax((1, 3, 4), keepdim=True) / 127
+        merged: Tensor = (_steps(blocks, scale) * scale).flatten(0, 1)
+        return merged
+    scale = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True) / 127
+    rounded: Tensor = _steps(weight, scale) * scale
+    return rounded
+
+
+def _steps(weight: Tensor, scale: Tensor) -> Tensor:
+    return (weight / scale.clamp_min(torch.finfo(weight.dtype).tiny)).round()
