@@ -106,6 +106,19 @@ def test_initial_weights_keep_the_variance_through_grouped_and_transposed_convol
             assert inside.square().mean().item() == pytest.approx(before.square().mean().item(), rel=0.35)
 
 
+def test_a_dilated_depthwise_layer_learns_the_same_under_bfloat16_autocast():
+    layer = blocks.depthwise(32, dilation=2)
+    x = torch.randn(4, 32, 32, 32).contiguous(memory_format=torch.channels_last)
+    aim = torch.randn(4, 32, 32, 32)
+    gradients = []
+    for autocast in (False, True):
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            (layer(x) * aim).sum().backward()
+        gradients.append(layer.conv.weight.grad.clone())
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0.02, atol=0.02 * gradients[0].abs().max().item())
+
+
 def test_normalise_is_the_formula_for_bytes_and_floats_and_has_no_weights():
     preprocess = Preprocess()
     layer = Normalise(preprocess)

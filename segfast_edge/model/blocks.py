@@ -23,15 +23,33 @@ def pointwise(inputs: int, outputs: int, *, relu: bool = True) -> nn.Sequential:
     return _normalised(nn.Conv2d(inputs, outputs, 1, bias=False), relu=relu)
 
 
-def depthwise(channels: int, *, stride: int = 1, dilation: int = 1, relu: bool = True) -> nn.Sequential:
-    """Depthwise convolution 3x3 without bias, padded to keep ceil(size / stride), BN and, if asked, ReLU."""
-    conv = nn.Conv2d(channels, channels, 3, stride, dilation, dilation, channels, bias=False)
-    return _normalised(conv, relu=relu)
+def depthwise(
+    channels: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1, relu: bool = True
+) -> nn.Sequential:
+    """Depthwise convolution without bias, padded to keep ceil(size / stride), BN and, if asked, ReLU."""
+    layer = nn.Conv2d if dilation == 1 else DilatedConv2d
+    padding = dilation * (kernel // 2)
+    return _normalised(layer(channels, channels, kernel, stride, padding, dilation, channels, bias=False), relu=relu)
 
 
-def up_bn_relu(inputs: int, outputs: int, *, groups: int = 1) -> nn.Sequential:
-    """Transposed convolution 2x2 with stride 2 (exactly twice the size) without bias, BN and ReLU."""
-    return _normalised(nn.ConvTranspose2d(inputs, outputs, 2, 2, groups=groups, bias=False), relu=True)
+class DilatedConv2d(nn.Conv2d):
+    """A convolution that computes in float32 also under CPU autocast.
+
+    In bfloat16 and channels_last the CPU's weight gradient of a dilated depthwise convolution is wrong by more than
+    its own size for some shapes, infinite for others (torch 2.13, 16 or 32 channels, 32x32; AVX-512 BF16).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take N x inputs x H x W; give N x outputs x H x W."""
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(x.float())
+        return super().forward(x)
+
+
+def up_bn(inputs: int, outputs: int, *, groups: int = 1, relu: bool = True) -> nn.Sequential:
+    """Transposed convolution 2x2 with stride 2 (exactly twice the size) without bias, BN and, if asked, ReLU."""
+    return _normalised(nn.ConvTranspose2d(inputs, outputs, 2, 2, groups=groups, bias=False), relu=relu)
 
 
 def _normalised(conv: nn.Conv2d | nn.ConvTranspose2d, *, relu: bool) -> nn.Sequential:
@@ -50,7 +68,7 @@ def separable_conv(inputs: int, outputs: int, *, stride: int = 1, relu_between: 
 
 def separable_up(inputs: int, outputs: int) -> nn.Sequential:
     """Depthwise transposed 2x2 with stride 2, then pointwise 1x1, each with BN and ReLU."""
-    first = up_bn_relu(inputs, inputs, groups=inputs)
+    first = up_bn(inputs, inputs, groups=inputs)
     return nn.Sequential(OrderedDict(depthwise=first, pointwise=pointwise(inputs, outputs)))
 
 

@@ -14,7 +14,7 @@ from segfast_edge.model.blocks import (
     separable_conv,
     separable_up,
     static_size,
-    up_bn_relu,
+    up_bn,
 )
 
 
@@ -23,7 +23,7 @@ class UpStage(nn.Module):
 
     def __init__(self, inputs: int, skip: int, outputs: int, *, separable: bool) -> None:
         super().__init__()
-        self.up = separable_up(inputs, outputs) if separable else up_bn_relu(inputs, outputs)
+        self.up = separable_up(inputs, outputs) if separable else up_bn(inputs, outputs)
         fused = outputs + skip
         self.fuse = separable_conv(fused, outputs) if separable else conv_bn_relu(fused, outputs, 3)
 
