@@ -1,4 +1,4 @@
-"""TFLite: float32 weights, NHWC throughout, by our own writer; runs in LiteRT and in tflite-runtime 2.14."""
+"""TFLite by our own writer: NHWC throughout, float32 or int8; runs in LiteRT and in tflite-runtime 2.14."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +7,7 @@ from segfast_edge.contract.manifest import Manifest
 from segfast_edge.export.common.failure import writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import embedded_text
+from segfast_edge.export.common.quantization import Recipe
 
 EXTRA = "litert"
 TOOLS = ("ai-edge-litert", "flatbuffers", "torch")
@@ -18,14 +19,38 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     Raises:
         ConversionError: the network cannot be exported, or uses an operator that the writer has no form for.
     """
-    from segfast_edge.export.tflite_writer.write import INPUT, write
+    from segfast_edge.export.tflite_writer.write import write
 
-    manifest = replace(
-        manifest,
-        input=replace(manifest.input, name=INPUT),
-        output=replace(manifest.output, name=manifest.output_kind),
-    )
+    manifest = _named(manifest)
     content = write(graph, embedded_text(manifest))
     with writing(folder):
         (folder / manifest.model_file).write_bytes(content)
     return manifest
+
+
+def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe) -> Manifest:
+    """Write ``model.tflite`` in int8: weights per channel, activations per tensor, by our own quantizer.
+
+    Raises:
+        ConversionError: as ``export``, or the network reaches infinity on the calibration frames.
+    """
+    from segfast_edge.export.tflite_int8 import calibrate
+    from segfast_edge.export.tflite_writer.write import write
+
+    manifest = _named(manifest)
+    calibration = calibrate(bytes(write(graph, embedded_text(manifest))), recipe.frames)
+    kept = [layer for layer in calibration.layers if recipe.keeps(f"network.{layer}")]
+    content, _ = calibration.int8(kept)
+    with writing(folder):
+        (folder / manifest.model_file).write_bytes(content)
+    return manifest
+
+
+def _named(manifest: Manifest) -> Manifest:
+    from segfast_edge.export.tflite_writer.write import INPUT
+
+    return replace(
+        manifest,
+        input=replace(manifest.input, name=INPUT),
+        output=replace(manifest.output, name=manifest.output_kind),
+    )

@@ -30,7 +30,15 @@ class Finish:
 
     bias: Array
     activation: str = "NONE"
-    pointwise: Kernel | None = None
+    pointwise: "Pointwise | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pointwise:
+    """A 1x1 convolution and the scope that its steps are named after."""
+
+    kernel: Kernel
+    scope: str
 
 
 Lowering = Callable[[GraphBuilder, Tensor, nn.ConvTranspose2d, Finish], Tensor]
@@ -165,7 +173,10 @@ def _stride_one(graph: GraphBuilder, x: Tensor, kernel: Kernel, sides: Sequence[
 def _pointwise(graph: GraphBuilder, x: Tensor, finish: Finish) -> Tensor:
     if finish.pointwise is None:
         return x
-    return convolve(graph, x, finish.pointwise, Window(UNIT, UNIT, UNIT, (0, 0), size(x)))
+    outer, graph.scope = graph.scope, finish.pointwise.scope
+    result = convolve(graph, x, finish.pointwise.kernel, Window(UNIT, UNIT, UNIT, (0, 0), size(x)))
+    graph.scope = outer
+    return result
 
 
 def _interleaved(graph: GraphBuilder, x: Tensor, axes: tuple[Axis, Axis], outputs: Pair) -> Tensor:

@@ -11,7 +11,7 @@ from segfast_edge.export.tflite_writer.builder import Tensor
 from segfast_edge.export.tflite_writer.ops.arrange import block_major
 from segfast_edge.export.tflite_writer.trace import Call
 from segfast_edge.export.tflite_writer.translate import Translation, reader_past_activations
-from segfast_edge.export.tflite_writer.transposed import Finish, lowering
+from segfast_edge.export.tflite_writer.transposed import Finish, Pointwise, lowering
 from segfast_edge.export.tflite_writer.weighted import Kernel, convolve, fully_connect
 from segfast_edge.export.tflite_writer.window import Pair, Window
 
@@ -73,7 +73,7 @@ def addmm(t: Translation, call: Call) -> Tensor:
     return fully_connect(t.graph, t.tensor(call["mat1"]), weights, t.array(call["self"]), t.fused_activation(call))
 
 
-def _pointwise_behind(t: Translation, call: Call) -> Kernel | None:
+def _pointwise_behind(t: Translation, call: Call) -> Pointwise | None:
     """Take over a 1x1 convolution that alone reads a transposed one and makes fewer channels of its output."""
     reader = reader_past_activations(call.node)
     if reader is None or reader.operator != "conv2d" or not t.is_constant(reader["weight"]):
@@ -84,7 +84,8 @@ def _pointwise_behind(t: Translation, call: Call) -> Kernel | None:
         return None
     t.absorb(reader, call)
     bias = t.optional_array(reader["bias"], weights.shape[0])
-    return Kernel(weights, bias, activation=t.fused_activation(reader, call))
+    kernel = Kernel(weights, bias, activation=t.fused_activation(reader, call))
+    return Pointwise(kernel, f"{reader.layer}/{reader.operator}")
 
 
 def _map(t: Translation, call: Call) -> Tensor:
