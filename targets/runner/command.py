@@ -105,6 +105,7 @@ def _log(*, quiet: bool) -> None:
     logging.basicConfig(
         level=logging.WARNING if quiet else logging.INFO, format="segfast: %(levelname)s %(message)s", stream=sys.stderr
     )
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it has much to say about damaged pictures, at every one
 
 
 def _own_stdout() -> int:

@@ -15,20 +15,21 @@ from targets.runner.frames import Size
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF")
 MAX_STREAM_PIXELS = 40_000_000  # an 8K frame has 33 million; more in a stream is a mistake or an attack
-# What Pillow 12 raises for damaged pictures, found by fuzzing it
+# What Pillow raises for damaged pictures. In a million of them Pillow 12 gave the first five kinds and OverflowError;
+# the others are those of the modules that its decoders are made of
 DAMAGE = (
     OSError,
-    SyntaxError,
     ValueError,
+    SyntaxError,
+    TypeError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+    OverflowError,
     IndexError,
     KeyError,
-    TypeError,
-    OverflowError,
     EOFError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
 
 

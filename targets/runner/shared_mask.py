@@ -60,6 +60,11 @@ def _path(name: str) -> Path:
     return _FOLDER / name
 
 
+def remove(name: str) -> None:
+    """Remove the memory that a runner has left; whoever has it open keeps it."""
+    _path(name).unlink(missing_ok=True)
+
+
 def _size(capacity: int) -> int:
     return HEADER_BYTES + 2 * (PLACE_BYTES + capacity)
 

@@ -1,0 +1,27 @@
+"""An artifact for the null engine: any labels, but always the same for the same frame."""
+
+from pathlib import Path
+
+import numpy as np
+
+from segfast_edge.contract.classes import ClassSet, distinct_palette
+from segfast_edge.contract.images import write_picture
+from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, MODEL_FILES, Manifest, TensorSpec
+from segfast_edge.contract.preprocess import Preprocess
+
+CLASSES = ("road", "car", "sky", "tree", "person")
+
+
+def write_null_artifact(folder: Path, size: tuple[int, int] = (224, 224)) -> Path:
+    """Write one that expects frames of ``size``, with its golden frame."""
+    (folder / "golden").mkdir(parents=True)
+    (folder / MODEL_FILES["tflite"]).write_bytes(b"the null engine reads no model")
+    frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    write_picture(folder / GOLDEN_FRAME, frame)
+    # what targets/engines/null.py computes
+    write_picture(folder / GOLDEN_LABELS, (frame.sum(axis=2, dtype=np.uint16) % len(CLASSES)).astype(np.uint8))
+    image = TensorSpec("image", (1, *size, 3), "uint8", "NHWC")
+    labels = TensorSpec("labels", (1, *size), "uint8", "NHW")
+    classes = ClassSet(CLASSES, distinct_palette(len(CLASSES)))
+    Manifest("tflite", image, labels, "labels", Preprocess(*size), classes).save(folder)
+    return folder
