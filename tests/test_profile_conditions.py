@@ -44,6 +44,8 @@ ORIN = {
     f"{INA}/in2_input": "5000\n",
     f"{INA}/curr2_input": "400\n",
     "sys/devices/platform/17000000.ga10b/load": "250\n",
+    "sys/class/devfreq/17000000.ga10b/cur_freq": "612000000\n",
+    "sys/class/devfreq/15480000.nvdec/cur_freq": "793600000\n",
 }
 
 
@@ -144,6 +146,19 @@ def test_a_jetson_tells_power_load_and_throttling(tmp_path):
     assert sensors.alarms(tmp_path) == []
     lay(tmp_path, {"sys/class/thermal/cooling_device3/cur_state": "1\n"})
     assert sensors.alarms(tmp_path) == ["cpu-throttle-alert"]
+
+
+def test_a_jetsons_gpu_tells_its_clock_and_load_under_either_name(tmp_path):
+    lay(tmp_path / "chip", ORIN)
+    assert sensors.gpu_frequency_mhz(tmp_path / "chip") == 612
+    with Sampler(tmp_path / "chip") as sampler:
+        lay(tmp_path / "chip", {"sys/class/devfreq/17000000.ga10b/cur_freq": "306000000\n"})
+    assert sampler.summary()["gpu_frequency_mhz"]["least"] == 306
+    folder = "sys/class/devfreq/17000000.gpu"
+    lay(tmp_path / "plain", {f"{folder}/cur_freq": "1020000000\n", f"{folder}/device/load": "500\n"})
+    assert sensors.gpu_frequency_mhz(tmp_path / "plain") == 1020
+    assert sensors.gpu_load(tmp_path / "plain") == (f"/{folder}/device/load", 0.5)
+    assert sensors.gpu_frequency_mhz(tmp_path) is None
 
 
 def test_a_jetson_of_jetpack_4_tells_power_its_own_way(tmp_path):

@@ -124,14 +124,14 @@ def _run(args: argparse.Namespace) -> int:
 
 def _profile(args: argparse.Namespace) -> int:
     plan = plan_from(args)
-    if emulated.needs_counter(_ROOT):
-        return emulated.run_counted(args.words, _ROOT)
     done = threading.Event()
     if args.leash:
         threading.Thread(target=_end_with_input, args=(done,), name="leash", daemon=True).start()
     stdout = _private_stdout()
-    report = profile(target(args.target), args.artifact, plan)
-    done.set()
+    try:
+        report = profile(target(args.target), args.artifact, plan)
+    finally:
+        done.set()  # before standard output closes, which makes the other end let go of this one's input
     if args.json:
         shown = [json.dumps(report.to_json(), allow_nan=False)]
     elif isinstance(report, CountReport):
@@ -158,6 +158,7 @@ def _layers(args: argparse.Namespace) -> int:
     stdout = _private_stdout()
     where = target(args.target)
     refuse_elsewhere(where, _ROOT)
+    emulated.refuse_timing(_ROOT)
     found = trace(where, args.artifact, plan)
     shown = [json.dumps({"layers": [layer.to_json() for layer in found]})] if args.json else layer_lines(found)
     for line in shown:
@@ -178,7 +179,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the process's exit status."""
     signal.signal(signal.SIGTERM, _terminated)
     args = _parser().parse_args(argv)
-    args.words = list(sys.argv[1:] if argv is None else argv)
     try:
         return int(args.handle(args))
     except SegfastError as error:

@@ -24,6 +24,7 @@ class Moment:
     watts: float | None
     energy_j: float | None
     alarms: tuple[str, ...]
+    gpu_mhz: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ class Sampler:
         at_s = time.monotonic() - self._start.wall_s
         watts = power.total_w(power.rails_w(root)) if self._has_rails else None
         clocks = sensors.frequency_mhz(root), sensors.temperature_c(root)
-        self._moments.append(Moment(at_s, *clocks, watts, power.package_energy_j(root), tuple(sensors.alarms(root))))
+        alarms, gpu_mhz = tuple(sensors.alarms(root)), sensors.gpu_frequency_mhz(root)
+        self._moments.append(Moment(at_s, *clocks, watts, power.package_energy_j(root), alarms, gpu_mhz))
         return at_s
 
     def mean_watts(self, start_s: float, end_s: float) -> float | None:
@@ -118,6 +120,7 @@ class Sampler:
             "duration_s": self._end.wall_s - self._start.wall_s,
             "governors": sensors.governors(self._root),
             "frequency_mhz": _spread([m.mhz for m in moments]),
+            "gpu_frequency_mhz": _spread([m.gpu_mhz for m in moments]),
             "temperature_c": _spread([m.celsius for m in moments]),
             "foreign_cpu_share": share,
             "alarms": self._alarms(),

@@ -14,6 +14,10 @@ _TOOL_PATIENCE_S = 5.0
 _PI_FLAGS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 _SINCE_BOOT = 16
 
+# The Jetson GPU's files: JetPack 6 calls it gpu, those before call it by the chip
+_GPU_NAMES = ("gpu", "ga10b", "gv11b", "gp10b")
+_GPU_LOADS = ("sys/devices/platform/*/load", "sys/class/devfreq/*/device/load")
+
 
 def read(path: Path) -> str | None:
     """Return a file's text without surrounding space, or None where it cannot be read."""
@@ -134,11 +138,23 @@ def power_mode(root: Path) -> str | None:
 
 def gpu_load(root: Path) -> tuple[str, float] | None:
     """Return the Jetson GPU's load from 0 to 1 and the file that told."""
-    for name in ("sys/devices/gpu.0/load", *sorted(_relative(root, "sys/devices/platform/*/load"))):
+    more = [name for pattern in _GPU_LOADS for name in sorted(_relative(root, pattern))]
+    for name in ("sys/devices/gpu.0/load", *more):
         value = _integer(root / name)
-        if value is not None and ("gpu" in name or "ga10b" in name or "gv11b" in name or "gp10b" in name):
+        if value is not None and _names_gpu(name):
             return f"/{name}", value / 1000
     return None
+
+
+def gpu_frequency_mhz(root: Path) -> float | None:
+    """Return the Jetson GPU's clock now."""
+    hertz = [_integer(path) for path in root.glob("sys/class/devfreq/*/cur_freq") if _names_gpu(path.parent.name)]
+    known = [value for value in hertz if value is not None]
+    return max(known) / 1e6 if known else None
+
+
+def _names_gpu(name: str) -> bool:
+    return any(part in name for part in _GPU_NAMES)
 
 
 def _relative(root: Path, pattern: str) -> list[str]:
