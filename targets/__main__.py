@@ -3,6 +3,7 @@
 import importlib.util
 import platform
 import sys
+from pathlib import Path
 
 from segfast_edge import DEVICE_PYTHON
 
@@ -17,7 +18,11 @@ def start() -> int:
     if missing:
         print(f"targets: {' and '.join(missing)} missing. Run: pip install numpy pillow", file=sys.stderr)
         return 2
-    # imported after the check, because nothing else imports without
+    # imported after the checks, because little else imports without; a counted process imports all of it again
+    from targets.common import emulated
+
+    if sys.argv[2:3] == ["profile"] and emulated.needs_counter(Path("/")):
+        return emulated.run_counted(sys.argv[1:], Path("/"))
     from targets.common.commands import main
 
     return main()

@@ -97,5 +97,6 @@ def count_figures(report: CountReport) -> dict[str, str]:
         "threads": "1",
         "emulated": "yes: no time, power or memory means anything there",
     }
-    kinds = {kind: f"{count:,}" for kind, count in report.per_inference.items()}
+    counts = report.per_inference.items()
+    kinds = {kind if kind == "instructions" else f"- {kind}": f"{count:,}" for kind, count in counts}
     return shown | (kinds or {"instructions": "not counted: the board's emulator has no counter"})

@@ -12,7 +12,7 @@ from segfast_edge.remote.ssh import Ssh, quoted
 
 _LOG = logging.getLogger(__name__)
 
-RECONNECT_S = 60.0  # how long a lost connection is tried again before giving up
+RECONNECT_S = 60.0
 _GRACE_S = 5  # between asking a job to end and killing it
 
 # timeout(1) leads a process group of its own: it passes a signal on to all of it, and kills it _GRACE_S later
@@ -55,7 +55,8 @@ class Command:
     """Words to run in a folder of the device, and the seconds after which they are ended.
 
     Standard output goes to the file ``out`` there; ``watched`` is the file whose lines are followed. ``packages``
-    are folders that Python looks into before it looks where the device has its own.
+    are folders that Python looks into before it looks where the device has its own. ``reconnect_s`` is how long a
+    lost connection is tried again.
     """
 
     words: Sequence[str]
@@ -63,6 +64,7 @@ class Command:
     watched: str = "out"
     packages: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    reconnect_s: float = RECONNECT_S
 
     def script(self) -> str:
         """Return the shell script of the job."""
@@ -93,14 +95,30 @@ class Ended:
         return lines[-1] if lines else "it said nothing"
 
 
+class _Patience:
+    """How long a lost connection is tried again."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._deadline: float | None = None
+
+    def wait(self, error: UnreachableError) -> None:
+        """Wait before the next try, or raise ``error`` when the time is up."""
+        now = time.monotonic()
+        self._deadline = self._deadline or now + self._seconds
+        if now >= self._deadline:
+            raise error
+        time.sleep(min(1.0, self._seconds / 4))
+
+
 class Job:
     """A started job; ``lines`` follows it, ``ended`` says how it ended."""
 
-    def __init__(self, ssh: Ssh, folder: str, watched: str, reconnect_s: float = RECONNECT_S) -> None:
+    def __init__(self, ssh: Ssh, folder: str, command: Command) -> None:
         self._ssh = ssh
         self._folder = quoted(folder)
-        self._watched = quoted(watched)
-        self._reconnect_s = reconnect_s
+        self._watched = quoted(command.watched)
+        self._reconnect_s = command.reconnect_s
         self._read = 0  # bytes of complete lines so far, which is where following resumes
         self.reconnections = 0
         self.over = False
@@ -111,19 +129,16 @@ class Job:
         Raises:
             UnreachableError: the connection did not come back in time. The job goes on there until its own limit.
         """
-        deadline = None
+        patience = _Patience(self._reconnect_s)
         while True:
             try:
                 for line in self._follow():
-                    deadline = None
+                    patience = _Patience(self._reconnect_s)
                     yield line
                 return
-            except UnreachableError:
-                deadline = deadline or time.monotonic() + self._reconnect_s
-                if time.monotonic() > deadline:
-                    raise
+            except UnreachableError as error:
+                patience.wait(error)
                 self.reconnections += 1
-                time.sleep(min(1.0, self._reconnect_s / 4))
 
     def _follow(self) -> Iterator[str]:
         script = _FOLLOW.format(folder=self._folder, place=self._read + 1, watched=self._watched)
@@ -140,12 +155,25 @@ class Job:
         Raises:
             TargetError: it went without leaving a status: the device restarted, or ends what a closed session left.
         """
-        said = self._ssh.output(_RESULT.format(folder=self._folder)).decode(errors="replace")
+        said = self._persistently(_RESULT.format(folder=self._folder)).decode(errors="replace")
         status, _, errors = said.partition("\n")
         if not status.isdigit():
             raise TargetError(f"the job on {self._ssh.host} is gone without a result; did the device restart?")
         self.over = True
         return Ended(int(status), errors)
+
+    def result(self) -> bytes:
+        """Return what it wrote to standard output."""
+        return self._persistently(f"cd {self._folder} && cat out")
+
+    def _persistently(self, script: str) -> bytes:
+        patience = _Patience(self._reconnect_s)
+        while True:
+            try:
+                return self._ssh.output(script, timeout_s=300)
+            except UnreachableError as error:
+                patience.wait(error)
+                self.reconnections += 1
 
     def kill(self) -> None:
         """End it and all it started: asked first, killed after a few seconds. Nothing to do where it has ended."""
@@ -164,7 +192,7 @@ def job(ssh: Ssh, folder: str, command: Command) -> Iterator[Job]:
         UnreachableError: the device cannot be reached.
     """
     ssh.copy_in(f"{folder}/job.sh", command.script().encode())
-    running = Job(ssh, folder, command.watched)
+    running = Job(ssh, folder, command)
     try:
         ssh.output(_START.format(folder=quoted(folder)))
         yield running

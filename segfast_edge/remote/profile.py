@@ -18,7 +18,7 @@ from segfast_edge.contract.plan import Plan
 from segfast_edge.contract.report import REPORT_VERSION, Report
 from segfast_edge.errors import TargetError, unknown
 from segfast_edge.remote.board import Board, check, refuse_busy, refuse_full
-from segfast_edge.remote.job import KILLED, TIMED_OUT, Command, job
+from segfast_edge.remote.job import KILLED, RECONNECT_S, TIMED_OUT, Command, job
 from segfast_edge.remote.site import gathered, install
 from segfast_edge.remote.ssh import Ssh
 from segfast_edge.remote.stopping import orderly
@@ -39,7 +39,7 @@ class Wish:
 
     ``install`` brings the runtime along. ``even_if_busy`` measures beside other load, which voids the report.
     ``say`` is told each step, for people. ``partial`` is where the samples go if the connection is lost for good;
-    the cache folder unless given.
+    the cache folder unless given. ``reconnect_s`` is how long it is tried again.
     """
 
     target: str
@@ -48,6 +48,7 @@ class Wish:
     even_if_busy: bool = False
     say: Callable[[str], None] = _silent
     partial: Path | None = None
+    reconnect_s: float = RECONNECT_S
 
     def __post_init__(self) -> None:
         if self.target not in target_names():
@@ -115,10 +116,11 @@ class _Place:
         profile = ["profile", f"{load}/artifact/{self.artifact.resolve().name}", "--json", *plan.words()]
         return Command(
             [board.python, "-m", "targets", wish.target, *profile],
-            limit_s=_SPARE_S + 3 * plan.max_secs,
+            limit_s=_SPARE_S + (4 if plan.layers else 3) * plan.max_secs,
             watched=_SAMPLES,
             packages=[f"{load}/code", *self.packages],
             variables={"PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1"},
+            reconnect_s=wish.reconnect_s,
         )
 
 
@@ -136,7 +138,7 @@ def _run(ssh: Ssh, board: Board, place: _Place, wish: Wish) -> Report | CountRep
                     wish.say(f"measuring on {ssh.host}: {len(samples)} inferences")
             ended = running.ended()
             if ended.status == 0:
-                report = any_report(json.loads(ssh.fetch(f"{place.folder}/out")))
+                report = any_report(json.loads(running.result()))
                 return _checked(report, board, ssh.host)
         raise _failure(ssh.host, ended.status, ended.last_line, command)
     except TargetError as error:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from segfast_edge.errors import TargetError
+
 _SIGN = "etc/segfast-virtual-board"
 _MARK = 0x5E6F0000  # plus the mark's number, as the plugin has it
 _COUNTS = "SEGFAST_COUNTS"  # names the file that the plugin writes, in the process that is counted
@@ -29,6 +31,12 @@ def facts(root: Path) -> dict[str, str]:
         return {}
     said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     return said if said.get("emulated") == "1" else {}
+
+
+def refuse_timing(root: Path) -> None:
+    """Raise TargetError on an emulated board, where a time means nothing."""
+    if facts(root):
+        raise TargetError("this board is emulated: a time measured here means nothing. Use: profile, which counts")
 
 
 def needs_counter(root: Path) -> bool:

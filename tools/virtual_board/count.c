@@ -35,9 +35,9 @@ void qemu_plugin_register_vcpu_syscall_cb(plugin_id, void (*)(plugin_id, unsigne
                                                               uint64_t));
 void qemu_plugin_register_atexit_cb(plugin_id, void (*)(plugin_id, void *), void *);
 
-enum kind { ALL, MEMORY, BRANCH, VECTOR, DOT_INT8, MATRIX_INT8, MLA_INT, MLA_F32, MLA_F16, KINDS };
+enum kind { ALL, LOAD_STORE, BRANCH, VECTOR, DOT_INT8, MATRIX_INT8, MLA_INT, MLA_F32, MLA_F16, KINDS };
 static const char *const names[KINDS] = {
-    "instructions", "memory", "branch", "vector", "dot_int8", "matrix_int8", "mla_int", "mla_f32", "mla_f16",
+    "instructions", "load_store", "branch", "vector", "dot_int8", "matrix_int8", "mla_int", "mla_f32", "mla_f16",
 };
 
 struct encoding {
@@ -47,7 +47,7 @@ struct encoding {
 
 /* The four top-level groups that matter, by bits 28 to 25. */
 static const struct encoding groups[] = {
-    {0x0a000000, 0x08000000, MEMORY}, /* x1x0: loads and stores */
+    {0x0a000000, 0x08000000, LOAD_STORE}, /* x1x0: loads and stores */
     {0x1c000000, 0x14000000, BRANCH}, /* 101x: branches, exceptions, system */
     {0x0e000000, 0x0e000000, VECTOR}, /* x111: scalar floating point and vectors */
 };
