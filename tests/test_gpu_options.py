@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import socket
 import time
 
 import pytest
@@ -16,6 +17,7 @@ from segfast_edge.remote.site import requirements
 from targets.common import measure
 from targets.common.session import Options, engine
 from targets.common.target import open_artifact, target
+from targets.runner.notify import Notifier
 
 REPORT = Report(
     artifact={"name": "a", "format": "onnx"},
@@ -147,6 +149,16 @@ def test_a_report_from_before_there_were_gpus_is_of_a_processor():
     again = Report.from_json(value)
     assert (again.gpu, again.executed_device) == (None, PROCESSOR)
     assert "on the GPU" not in figures(again)
+
+
+def test_systemd_is_asked_for_the_time_that_building_an_engine_takes(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(5)
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        notifier.starting(600)
+        assert systemd.recv(100) == b"EXTEND_TIMEOUT_USEC=600000000"
+        notifier.close()
 
 
 def test_what_jetpack_brings_is_not_installed_by_pip():

@@ -24,6 +24,10 @@ from targets.runner.sources import SourceOptions, open_source
 from targets.runner.sources import forms as source_forms
 
 log = logging.getLogger("segfast.runner")
+
+_ENGINE_BUILD_S = (
+    600.0  # TensorRT builds two engines at most at a start; killed before it is done, it would begin again
+)
 TOKEN_VARIABLE = "SEGFAST_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -82,6 +86,9 @@ def run(args: argparse.Namespace, target: Target) -> int:
     source = open_source(args.input, _source_options(args))
     options = Options(args.threads, args.precision, args.device)
     choice = ModelChoice(target, args.artifact, options, args.engine, self_test=not args.no_self_test)
+    notifier = Notifier()
+    if target.prefers_gpu:
+        notifier.starting(_ENGINE_BUILD_S)
     model = open_model(choice)
     if args.fallback is not None:
         open_model(ModelChoice(target, args.fallback, choice.options, self_test=choice.self_test))
@@ -89,7 +96,6 @@ def run(args: argparse.Namespace, target: Target) -> int:
     context = OutputContext(board, stdout, _token(args.token_file))
     outputs = {text: open_output(text, context) for text in args.outputs}
     pipeline = Pipeline(source, model, outputs, settings=settings, board=board)
-    notifier = Notifier()
     trial = getattr(args, "pending", None)  # a release on trial proves itself by being well
     service = Service(pipeline, model, notifier=notifier, status_file=args.status_file, trial=trial)
     with signals(service):
