@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from segfast_edge.contract.manifest import Manifest
     from segfast_edge.export.common.job import ExportRequest
     from segfast_edge.export.common.quantization import Quantization
+    from segfast_edge.export.common.tuning import Tuning
 
 HELP = "export a checkpoint for a runtime, and hold it to torch"
 EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o artifacts"
@@ -43,6 +44,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", choices=("labels", "logits"), default="labels", help="what the graph gives")
     parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
     parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
+    tuning = parser.add_argument_group("tuning")
+    tuning.add_argument("--tune", action="store_true", help="time every lowering on the device and keep the fastest")
+    tuning.add_argument("--tune-target", default="x86", metavar="NAME", help="the kind of computer (default x86)")
+    tuning.add_argument("--tune-rounds", type=int, default=5, metavar="N", help="processes per lowering (default 5)")
+    tuning.add_argument("--threads", type=int, default=0, metavar="N", help="threads to time with (default: all)")
+    tuning.add_argument("--host", metavar="USER@HOST", help="time there, over the system's ssh")
+    tuning.add_argument("--install", action="store_true", help="bring the runtime to the host; it is kept there")
     int8 = parser.add_argument_group("int8")
     int8.add_argument("--int8", action="store_true", help="write integers; needs --calibration")
     int8.add_argument("--calibration", type=Path, metavar="LIST|DIR", help="frames for the ranges")
@@ -62,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
     """Convert to every format asked for and say how each compared with torch."""
     from rich.console import Console
 
-    requests = _requests(args)
+    requests, tuning = _requests(args), _tuning(args)
 
-    from segfast_edge.export.convert import Source, convert
+    from segfast_edge.export.convert import Source, convert, convert_tuned
     from segfast_edge.weights import find
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
@@ -73,7 +81,10 @@ def run(args: argparse.Namespace) -> int:
         source = Source(find(args.checkpoint), args.golden)
         made = {}
         for request in requests:
-            made[request.folder] = convert(source, request, say=status.update)
+            if tuning is None:
+                made[request.folder] = convert(source, request, say=status.update)
+            else:
+                made[request.folder] = convert_tuned(source, request, tuning, say=status.update)
     if args.json:
         documents = [{"artifact": str(folder), **manifest.to_json()} for folder, manifest in made.items()]
         print(json.dumps(documents, indent=2, ensure_ascii=False))
@@ -109,6 +120,21 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
         )
         for name in names
     ]
+
+
+def _tuning(args: argparse.Namespace) -> "Tuning | None":
+    """Return how to tune; flags that only tuning has are refused without it."""
+    from segfast_edge.errors import ConversionError
+    from segfast_edge.export.common.tuning import Tuning
+
+    if not args.tune:
+        for flag in ("host", "threads", "install"):
+            if getattr(args, flag):
+                raise ConversionError(f"--{flag} is for --tune; to measure an artifact run: segfast-edge profile")
+        return None
+    if args.lowering is not None:
+        raise ConversionError(f"--tune chooses the lowering; leave --lowering {args.lowering} out")
+    return Tuning(args.tune_target, args.threads, args.host, args.install, args.tune_rounds)
 
 
 def _quantization(args: argparse.Namespace) -> "Quantization | None":

@@ -11,8 +11,9 @@ from segfast_edge.export import Exporter, exporter
 from segfast_edge.export.common.int8 import in_int8
 from segfast_edge.export.common.job import ExportRequest, Job, Say, Source
 from segfast_edge.export.common.parity import CONTINUOUS, DISCONTINUOUS, difference, judge
+from segfast_edge.export.common.tuning import Tuning, forget, tune
 
-__all__ = ["ExportRequest", "Source", "convert"]
+__all__ = ["ExportRequest", "Source", "convert", "convert_tuned"]
 
 
 def convert(
@@ -23,17 +24,41 @@ def convert(
     Raises:
         ConversionError: the tools are missing, or the network cannot be written in this format.
         ParityError: the artifact does not compute what torch computes; nothing is left.
+        AccuracyGateError: it is int8 and loses more than its gate allows; nothing is left.
         ArtifactError: the folder holds something, is not writable, or the disk is full.
     """
     writer = by or exporter(request.format)
     with replacing_folder(request.folder, overwrite=request.overwrite) as folder:
+        return _make(Job(source, request, writer, folder, say))
+
+
+def convert_tuned(source: Source, request: ExportRequest, how: Tuning, *, say: Say = lambda _: None) -> Manifest:
+    """Time every lowering, then write the artifact with the fastest; all timings go into its provenance.
+
+    Stopped in the middle it leaves a hidden folder beside ``request.folder``, and goes on from there when called
+    again.
+
+    Raises:
+        ConversionError: no lowering can be written and run; otherwise as ``convert``.
+        TargetError: this machine or the host is not the target.
+    """
+    writer = exporter(request.format)
+    with replacing_folder(request.folder, overwrite=request.overwrite) as folder:
         job = Job(source, request, writer, folder, say)
-        say("reading the network")
-        manifest, golden = _in_float(job) if request.quantization is None else in_int8(job, request.quantization)
-        (folder / GOLDEN_FRAME).parent.mkdir()
-        write_picture(folder / GOLDEN_FRAME, source.expected.golden[0])
-        write_picture(folder / GOLDEN_LABELS, golden)
-        return manifest.save(folder)
+        timings = tune(job, how)
+        manifest = _make(replace(job, request=replace(request, lowering=timings["chosen"], timings=timings)))
+    forget(request.folder)
+    return manifest
+
+
+def _make(job: Job) -> Manifest:
+    job.say("reading the network")
+    asked, folder = job.request.quantization, job.folder
+    manifest, golden = _in_float(job) if asked is None else in_int8(job, asked)
+    (folder / GOLDEN_FRAME).parent.mkdir()
+    write_picture(folder / GOLDEN_FRAME, job.source.expected.golden[0])
+    write_picture(folder / GOLDEN_LABELS, golden)
+    return manifest.save(folder)
 
 
 def _in_float(job: Job) -> tuple[Manifest, Labels]:

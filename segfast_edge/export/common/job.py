@@ -1,10 +1,11 @@
 """One conversion: what it starts from, what is asked for, and the manifest as far as it is known before writing."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from segfast_edge import __version__
 from segfast_edge.contract.files import sha256
@@ -49,8 +50,8 @@ class Source:
 class ExportRequest:
     """What to make and where.
 
-    ``lowering`` None takes the measured default, ``quantization`` None gives float32, ``command`` goes into the
-    provenance.
+    ``lowering`` None takes the measured default, ``quantization`` None gives float32. ``command``, and the timings that
+    a lowering was chosen by, go into the provenance.
     """
 
     format: str
@@ -60,6 +61,7 @@ class ExportRequest:
     overwrite: bool = False
     quantization: Quantization | None = None
     command: str = ""
+    timings: Mapping[str, Any] | None = None
 
     @property
     def precision(self) -> str:
@@ -111,6 +113,7 @@ class Job:
                 "checkpoint_sha256": self.source.sha256,
                 "training": checkpoint.provenance,
                 "lowering": self.request.form,
+                **({} if self.request.timings is None else {"tuning": dict(self.request.timings)}),
                 "versions": {"segfast-edge": __version__, **versions(self.writer.TOOLS)},
                 "command": self.request.command,
                 "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

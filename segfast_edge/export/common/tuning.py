@@ -1,0 +1,215 @@
+"""Which form of the transposed convolution is fastest here: asked of the device itself, not of a table."""
+
+import contextlib
+import logging
+import random
+import shutil
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from segfast_edge.contract.files import read_json, write_json
+from segfast_edge.contract.manifest import FILE_NAME, Manifest
+from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.report import Report
+from segfast_edge.errors import ArtifactError, ConversionError, TargetError
+from segfast_edge.export.common.defaults import default_lowering
+from segfast_edge.export.common.int8 import quantizer
+from segfast_edge.export.common.job import Job, Say
+from segfast_edge.export.common.lowerings import LOWERINGS
+from segfast_edge.export.common.quantization import Recipe
+from segfast_edge.profile import profile
+from segfast_edge.remote.profile import Wish, profile_remote
+
+FLOAT = "float32"  # beside the int8 candidates, to say whether int8 pays at all
+RECORD = "timings.json"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Where and how to time: ``target``'s device code here or on ``host``, ``rounds`` processes per candidate."""
+
+    target: str = "x86"
+    threads: int = 0
+    host: str | None = None
+    install: bool = False
+    rounds: int = 5
+    seed: int = 0
+    plan: Plan = field(default_factory=lambda: Plan(num_runs=30, min_secs=0.5, max_secs=20.0, warmup_runs=5))
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rounds <= 100:
+            raise TargetError(f"--tune-rounds {self.rounds} is outside 1 to 100")
+
+    def measure(self, artifact: Path, say: Say) -> float:
+        """Return the median latency in ms of one fresh process.
+
+        Raises:
+            TargetError: the runtime is missing or fails there, or the host is emulated and has no clock to trust.
+        """
+        if self.host is None:
+            return profile(artifact, target=self.target, plan=self._plan()).latency.p50_ms
+        wish = Wish(self.target, self._plan(), install=self.install, say=say)
+        report = profile_remote(artifact, self.host, wish)
+        if not isinstance(report, Report):
+            raise TargetError(f"{self.host} is emulated: it counts instructions and times nothing, so nothing is tuned")
+        return report.latency.p50_ms
+
+    def _plan(self) -> Plan:
+        return replace(self.plan, threads=self.threads)
+
+
+@dataclass(slots=True)
+class Timings:
+    """What has been measured so far; kept on disk after every process, so that a killed run goes on from there."""
+
+    folder: Path
+    key: Mapping[str, Any]
+    medians_ms: dict[str, list[float]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def resumed(cls, folder: Path, key: Mapping[str, Any]) -> "Timings":
+        """Take up what is in ``folder`` if it was measured under the same key, else start anew."""
+        with contextlib.suppress(ArtifactError):
+            value = read_json(folder / RECORD, "tuning record")
+            if value.get("key") == key:
+                return cls(folder, key, dict(value["medians_ms"]), dict(value["failed"]))
+        shutil.rmtree(folder, ignore_errors=True)
+        return cls(folder, key)
+
+    def add(self, name: str, median_ms: float) -> None:
+        """Keep one process's median."""
+        self.medians_ms.setdefault(name, []).append(median_ms)
+        self._save()
+
+    def fail(self, name: str, reason: str) -> None:
+        """Keep why a candidate is out."""
+        self.failed[name] = reason
+        self._save()
+
+    def _save(self) -> None:
+        value = {"key": dict(self.key), "medians_ms": self.medians_ms, "failed": self.failed}
+        write_json(self.folder / RECORD, value)
+
+    @property
+    def median_ms(self) -> dict[str, float]:
+        """Median over the rounds, per candidate still in."""
+        return {name: statistics.median(each) for name, each in self.medians_ms.items() if name not in self.failed}
+
+
+def candidates(network: nn.Module) -> list[str]:
+    """Return the lowerings that differ for this network: one, where it has no transposed convolution."""
+    has = any(isinstance(module, nn.ConvTranspose2d) for module in network.modules())
+    return list(LOWERINGS) if has else ["native"]
+
+
+def place(folder: Path) -> Path:
+    """Return where the tuning of an artifact folder keeps its candidates until the artifact is there."""
+    return folder.with_name(f".{folder.name}.tuning")
+
+
+def forget(folder: Path) -> None:
+    """Remove what the tuning of an artifact folder kept."""
+    shutil.rmtree(place(folder), ignore_errors=True)
+
+
+def tune(job: Job, how: Tuning) -> dict[str, Any]:
+    """Time the lowerings of a job's network in rounds of random order; return the record, ``chosen`` in it.
+
+    A candidate that cannot be written or run is left out with its reason. What was measured stays in ``place``, to
+    go on from if this is stopped; ``forget`` removes it.
+
+    Raises:
+        ConversionError: no candidate can be written and run.
+    """
+    folder, say = place(job.request.folder), job.say
+    jobs = _jobs(job, folder)
+    timings = Timings.resumed(folder, _key(jobs, how))
+    for number in range(how.rounds):
+        order = list(jobs)
+        random.Random(how.seed + number).shuffle(order)
+        for name in order:
+            if name not in timings.failed and len(timings.medians_ms.get(name, ())) <= number:
+                say(f"tuning: round {number + 1} of {how.rounds}, {name}")
+                _time(jobs[name], name, timings, how)
+    return _record(timings, how)
+
+
+def _time(job: Job, name: str, timings: Timings, how: Tuning) -> None:
+    try:
+        if not (job.folder / FILE_NAME).is_file():
+            shutil.rmtree(job.folder, ignore_errors=True)
+            job.folder.mkdir(parents=True)
+            _write(job)
+        timings.add(name, how.measure(job.folder, job.say))
+    except (ConversionError, TargetError) as error:
+        timings.fail(name, str(error))
+
+
+def _write(job: Job) -> Manifest:
+    """Write a candidate, neither compared nor gated: only its speed is asked for."""
+    asked = job.request.quantization
+    if asked is None:
+        return job.writer.export(job.graph(), job.draft(), job.folder).save(job.folder)
+    recipe = Recipe(asked.frames(job.source.checkpoint.preprocess))
+    writer = quantizer(job.writer, job.request.format)
+    return writer.quantize(job.graph(), job.draft(), job.folder, recipe).save(job.folder)
+
+
+def _key(jobs: Mapping[str, Job], how: Tuning) -> dict[str, Any]:
+    """Return all that a timing depends on and that a later run could have changed."""
+    job = next(iter(jobs.values()))
+    draft, asked = job.draft(), job.request.quantization
+    return {
+        "checkpoint_sha256": job.source.sha256,
+        "format": job.request.format,
+        "output": job.request.output_kind,
+        "calibration": None if asked is None else asked.calibration.describe(),
+        "versions": draft.provenance["versions"],
+        "target": how.target,
+        "host": how.host,
+        "threads": how.threads,
+        "candidates": sorted(jobs),
+    }
+
+
+def _record(timings: Timings, how: Tuning) -> dict[str, Any]:
+    forms = {name: ms for name, ms in timings.median_ms.items() if name != FLOAT}
+    if not forms:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in timings.failed.items())
+        raise ConversionError(f"no candidate could be timed. {reasons}")
+    chosen = min(forms, key=lambda name: forms[name])
+    plain = timings.median_ms.get(FLOAT)
+    if plain is not None and forms[chosen] >= plain:
+        _log.warning(
+            "int8 takes %.2f ms and float32 %.2f ms on %s: int8 is not faster", forms[chosen], plain, how.target
+        )
+    return {
+        "chosen": chosen,
+        "target": how.target,
+        "host": how.host,
+        "threads": how.threads,
+        "rounds": how.rounds,
+        "median_ms": timings.median_ms,
+        "medians_ms": timings.medians_ms,
+        "failed": timings.failed,
+    }
+
+
+def _jobs(job: Job, folder: Path) -> dict[str, Job]:
+    """Return a job per candidate below ``folder``, and for int8 the float32 artifact as it would be by default."""
+    jobs = {
+        name: replace(job, folder=folder / name, request=replace(job.request, lowering=name))
+        for name in candidates(job.source.graph.network)
+    }
+    if job.request.quantization is not None:
+        plain = replace(job.request, quantization=None, lowering=default_lowering(job.request.format))
+        jobs[FLOAT] = replace(job, folder=folder / FLOAT, request=plain)
+    return jobs
