@@ -7,6 +7,7 @@ import onnx
 import pytest
 import tiny_export
 from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnxruntime import quantization
 
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.export.common.graph import deployable
@@ -111,6 +112,35 @@ def test_a_network_with_every_kind_of_transposed_convolution_is_what_tensorrt_re
 )
 def test_our_networks_are_what_tensorrt_reads(network):
     assert violations(exported(network)) == []
+
+
+class Frames(quantization.CalibrationDataReader):
+    """Three frames of noise."""
+
+    def __init__(self):
+        self._seeds = iter(range(3))
+
+    def get_next(self):
+        seed = next(self._seeds, None)
+        noise = np.random.default_rng(seed)
+        return None if seed is None else {"frames": noise.integers(0, 256, (1, 32, 48, 3), np.uint8)}
+
+
+@pytest.mark.parametrize("integer_bias", [True, False])
+def test_int8_is_what_tensorrt_reads_where_biases_stay_float(integer_bias, tmp_path):
+    """ONNX Runtime's integer kernels want int32 biases; TensorRT dequantizes int8 and nothing else."""
+    onnx.save(exported("tiny_export:decoder", "native", "labels"), tmp_path / "float.onnx")
+    quantization.quantize_static(
+        tmp_path / "float.onnx",
+        tmp_path / "int8.onnx",
+        Frames(),
+        op_types_to_quantize=["Conv"],
+        activation_type=quantization.QuantType.QInt8,
+        weight_type=quantization.QuantType.QInt8,
+        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": integer_bias},
+    )
+    model = shape_inference.infer_shapes(onnx.load(tmp_path / "int8.onnx"), strict_mode=True, data_prop=True)
+    assert bool(violations(model)) is integer_bias
 
 
 def _spoiled(name: str) -> onnx.ModelProto:
