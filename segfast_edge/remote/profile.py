@@ -142,7 +142,7 @@ def _run(ssh: Ssh, board: Board, place: _Place, wish: Wish) -> Report | CountRep
                 return _checked(report, board, ssh.host)
         raise _failure(ssh.host, ended.status, ended.last_line, command)
     except TargetError as error:
-        if samples and not board.emulated:
+        if samples and not board.emulated and not ssh.stopped:
             kept = _keep(samples, place.artifact, ssh.host, wish, str(error))
             message = f"{error}. The {len(samples)} samples until then are in {kept}, marked partial"
             raise type(error)(message) from error

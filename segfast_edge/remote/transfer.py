@@ -54,7 +54,7 @@ def copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
         TargetError: the device refused it, for one because its disk is full.
     """
     ssh.output(f"mkdir -p {quoted(destination)}")
-    if "rsync" in board.tools and shutil.which("rsync") and "://" not in ssh.host:
+    if "rsync" in board.tools and shutil.which("rsync") and ":" not in ssh.host:  # rsync ends a host at its colon
         with ssh.local(rsync(ssh, source, destination)):
             return
     with ssh.process(f"tar -xmf - -C {quoted(destination)}", stdin=subprocess.PIPE) as child:

@@ -1,5 +1,6 @@
 """Wheels for another computer, gathered here and unpacked into one folder that becomes a PYTHONPATH there."""
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -61,10 +62,13 @@ def gather(requirements: Sequence[str], platform: Platform, *, constraints: Path
     pins = constraints.read_text(encoding="utf-8") if constraints else ""
     text = "\n".join([*sorted(requirements), *platform.tags(), _dotted(platform.python), pins])
     folder = cache_folder() / "wheels" / f"site-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    if not folder.is_dir():
-        with replacing_folder(folder) as temporary:
-            _install(requirements, platform, temporary, constraints)
-            refuse_newer_glibc(temporary, platform)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two devices of a fleet may want the same at once
+        if not folder.is_dir():
+            with replacing_folder(folder) as temporary:
+                _install(requirements, platform, temporary, constraints)
+                refuse_newer_glibc(temporary, platform)
     return folder
 
 

@@ -44,11 +44,12 @@ def _unpack_one(package: Path, folder: Path) -> None:
 
 def _archive() -> str:
     """Return the address of the Debian archive that apt is configured with on this machine."""
-    fields = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
-    for address in _run(fields, "apt's configuration").split():
-        if re.search(r"/debian/?$", address):
-            return address
-    raise BoardError("apt on this machine knows no Debian archive, so there is nothing to make a board from")
+    # what an update would fetch is told without fetching it, and on a machine that never did
+    listed = _run(["apt-get", "update", "--print-uris", "-o", "Debug::NoLocking=true"], "apt's configuration")
+    found = re.search(r"^'(\S+/debian)/+dists/", listed, re.MULTILINE)
+    if found is None:
+        raise BoardError("apt on this machine knows no Debian archive, so there is nothing to make a board from")
+    return found[1]
 
 
 def _private_state(architecture: str, work: Path) -> list[str]:
