@@ -60,13 +60,19 @@ def dense(graph: GraphBuilder, x: Tensor, layer: nn.ConvTranspose2d, finish: Fin
 
 
 def phases(graph: GraphBuilder, x: Tensor, layer: nn.ConvTranspose2d, finish: Finish) -> Tensor:
-    """One small convolution per phase, side by side, then DEPTH_TO_SPACE."""
+    """One small convolution per phase, side by side, then DEPTH_TO_SPACE.
+
+    Ungrouped phases that all read the same window are one convolution, ``subpixel``: for 16x16 with stride 8 that
+    takes a quarter of the time of 64 small ones.
+    """
     axes = axes_of(layer)
+    spans = {phase: [axis.span([number]) for axis, number in zip(axes, phase, strict=True)] for phase in _phases(axes)}
+    if layer.groups == 1 and all(each == spans[0, 0] for each in spans.values()):
+        return subpixel(graph, x, layer, finish)
     parts = []
-    for phase in _phases(axes):
-        spans = [axis.span([number]) for axis, number in zip(axes, phase, strict=True)]
-        weights = phase_weight(layer, axes, phase, spans).numpy()
-        part = _phase(graph, x, Kernel(weights, finish.bias, layer.groups, finish.activation), axes, spans)
+    for phase, reached in spans.items():
+        weights = phase_weight(layer, axes, phase, reached).numpy()
+        part = _phase(graph, x, Kernel(weights, finish.bias, layer.groups, finish.activation), axes, reached)
         parts.append(_pointwise(graph, part, finish))
     return _interleaved(graph, concatenate(graph, parts), axes, _outputs(x, axes))
 

@@ -85,13 +85,13 @@ def plan(graph: Graph, ranges: Mapping[int, Range], kept_float: Collection[str] 
     way_in = entrance(graph)
     before_weights = _before_weights(graph)
     for step in graph.operators:
-        if step.name not in INTEGER_VERSION or step.outputs[0].name in kept_float or _is_front(step, way_in):
-            continue
-        if step.outputs[0] not in before_weights:
+        possible = step.name in INTEGER_VERSION and step.outputs[0].name not in kept_float
+        if not possible or _is_front(step, way_in) or step.outputs[0] not in before_weights:
             continue
         sources = [graph.producer(tensor) for tensor in activations(graph, step)]
-        # moving values about is worth doing in int8 only where they are int8 already
-        if step.name not in SAME or any(source in integer or _is_front(source, way_in) for source in sources):
+        # moving values about is worth doing in int8 only where they are int8 already, or are padded for what follows
+        moved = any(source in integer or _is_front(source, way_in) for source in sources)
+        if step.name not in SAME or moved or _pads_for_weights(graph, step, kept_float):
             integer.append(step)
     if way_in is not None and not _only_convolved(graph, way_in.value, integer):
         way_in = None
@@ -124,6 +124,14 @@ def activations(graph: Graph, step: Operator) -> list[Tensor]:
 def averages_whole_windows(step: Operator) -> bool:
     """Whether a step is average pooling that needs no padding, and so a depthwise convolution with equal weights."""
     return step.name == "AVERAGE_POOL_2D" and step.options.padding == schema.generated.Padding.VALID
+
+
+def _pads_for_weights(graph: Graph, step: Operator, kept_float: Collection[str]) -> bool:
+    """Whether a border goes round what only int8 convolutions read: XNNPACK melts it into them where it is int8 too."""
+    readers = graph.readers(step.outputs[0]) if step.name == "PAD" else []
+    return bool(readers) and all(
+        reader.name in WEIGHTED and reader.outputs[0].name not in kept_float for reader in readers
+    )
 
 
 def _before_weights(graph: Graph) -> set[Tensor]:
