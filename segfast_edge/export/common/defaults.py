@@ -1,7 +1,16 @@
 """Which form of the transposed convolution each runtime gets unless a user or a tuning run says otherwise.
 
-Measured on two cores of an x86-64 server CPU with AVX-512 VNNI, SegFast at 224 x 224, one process per candidate,
-rounds interleaved, median latency. The order changes with the CPU: ``--tune`` measures it where it matters.
+OpenVINO and TFLite: a SegFast-like network at 224 x 224 on two cores of an x86-64 server CPU with AVX-512 VNNI, one
+process per candidate, rounds interleaved, median latency (OpenVINO float32 on one thread: subpixel 4.4 ms, native
+6.7 ms; int8 3.8 ms and 9.5 ms; TFLite float32: phases 3.2 ms, dense 14.0 ms; int8 2.2 ms and 3.8 ms).
+
+ONNX float32 and TorchScript: ``--tune`` on the shipped weights, one thread, three rounds on the same kind of machine
+under other load, where medians spread twofold. ONNX native 28 ms, subpixel 37 ms, the others over 39 ms; TorchScript
+native 65 ms and dense 64 ms, which is no difference, the others over 110 ms. So native stays for both.
+
+ONNX int8 is not a matter of speed: TensorRT has no grouped transposed convolution in int8.
+
+The order changes with the CPU and the network: ``--tune`` measures it where it matters.
 """
 
 _FASTEST = {
