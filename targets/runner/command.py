@@ -11,6 +11,7 @@ from segfast_edge.errors import DataError
 from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import Target
+from targets.runner.allocator import bound_arenas
 from targets.runner.board import Board
 from targets.runner.model import Model, ModelChoice, open_model
 from targets.runner.notify import Notifier
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace, target: Target) -> int:
     Raises:
         SegfastError: something is wrong from the start: the artifact, the input, an output.
     """
+    bound_arenas()
     _log(quiet=args.quiet)
     stdout = _own_stdout()
     settings = _settings(args)
@@ -98,6 +100,7 @@ def run(args: argparse.Namespace, target: Target) -> int:
     pipeline = Pipeline(source, model, outputs, settings=settings, board=board)
     trial = getattr(args, "pending", None)  # a release on trial proves itself by being well
     service = Service(pipeline, model, notifier=notifier, status_file=args.status_file, trial=trial)
+    del model  # the pipeline has it, and lets it go when another takes its place
     with signals(service):
         tally = service.run()
     notifier.close()
