@@ -224,6 +224,6 @@ def _commands(request: DemoRequest, fastest: str) -> list[str]:
     return [
         f"segfast-edge predict my-photo.jpg --model {artifact} --out predicted",
         f"segfast-edge profile {artifact} --target x86 --threads 1",
-        "segfast-edge train --model segfast --protocol standard --data folder --data-root my-data --output-dir runs/mine",
+        "segfast-edge train --protocol standard --data folder --data-root my-data --output-dir runs/mine",
         f"segfast-edge convert {checkpoint} --target openvino,tflite -o artifacts",
     ]

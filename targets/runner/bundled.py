@@ -1,0 +1,78 @@
+"""The runner of a bundle: its own artifact, on what the installation's config.json says or the command line."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from segfast_edge.contract.bundle import LISTING, Listing, release_of
+from segfast_edge.contract.files import read_json
+from segfast_edge.errors import ArtifactError, SegfastError, TargetError
+from targets.common.arguments import Parser
+from targets.common.session import Options
+from targets.common.target import target
+from targets.install.layout import NAME_LENGTH, Layout
+from targets.runner.command import arguments, engine_arguments, run, self_test
+from targets.runner.model import ModelChoice
+
+ARTIFACT = "artifact"
+
+
+def _installation(bundle: Path) -> Layout | None:
+    """Return the installation that a release's folder is in, None for a bundle unpacked anywhere."""
+    layout = Layout(bundle.parent.parent)
+    return layout if bundle.parent == layout.releases else None
+
+
+def configured(layout: Layout) -> list[str]:
+    """Return the words of an installation's config.json: options, input, outputs.
+
+    Raises:
+        ArtifactError: it is missing, or not of that form.
+    """
+    value = read_json(layout.config, "configuration")
+    words: list[Any] = [*value.get("options", []), value.get("input"), *value.get("outputs", [])]
+    if not all(isinstance(word, str) and word for word in words):
+        raise ArtifactError(f'{layout.config} must have "input" (a text), and may have "outputs" and "options" (lists)')
+    return words
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="run.py", description="Run the artifact in this bundle.")
+    engine_arguments(parser)
+    arguments(parser)
+    return parser
+
+
+def main(folder: str, argv: Sequence[str] | None = None) -> int:
+    """Run, or test, and return the exit status."""
+    bundle, words = Path(folder), list(sys.argv[1:] if argv is None else argv)
+    try:
+        listing = (bundle / LISTING).read_bytes()
+        where = target(Listing.from_bytes(listing).target)
+        if not where.is_here(Path("/")):
+            raise TargetError(f"this bundle is for target {where.name} ({where.description}); this computer is not one")
+        os.environ["SEGFAST_RELEASE"] = release_of(listing)[:NAME_LENGTH]
+        if words[:1] == ["--self-test"]:
+            print(self_test(ModelChoice(where, bundle / ARTIFACT, Options())))
+            return 0
+        layout = _installation(bundle)
+        named = any(not word.startswith("-") for word in _without_status(words))
+        if layout is not None and not named and "--help" not in words and "-h" not in words:
+            words = [*words, *configured(layout)]
+        args = _parser().parse_args(words)
+        args.artifact = bundle / ARTIFACT
+        args.pending = None if layout is None else layout.pending
+        return run(args, where)
+    except (SegfastError, OSError) as error:
+        print(f"segfast: {' '.join(str(error).split())}", file=sys.stderr)
+        return SegfastError.exit_code
+
+
+def _without_status(words: list[str]) -> list[str]:
+    """Leave out ``--status-file FILE``, which the service adds; what else is given is the user's own choice."""
+    if "--status-file" not in words:
+        return words
+    place = words.index("--status-file")
+    return words[:place] + words[place + 2 :]
