@@ -5,6 +5,7 @@ import importlib.util
 import pytest
 from tiny_export import write_checkpoint
 
+from segfast_edge.cli import main
 from segfast_edge.errors import ConversionError
 from segfast_edge.export.convert import ExportRequest, Source, convert
 from segfast_edge.export.converters import converter
@@ -33,3 +34,10 @@ def test_without_it_the_refusal_says_what_to_install():
 def test_an_unknown_converter_is_refused_with_the_nearest_name():
     with pytest.raises(ConversionError, match="Did you mean 'litert-torch'"):
         converter("litert_torch")
+
+
+def test_it_is_for_float_tflite_alone(tmp_path, capsys):
+    checkpoint = str(write_checkpoint(tmp_path / "tiny.pt"))
+    for words in (["--target", "onnx"], ["--target", "tflite", "--tune"], ["--target", "tflite,onnx"]):
+        assert main(["convert", checkpoint, *words, "--converter", "litert-torch"]) == 2
+        assert "is for --target tflite" in capsys.readouterr().err

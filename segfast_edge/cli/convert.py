@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from segfast_edge.contract.manifest import Manifest
+    from segfast_edge.export import Exporter
     from segfast_edge.export.common.job import ExportRequest
     from segfast_edge.export.common.quantization import Quantization
     from segfast_edge.export.common.tuning import Tuning
@@ -25,6 +26,7 @@ EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o a
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     from segfast_edge.export import formats
+    from segfast_edge.export.converters import converters
 
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .pt file that train wrote")
     parser.add_argument(
@@ -43,6 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", choices=("labels", "logits"), default="labels", help="what the graph gives")
     parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
+    parser.add_argument("--converter", metavar="NAME", help=f"not ours but {' or '.join(converters())}, to TFLite")
     parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
     tuning = parser.add_argument_group("tuning")
     tuning.add_argument("--tune", action="store_true", help="time every lowering on the device and keep the fastest")
@@ -70,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     """Convert to every format asked for and say how each compared with torch."""
     from rich.console import Console
 
-    requests, tuning = _requests(args), _tuning(args)
+    requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
 
     from segfast_edge.export.convert import Source, convert, convert_tuned
     from segfast_edge.weights import find
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         made = {}
         for request in requests:
             if tuning is None:
-                made[request.folder] = convert(source, request, say=status.update)
+                made[request.folder] = convert(source, request, say=status.update, by=by)
             else:
                 made[request.folder] = convert_tuned(source, request, tuning, say=status.update)
     if args.json:
@@ -120,6 +123,18 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
         )
         for name in names
     ]
+
+
+def _other_converter(args: argparse.Namespace) -> "Exporter | None":
+    """Return the converter to use in place of ours, if one was asked for."""
+    from segfast_edge.errors import ConversionError
+    from segfast_edge.export.converters import converter
+
+    if args.converter is None:
+        return None
+    if args.target != "tflite" or args.int8 or args.tune:
+        raise ConversionError(f"--converter {args.converter} is for --target tflite, without --int8 and without --tune")
+    return converter(args.converter)
 
 
 def _tuning(args: argparse.Namespace) -> "Tuning | None":

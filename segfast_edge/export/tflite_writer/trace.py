@@ -41,8 +41,8 @@ class Call:
     def refused(self, why: str) -> ConversionError:
         """Return the error that names operator, layer and reason, and the ways round it."""
         return ConversionError(
-            f"layer '{self.layer}': {self.operator} {why}. The TFLite writer cannot express it;"
-            " --target openvino, onnx and torchscript convert this network as it is"
+            f"layer '{self.layer}': {self.operator} {why}. Our TFLite writer cannot express it;"
+            " try --converter litert-torch, or --target openvino, onnx or torchscript"
         )
 
 
