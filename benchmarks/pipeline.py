@@ -35,8 +35,8 @@ from targets.runner.model import Model, ModelChoice, open_model
 from targets.runner.pipeline import Pipeline, Settings
 from targets.runner.service import Service
 from targets.runner.sources import EndOfInputError, Grab
+from targets.runner.sources._drawing import draw_road, jpeg
 from targets.runner.sources._pace import Metronome
-from targets.runner.sources.pattern import draw_road, jpeg
 
 ROOT = Path(__file__).resolve().parents[1]
 PHASES = 16

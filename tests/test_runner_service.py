@@ -182,3 +182,18 @@ def test_the_runner_has_no_clock_that_a_change_of_the_date_could_move():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in forbidden:
                 raise AssertionError(f"{path}:{node.lineno} reads the wall clock")
+
+
+@pytest.mark.parametrize("kind", ["tflite", "openvino"])
+def test_a_model_file_cut_short_under_a_running_engine_does_not_end_the_process(tmp_path, kind):
+    pytest.importorskip({"tflite": "ai_edge_litert", "openvino": "openvino"}[kind], reason="the engine is an extra")
+    artifact = tiny.write_artifact(tmp_path / "a", kind)
+    command = [sys.executable, "-m", "targets", "x86", "stream", artifact, "test:64x48", "jsonl:-", "--rate", "50"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        first = lines_until(child, lambda line: line["frame"] is not None)["frame"]
+        for path in artifact.glob("model.*"):
+            path.write_bytes(b"")
+        lines_until(child, lambda line: (line["frame"] or 0) > first + 20)
+        child.send_signal(signal.SIGTERM)
+        child.stdout.read()
+    assert child.returncode == 0

@@ -32,7 +32,7 @@ def variation(samples: Sequence[float]) -> float:
     return float(np.std(samples, ddof=1) / np.mean(samples))
 
 
-def _resampled(values: npt.NDArray[np.float64], draw: np.random.Generator) -> npt.NDArray[np.float64]:
+def _resampled(values: npt.NDArray[np.float64], draw: "np.random.Generator") -> npt.NDArray[np.float64]:
     """Return as many values, drawn in blocks of neighbours (circular block bootstrap, block by the cube root rule).
 
     Latencies follow one another: drawn singly they would make the median look surer than it is.

@@ -36,9 +36,10 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "LiteRtSession
     interpreter = runtime()
     path = artifact / manifest.model_file
     try:
-        opened = interpreter.Interpreter(model_path=str(path), num_threads=options.thread_count)
+        # by content: given a path it maps the file, and a failing card or a file cut short ends the process (SIGBUS)
+        opened = interpreter.Interpreter(model_content=path.read_bytes(), num_threads=options.thread_count)
         opened.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise unreadable(path, "litert", error) from error
     return LiteRtSession(opened, interpreter.__name__.partition(".")[0])
 

@@ -37,6 +37,8 @@ def _compile(path: Path, options: Options, *, traced: bool = False) -> tuple[Any
     """Return the model as it was read, and compiled."""
     refuse_gpu("openvino", options)
     core = runtime().Core()
+    # weights mapped from the file end the process (SIGBUS) when a card fails or the file is cut short
+    core.set_property({"ENABLE_MMAP": False})
     settings = {
         "INFERENCE_PRECISION_HINT": options.precision or "f32",
         "PERFORMANCE_HINT": "LATENCY",

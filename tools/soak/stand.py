@@ -17,7 +17,7 @@ from camera import Camera
 
 from segfast_edge.bundle import device_code
 from targets.runner.shared_mask import MaskReader, remove
-from targets.runner.sources.pattern import draw_road, jpeg
+from targets.runner.sources._drawing import draw_road, jpeg
 
 SIZES = ((360, 640), (720, 1280), (240, 320))
 PHASES = 12
