@@ -190,6 +190,13 @@ def test_the_mean_colour_goes_into_the_bias_exactly():
         assert np.abs(expected - found).max() < 1.5 * scale
 
 
+def test_hardswish_stays_with_xnnpack():
+    content, batches = shut_in("hardswish")
+    small = made_int8(content, batches)
+    assert operators(small)[1:-1] == ["CONV_2D", "DEPTHWISE_CONV_2D", "MUL", "CONV_2D"]
+    assert pieces(small) == 1
+
+
 def test_a_border_is_put_round_integers():
     network = nn.Conv2d(6, 4, 3, 2, 1).eval().requires_grad_(False)
     small = made_int8(written(network, torch.randn(1, 6, 8, 8)), [np.ones((1, 8, 8, 6), np.float32)])

@@ -86,6 +86,8 @@ def plan(graph: Graph, ranges: Mapping[int, Range], kept_float: Collection[str] 
     before_weights = _before_weights(graph)
     for step in graph.operators:
         possible = step.name in INTEGER_VERSION and step.outputs[0].name not in kept_float
+        if step.name == "HARD_SWISH" and len(step.outputs[0].shape) != 4:  # it becomes a convolution, which takes maps
+            possible = False
         if not possible or _is_front(step, way_in) or step.outputs[0] not in before_weights:
             continue
         sources = [graph.producer(tensor) for tensor in activations(graph, step)]

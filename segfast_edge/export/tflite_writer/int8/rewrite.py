@@ -8,6 +8,7 @@ import numpy.typing as npt
 from segfast_edge.export.tflite_writer import schema
 from segfast_edge.export.tflite_writer.builder import Affine, GraphBuilder, Operator, Tensor
 from segfast_edge.export.tflite_writer.int8.plan import (
+    FREE,
     INTEGER_VERSION,
     SAME,
     WEIGHTED,
@@ -16,7 +17,13 @@ from segfast_edge.export.tflite_writer.int8.plan import (
     affine,
     averages_whole_windows,
 )
-from segfast_edge.export.tflite_writer.int8.weights import Incoming, Quantized, averaging, quantized
+from segfast_edge.export.tflite_writer.int8.weights import (
+    Incoming,
+    Quantized,
+    averaging,
+    hard_sigmoid,
+    quantized,
+)
 from segfast_edge.export.tflite_writer.reader import Graph
 
 
@@ -113,6 +120,8 @@ class _Rewriter:
             outputs = [self.out.tensor(each.shape, each.dtype, name=each.name) for each in step.outputs]
             self._own.update({old.index: new for old, new in zip(step.outputs, outputs, strict=True)})
             self.out.operator(step.name, inputs, outputs, step.options, step.version)
+        elif step.name == "HARD_SWISH":
+            self._hard_swish(step)
         elif step.name in WEIGHTED or averages_whole_windows(step):
             self._weighted(step)
         else:
@@ -143,16 +152,30 @@ class _Rewriter:
         meaning = self.plan.affines[source.index]
         incoming = self.int8(source, meaning)
         name, options, weights = self._weights(step, meaning)
-        result = self._result(step.outputs[0], self.plan.affines[step.outputs[0].index])
-        values = self.out.constant(weights.values, "weights", Affine(weights.scales, 0, weights.axis))
-        sums = Affine(tuple(scale * meaning.scales[0] for scale in weights.scales))
-        bias = self.out.constant(weights.bias, "bias", sums)
-        inputs = [incoming, values, bias]
+        inputs = [incoming, *self._layer(weights, meaning)]
         if name == "TRANSPOSE_CONV":
-            inputs = [self.own(step.inputs[0]), values, incoming, bias]
-        self.out.scope = step.outputs[0].name
+            inputs = [self.own(step.inputs[0]), inputs[1], incoming, inputs[2]]
+        result = self._result(step.outputs[0], self.plan.affines[step.outputs[0].index])
         version = 3 if step.name == "AVERAGE_POOL_2D" else max(WEIGHTED[step.name], step.version)
         self.out.operator(name, inputs, [result], options, version)
+
+    def _hard_swish(self, step: Operator) -> None:
+        """Write hardswish as the product of x and its hardsigmoid, since XNNPACK has no hardswish in int8."""
+        (source,) = step.inputs
+        meaning = self.plan.affines[source.index]
+        name, options, weights = hard_sigmoid(source.shape[-1], Incoming(meaning.scales[0]))
+        self.out.scope = f"{step.outputs[0].name}/gate"
+        gate = self.out.tensor(source.shape, np.int8, affine=Affine(1 / 255, -128))
+        incoming = self.int8(source, meaning)
+        self.out.operator(name, [incoming, *self._layer(weights, meaning)], [gate], options, WEIGHTED[name])
+        result = self._result(step.outputs[0], self.plan.affines[step.outputs[0].index])
+        self.out.operator("MUL", [incoming, gate], [result], schema.options("Mul"), FREE["MUL"])
+
+    def _layer(self, weights: Quantized, meaning: Affine) -> list[Tensor]:
+        """Return weights and bias as tensors."""
+        values = self.out.constant(weights.values, "weights", Affine(weights.scales, 0, weights.axis))
+        sums = Affine(tuple(scale * meaning.scales[0] for scale in weights.scales))
+        return [values, self.out.constant(weights.bias, "bias", sums)]
 
     def _weights(self, step: Operator, meaning: Affine) -> tuple[str, Any, Quantized]:
         if step.name == "AVERAGE_POOL_2D":

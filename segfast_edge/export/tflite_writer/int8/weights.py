@@ -63,20 +63,27 @@ def averaging(step: Operator, incoming: Incoming) -> tuple[str, Any, Quantized]:
     XNNPACK has no int8 average pooling, and a step that it leaves to another kernel cuts the network in two.
     """
     pool, channels = step.options, step.inputs[0].shape[3]
-    options = schema.options(
-        "DepthwiseConv2D",
+    options = _depthwise(
         padding=pool.padding,
         strideH=pool.strideH,
         strideW=pool.strideW,
-        depthMultiplier=1,
-        dilationHFactor=1,
-        dilationWFactor=1,
         fusedActivationFunction=pool.fusedActivationFunction,
     )
     count = pool.filterHeight * pool.filterWidth
     weights = np.full((1, pool.filterHeight, pool.filterWidth, channels), 1 / count, np.float32)
     nothing = np.zeros(channels, np.float32)
     return "DEPTHWISE_CONV_2D", options, quantized("DEPTHWISE_CONV_2D", weights, nothing, incoming)
+
+
+def hard_sigmoid(channels: int, incoming: Incoming) -> tuple[str, Any, Quantized]:
+    """Return ``x / 6 + 1 / 2`` as a depthwise convolution; limits of 0 and 1 are those of the result's integers."""
+    weights, half = np.full((1, 1, 1, channels), 1 / 6, np.float32), np.full(channels, 0.5, np.float32)
+    options = _depthwise(padding=schema.generated.Padding.VALID, strideH=1, strideW=1)
+    return "DEPTHWISE_CONV_2D", options, quantized("DEPTHWISE_CONV_2D", weights, half, incoming)
+
+
+def _depthwise(**fields: Any) -> Any:
+    return schema.options("DepthwiseConv2D", depthMultiplier=1, dilationHFactor=1, dilationWFactor=1, **fields)
 
 
 def _response(
