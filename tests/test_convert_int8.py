@@ -15,7 +15,7 @@ from segfast_edge.contract.images import read_frame, read_labels, write_picture
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
-from segfast_edge.errors import AccuracyGateError, ConversionError, DataError
+from segfast_edge.errors import AccuracyGateError, ArtifactError, ConversionError, DataError
 from segfast_edge.evaluate import Truth
 from segfast_edge.export import exporter, integer_formats
 from segfast_edge.export.common.job import Job
@@ -111,7 +111,7 @@ def test_the_command_shows_the_classes_of_a_gate_that_closed(source, data, tmp_p
     assert main([*words, "--gate-split", "train", "--max-drop", "0", "--subset-size", "2"]) == 4
     said = capsys.readouterr()
     assert "side walk" in said.err
-    assert said.err.splitlines()[-1].startswith("segfast-edge: int8 has mIoU")
+    assert said.err.splitlines()[-1].startswith("segfast-edge: the openvino artifact (int8) has mIoU")
     assert not (tmp_path / "a").exists()
 
 
@@ -218,3 +218,12 @@ def test_the_search_keeps_layers_float_until_the_gate_passes(data, tmp_path):
 def test_a_search_without_a_gate_is_refused(data):
     with pytest.raises(ConversionError, match="--search needs --gate-data"):
         replace(quantization(data), search=True)
+
+
+def test_a_checkpoint_that_was_replaced_meanwhile_is_no_baseline(data, tmp_path):
+    path = write_checkpoint(tmp_path / "tiny.pt")
+    source = Source(path)
+    write_checkpoint(path, "tiny_export:two_layers")
+    with pytest.raises(ArtifactError, match="changed while it was being converted"):
+        convert(source, ExportRequest("onnx", tmp_path / "a", quantization=quantization(data, max_drop=0.5)))
+    assert not (tmp_path / "a").exists()

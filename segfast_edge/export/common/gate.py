@@ -27,9 +27,10 @@ def measure(before: Evaluation, artifact: Path, gate: Gate) -> dict[str, Any]:
         worst = sorted(record["iou"].items(), key=lambda item: _change(item[1]))[:3]
         losers = ", ".join(f"{name} {_change(pair):+.3f}" for name, pair in worst)
         raise AccuracyGateError(
-            f"int8 has mIoU {after.matrix.miou:.4f} and float {before.matrix.miou:.4f} on {before.data} {before.split}"
-            f" ({before.frames} frames, {before.protocol}): {gate.drop_type} drop {record['drop']:.4f}, allowed"
-            f" {gate.max_drop}. Most lost: {losers}. No artifact was written",
+            f"the {after.subject} has mIoU {after.matrix.miou:.4f} and float {before.matrix.miou:.4f}"
+            f" on {before.data} {before.split} ({before.frames} frames, {before.protocol}):"
+            f" {gate.drop_type} drop {record['drop']:.4f}, allowed {gate.max_drop}."
+            f" Most lost: {losers}. No artifact was written",
             record,
         )
     return record

@@ -30,6 +30,7 @@ def in_int8(job: Job, asked: Quantization) -> tuple[Manifest, Labels]:
     before = None
     if asked.gate is not None:
         job.say("measuring the checkpoint's mIoU")
+        job.source.refuse_changed()
         before = baseline(job.source.path, asked.gate)
     attempts = _Attempts(job, asked, writer, frames, before)
     try:

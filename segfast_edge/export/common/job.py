@@ -11,6 +11,7 @@ from segfast_edge import __version__
 from segfast_edge.contract.files import sha256
 from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.manifest import Manifest, OutputKind, TensorSpec
+from segfast_edge.errors import ArtifactError
 from segfast_edge.export import Exporter
 from segfast_edge.export.common.defaults import default_lowering
 from segfast_edge.export.common.graph import Deployable, deployable
@@ -34,6 +35,11 @@ class Source:
         self.sha256 = sha256(checkpoint)
         preprocess = self.checkpoint.preprocess
         self._golden = scene_frame(preprocess) if golden is None else read_frame(golden)
+
+    def refuse_changed(self) -> None:
+        """Raise ArtifactError where the file is not the one that was read: a training may have replaced it."""
+        if not self.path.is_file() or sha256(self.path) != self.sha256:
+            raise ArtifactError(f"{self.path} changed while it was being converted; convert a copy of it")
 
     @cached_property
     def graph(self) -> Deployable:
