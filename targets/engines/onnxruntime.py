@@ -167,6 +167,8 @@ def _macs(kernel: str, said: Mapping[str, Any]) -> int | None:
     if _kind(kernel) not in _WEIGHTED:
         return None
     shapes = [next(iter(each.values())) for each in said["input_type_shape"]]
+    if len(shapes) < 2:
+        return None  # the kernel packed its weights and says nothing of them
     weights = max(shapes[1:], key=len)
     if len(weights) != len(shapes[0]):
         return None  # packed by the kernel, which then shows no shape: int8
