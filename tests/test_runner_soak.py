@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -22,5 +23,8 @@ def test_the_runner_survives_faults_at_random_and_loses_nothing(tmp_path):
     assert found["failures"] == []
     assert found["frames"]["out"] > 100
     assert found["frames"]["in_flight"] == 0
+    assert len(found["lives"]) == 4
+    assert found["refusals_of_a_damaged_model"] == 1
     if float(MINUTES) >= 3:
-        assert len(found["faults"]) == 12  # every kind at least once
+        compiler = shutil.which("gcc") or shutil.which("cc")  # without one the date does not jump
+        assert len(found["faults"]) == 15 + (compiler is not None)  # every kind at least once

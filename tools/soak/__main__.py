@@ -5,7 +5,8 @@
   python tools/soak --minutes 3 --seed 7 --report soak.json        the same faults in the same order, every time
 
 Ends with status 1 where a frame is unaccounted for, a result out of order, a mask torn, a recovery too slow, or memory
-grows. The date is not changed (that would hit everything else on this machine): the runner reads no clock of that kind.
+grows. In the second half the runner is ended and started again three times, each time in another way. The date jumps
+for the runner alone, by a library compiled here and preloaded; without a C compiler that fault is left out.
 """
 
 import argparse
@@ -19,10 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works before the project is installed, too
 
-from faults import FAULTS
+from faults import ENDINGS, FAULTS, Fault, date_jumps
 from null_artifact import write_null_artifact
-from report import RECOVERY_S, Soak
-from stand import Stand
+from report import Soak
+from stand import PATIENCE_S, RECOVERY_S, Stand
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,19 +42,27 @@ def _parser() -> argparse.ArgumentParser:
 
 def _soak(stand: Stand, soak: Soak, args: argparse.Namespace) -> None:
     chance = random.Random(args.seed)
-    if stand.running_since(stand.started_s, 30) is None:
+    faults = [fault for fault in FAULTS if fault is not date_jumps or stand.date.available]
+    endings = random.Random(args.seed).sample(ENDINGS, len(ENDINGS))
+    whole_s = args.minutes * 60
+    if stand.running_since(stand.started_s, PATIENCE_S) is None:
         raise SystemExit(f"the runner did not begin:\n{stand.log()}")
-    until = stand.started_s + args.minutes * 60
-    waiting = []
-    while time.monotonic() < until and stand.child.poll() is None:
+    began_s = time.monotonic()
+
+    def bring_about(fault: Fault, patience_s: float) -> None:
+        print(f"{time.monotonic() - began_s:7.1f} s  {fault.__name__}", flush=True)
+        fault(stand, chance)
+        soak.recoveries[fault.__name__].append(stand.running_since(time.monotonic(), patience_s))
+
+    waiting: list[Fault] = []
+    while (spent_s := time.monotonic() - began_s) < whole_s and stand.child.poll() is None:
+        if endings and spent_s > whole_s * (1 - len(endings) / len(ENDINGS) / 2):  # the first life is half of it
+            bring_about(endings.pop(), PATIENCE_S)
         time.sleep(chance.expovariate(1 / args.quiet_s))
         if not waiting:  # every kind once before any comes again, in another order each time
-            waiting = chance.sample(FAULTS, len(FAULTS))
-        fault = waiting.pop()
-        print(f"{time.monotonic() - stand.started_s:7.1f} s  {fault.__name__}", flush=True)
-        fault(stand, chance)
-        soak.recoveries[fault.__name__].append(stand.running_since(time.monotonic(), RECOVERY_S))
-    soak.seconds = time.monotonic() - stand.started_s
+            waiting = chance.sample(faults, len(faults))
+        bring_about(waiting.pop(), RECOVERY_S)
+    soak.seconds = time.monotonic() - began_s
 
 
 def main() -> int:
@@ -69,10 +78,9 @@ def main() -> int:
         stand = Stand(artifact, args.engine, args.fps)
         try:
             _soak(stand, soak, args)
-            soak.exit_status, last = stand.end()
-            soak.sent = stand.camera.sent
-            report = soak.to_json(stand.seen, last)
-            failures = soak.failures(stand.seen, last)
+            stand.end()
+            report = soak.to_json(stand)
+            failures = soak.failures(stand)
             if failures:
                 print(stand.log()[-6000:], file=sys.stderr)
         finally:

@@ -1,4 +1,4 @@
-"""What can go wrong around a runner, each as a pair: bring it about, and let it be over."""
+"""What can go wrong around a runner: ``FAULTS`` it must live through, ``ENDINGS`` after which it begins again."""
 
 import contextlib
 import os
@@ -7,9 +7,12 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
 
-from stand import SIZES, Stand
+from stand import RECOVERY_S, SIZES, Stand
 
 _STREAM = b"GET /stream.mjpg HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
@@ -92,12 +95,37 @@ def reloaded(stand: Stand, _: random.Random) -> None:
 
 def damaged_model(stand: Stand, _: random.Random) -> None:
     """The model on the disk is damaged and reloaded; the one in use must go on."""
+    with _damage(stand):
+        stand.child.send_signal(signal.SIGHUP)
+        time.sleep(1.0)
+
+
+@contextlib.contextmanager
+def _damage(stand: Stand) -> Iterator[None]:
     model = next(path for path in stand.artifact.iterdir() if path.name.startswith("model."))
     sound = model.read_bytes()
     model.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
-    stand.child.send_signal(signal.SIGHUP)
-    time.sleep(1.0)
+    yield
     model.write_bytes(sound)
+
+
+def date_jumps(stand: Stand, chance: random.Random) -> None:
+    """The date jumps by up to ten years, forwards or back, and back again; no other process sees it."""
+    before = _date_of(stand)
+    stand.date.move_to(chance.choice((-1, 1)) * chance.randint(3600, 10 * 365 * 86400))
+    time.sleep(chance.uniform(0.5, 2.0))
+    moved_s = abs(_date_of(stand) - before)
+    stand.date.move_to(0)
+    assert moved_s > 3000, f"the runner did not see the date move, only {moved_s:.0f} s"
+
+
+def _date_of(stand: Stand) -> float:
+    try:
+        answer = urllib.request.urlopen(f"http://127.0.0.1:{stand.port}/healthz", timeout=10)
+    except urllib.error.HTTPError as error:  # 503: it is not well at the moment
+        answer = error
+    with answer:
+        return parsedate_to_datetime(answer.headers["Date"]).timestamp()
 
 
 def rude_visitors(stand: Stand, chance: random.Random) -> None:
@@ -127,4 +155,32 @@ FAULTS: tuple[Fault, ...] = (
     reloaded,
     damaged_model,
     rude_visitors,
+    date_jumps,
 )
+
+
+def terminated(stand: Stand, _: random.Random) -> None:
+    """SIGTERM."""
+    stand.end()
+    stand.begin()
+
+
+def reader_gone(stand: Stand, chance: random.Random) -> None:
+    """Whoever reads standard output goes; the other outputs must go on until SIGTERM."""
+    stand.hang_up()
+    time.sleep(chance.uniform(0.5, 2.0))
+    if not stand.goes_on(f"shm:{stand.shm}", RECOVERY_S):
+        stand.seen.troubles.append("the other outputs ended with the one whose reader had gone")
+    stand.end()
+    stand.begin()
+
+
+def damaged_at_start(stand: Stand, _: random.Random) -> None:
+    """The model is damaged while the runner is down; it must refuse to start, and start when the model is sound."""
+    stand.end()
+    with _damage(stand):
+        stand.refusals.append(stand.refusal())
+    stand.begin()
+
+
+ENDINGS: tuple[Fault, ...] = (terminated, reader_gone, damaged_at_start)

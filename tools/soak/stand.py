@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from camera import Camera
+from date import MovableDate
 
 from segfast_edge.bundle import device_code
 from targets.runner.shared_mask import MaskReader, remove
 from targets.runner.sources._drawing import draw_road, jpeg
 
+RECOVERY_S = 15.0  # from the end of a fault to the next result; the longest pause of any back-off is 5
 SIZES = ((360, 640), (720, 1280), (240, 320))
 PHASES = 12
+PATIENCE_S = 60.0  # for the runner to end, or to refuse to start, on a machine that is busy
 
 
 def frames(size: tuple[int, int]) -> list[bytes]:
@@ -40,12 +43,21 @@ class Seen:
     ages_ms: list[float] = field(default_factory=list)
     last_running_s: float = 0.0
     unbalanced: list[dict[str, Any]] = field(default_factory=list)
-    memory: list[tuple[float, int]] = field(default_factory=list)  # seconds, resident bytes
+    troubles: list[str] = field(default_factory=list)
     states: set[str] = field(default_factory=set)
 
 
+@dataclass
+class Life:
+    """One process of the runner, from its start to its end."""
+
+    memory: list[tuple[float, int]] = field(default_factory=list)  # seconds, resident bytes
+    exit_status: int | None = None
+    last: dict[str, Any] = field(default_factory=dict)  # its own last account
+
+
 class Stand:
-    """Starts the runner on the camera and watches it; ``end`` asks it to end and returns its last status."""
+    """Starts the runner on the camera and watches it; ``end`` asks it to end, ``begin`` starts another."""
 
     def __init__(self, artifact: Path, engine: str, fps: float) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="segfast-soak-")
@@ -57,39 +69,62 @@ class Stand:
         self.status_file = self.home / "status.json"
         self.seen = Seen()
         self.started_s = time.monotonic()
-        self._shm = f"segfast-soak-{os.getpid()}"
+        self.shm = f"segfast-soak-{os.getpid()}"
         self._stopped = threading.Event()
-        self.child = self._start(engine)
-        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._read, self._look)]
-        for thread in self._threads:
-            thread.start()
-
-    def _start(self, engine: str) -> "subprocess.Popen[bytes]":
-        code = device_code(self.home / "code")
+        self._hanging_up = False
+        self.date = MovableDate(self.home)
+        self.lives: list[Life] = []
+        self.refusals: list[int] = []  # exit statuses of a runner whose model was damaged before it started
+        self._code = device_code(self.home / "code")
         for name, place in (("engine", "engines/soak.py"), ("target", "soak.py")):
-            (code / "targets" / place).write_text((Path(__file__).parent / f"device/{name}.py").read_text())
+            (self._code / "targets" / place).write_text((Path(__file__).parent / f"device/{name}.py").read_text())
+        self._environment = {
+            "SEGFAST_SOAK_ENGINE": engine,
+            "SEGFAST_SOAK_FAULT": str(self.fault),
+            **self.date.environment,
+        }
+        self.begin()
+        self._watcher = threading.Thread(target=self._look, daemon=True)
+        self._watcher.start()
+
+    def begin(self) -> None:
+        """Start the runner and read what it says."""
+        self.lives.append(Life())
+        self.child = self._start()
+        self._listener = threading.Thread(target=self._read, args=(self.child,), daemon=True)
+        self._listener.start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
         outputs = ["jsonl:-", f"jsonl:{self.home}/lines.jsonl", f"masks:{self.home}/masks,keep=20"]
-        outputs += [f"shm:{self._shm}", "web:0"]
+        outputs += [f"shm:{self.shm}", "web:0"]
         limits = ["--stuck-s", "2", "--stall-s", "1", "--deadline-ms", "300", "--status-file", str(self.status_file)]
+        limits += ["--threads", "1"]
         return subprocess.Popen(
             [sys.executable, "-m", "targets", "soak", "stream", str(self.artifact), self.camera.url, *outputs, *limits],
-            cwd=code,
-            env={**os.environ, "SEGFAST_SOAK_ENGINE": engine, "SEGFAST_SOAK_FAULT": str(self.fault)},
+            cwd=self._code,
+            env={**os.environ, **self._environment},
             stdout=subprocess.PIPE,
-            stderr=(self.home / "log").open("wb"),
+            stderr=(self.home / "log").open("ab"),
         )
 
     @property
     def port(self) -> int:
         """The page's port, from the runner's log."""
-        text = (self.home / "log").read_text()
-        return int(text.partition("live page at http://127.0.0.1:")[2].partition("/")[0])
+        return int(self.log().rpartition("live page at http://127.0.0.1:")[2].partition("/")[0])
 
-    def _read(self) -> None:
-        assert self.child.stdout is not None
+    def _read(self, child: "subprocess.Popen[bytes]") -> None:
+        try:
+            self._follow(child)
+        except Exception as error:  # noqa: BLE001 - a line that is not whole, for one
+            self.seen.troubles.append(f"reading failed: {type(error).__name__}: {error}")
+
+    def _follow(self, child: "subprocess.Popen[bytes]") -> None:
+        assert child.stdout is not None
         number = captured = 0
-        for text in self.child.stdout:
-            line = json.loads(text)  # a line that is not whole ends the soak here, with its traceback
+        for text in child.stdout:
+            if self._hanging_up:
+                break
+            line = json.loads(text)
             self.seen.states.add(line["state"])
             if line["frame"] is None:
                 self.seen.notices += 1
@@ -101,7 +136,13 @@ class Stand:
             self.seen.last_running_s = time.monotonic()
 
     def _look(self) -> None:
-        reader = MaskReader(self._shm)
+        try:
+            self._compare()
+        except Exception as error:  # noqa: BLE001 - a thread that dies unnoticed would let the soak pass
+            self.seen.troubles.append(f"watching failed: {type(error).__name__}: {error}")
+
+    def _compare(self) -> None:
+        reader = MaskReader(self.shm)
         while not self._stopped.wait(0.2):
             with contextlib.suppress(Exception) if self.seen.shared == 0 else contextlib.nullcontext():
                 mask = reader.read()
@@ -113,7 +154,7 @@ class Stand:
             for what, tally in (("frames", status["frames"]), *status["outputs"].items()):
                 if tally["in"] != tally["out"] + tally["corrupt"] + sum(tally["dropped"].values()) + tally["in_flight"]:
                     self.seen.unbalanced.append({"of": what, **tally})
-            self.seen.memory.append((time.monotonic() - self.started_s, status["resident_bytes"]))
+            self.lives[-1].memory.append((time.monotonic() - self.started_s, status["resident_bytes"]))
         reader.close()
 
     def status(self) -> dict[str, Any] | None:
@@ -133,18 +174,44 @@ class Stand:
             time.sleep(0.02)
         return None
 
-    def end(self) -> tuple[int, dict[str, Any]]:
-        """Ask the runner to end; return its exit status and its last own account."""
+    def end(self) -> None:
+        """Ask the runner to end, and keep its exit status and its last own account."""
+        life = self.lives[-1]
         self.child.send_signal(signal.SIGTERM)
-        status = self.child.wait(30)
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join(10)
-        self.camera.unplug()
-        last = self.status()
-        assert last is not None
-        remove(self._shm)
-        return status, last
+        life.exit_status = self.child.wait(PATIENCE_S)
+        self._listener.join(PATIENCE_S)
+        if self.child.stdout is not None:
+            self.child.stdout.close()
+        life.last = self.status() or {}
+        self.status_file.unlink(missing_ok=True)
+
+    def hang_up(self) -> None:
+        """Close the reading end of the runner's standard output."""
+        self._hanging_up = True  # at the next line; a file that another thread reads cannot be closed
+        self._listener.join(PATIENCE_S)
+        self._hanging_up = False
+        assert self.child.stdout is not None
+        self.child.stdout.close()
+
+    def goes_on(self, name: str, patience_s: float) -> bool:
+        """Say whether the output called ``name`` takes another result."""
+        before = self._taken(name)
+        until = time.monotonic() + patience_s
+        while time.monotonic() < until and self._taken(name) <= before:
+            time.sleep(0.1)
+        return self._taken(name) > before
+
+    def _taken(self, name: str) -> int:
+        status = self.status()
+        return 0 if status is None else int(status["outputs"][name]["out"])
+
+    def refusal(self) -> int:
+        """Start a runner that is to refuse, and return its exit status."""
+        with self._start() as child:
+            try:
+                return child.wait(PATIENCE_S)
+            finally:
+                child.kill()
 
     def log(self) -> str:
         """Return what the runner said."""
@@ -154,7 +221,11 @@ class Stand:
         """End what still runs and remove everything."""
         self.child.kill()
         self.child.wait()
+        self._stopped.set()
+        for thread in (self._listener, self._watcher):
+            thread.join(10)
         if self.child.stdout is not None:
             self.child.stdout.close()
         self.camera.unplug()
+        remove(self.shm)
         self._home.cleanup()
