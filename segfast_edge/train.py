@@ -150,11 +150,12 @@ def _epochs(run: _Run, interruption: Interruption) -> Ending:
         if recipe.patience and state.epoch - state.best_epoch >= recipe.patience:
             return "stopped early"
         stop = interruption.requested
-        matrix = None
-        if train_epoch(run.work, state, run.sums, stop=stop, report=lambda progress: _after_step(run, progress)):
-            began = time.perf_counter()
+        done = train_epoch(run.work, state, run.sums, stop=stop, report=lambda progress: _after_step(run, progress))
+        matrix, began = None, time.perf_counter()
+        if done and (state.epoch + 1 == recipe.epochs or (state.epoch + 1) % recipe.val_every == 0):
             matrix = validate(run.work, state.evaluated, stop=stop)
-        if matrix is None:
+            done = matrix is not None
+        if not done:
             run.save()
             return "interrupted"
         _complete(run, matrix, time.perf_counter() - began)
@@ -168,12 +169,12 @@ def _after_step(run: _Run, progress: Progress) -> None:
         run.save()
 
 
-def _complete(run: _Run, matrix: ConfusionMatrix, val_seconds: float) -> None:
-    """Close an epoch: the record, the best checkpoint, the state."""
+def _complete(run: _Run, matrix: ConfusionMatrix | None, val_seconds: float) -> None:
+    """Close an epoch: the record, the best checkpoint, the state; ``matrix`` is None where val was not looked at."""
     state, sums = run.state, run.sums
     state.epoch, state.step = state.epoch + 1, 0
     state.elapsed_s += sums.seconds + val_seconds
-    miou = -1.0 if math.isnan(matrix.miou) else matrix.miou
+    miou = -1.0 if matrix is None or math.isnan(matrix.miou) else matrix.miou
     better = miou > state.best_miou
     if better:
         state.best_miou, state.best_epoch = miou, state.epoch
@@ -193,7 +194,7 @@ def _complete(run: _Run, matrix: ConfusionMatrix, val_seconds: float) -> None:
     run.observer.validated(record)
 
 
-def _record(run: _Run, matrix: ConfusionMatrix, val_seconds: float) -> dict[str, Any]:
+def _record(run: _Run, matrix: ConfusionMatrix | None, val_seconds: float) -> dict[str, Any]:
     """Return the line in ``metrics.jsonl`` of the epoch that was just completed."""
     state, sums, steps = run.state, run.sums, run.work.order.steps
     return {
@@ -201,7 +202,7 @@ def _record(run: _Run, matrix: ConfusionMatrix, val_seconds: float) -> dict[str,
         "step": state.epoch * steps,
         "lr": learning_rate(run.work.recipe, state.epoch * steps - 1, steps),
         "loss": round(sums.mean_loss, 6),
-        "val": matrix.to_json(),
+        "val": None if matrix is None else matrix.to_json(),
         "best_epoch": state.best_epoch,
         "seconds": round(sums.seconds, 2),
         "val_seconds": round(val_seconds, 2),

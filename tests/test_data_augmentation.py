@@ -84,6 +84,14 @@ def test_blur_smooths():
     assert 0 < got[8, 7, 0] < 255
 
 
+def test_a_window_is_a_share_of_the_picture_in_which_objects_keep_their_size():
+    whole = Augmentation((96, 128), scale=(0.5, 2.0))
+    window = whole.window(0.5)
+    assert window.size == (48, 64)
+    assert window.scale == (1.0, 4.0)  # against all of the frame squeezed into the window
+    assert whole.window(1.0) == whole
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -7,6 +7,8 @@ from tiny_training import CPU, FULL, PAPER, Recorder, interrupt, run, same, sett
 
 from segfast_edge.errors import SegfastError
 from segfast_edge.model.checkpoint import Checkpoint
+from segfast_edge.training.distributed import World
+from segfast_edge.training.prepare import read_data
 from segfast_edge.training.run_folder import RunFolder
 
 
@@ -125,6 +127,31 @@ def test_training_starts_from_a_checkpoints_weights(tmp_path):
     expected = Checkpoint.load(tmp_path / "first/best.pt").weights
     for name, value in weights(tmp_path / "second").items():
         assert torch.allclose(value, expected[name], atol=1e-7)
+
+
+def test_a_start_of_other_classes_keeps_what_is_known_of_each_class_by_its_name(tmp_path):
+    run(settings(protocol="standard"), tmp_path / "first")
+    still = PAPER.changed({"epochs": 1, "lr": 1e-12})
+    run(settings(still, start=tmp_path / "first/best.pt"), tmp_path / "second")
+    before, after = Checkpoint.load(tmp_path / "first/best.pt").weights, weights(tmp_path / "second")
+    wider = [name for name in after if after[name].shape != before[name].shape]
+    assert wider
+    for name, value in after.items():
+        kept = value[:11] if name in wider else value
+        assert torch.allclose(kept, before[name], atol=1e-7)
+
+
+def test_val_is_looked_at_as_often_as_asked_and_after_the_last_epoch(tmp_path):
+    recorder = Recorder()
+    run(settings(PAPER.changed({"epochs": 5, "val_every": 2})), tmp_path / "run", recorder)
+    assert [record["epoch"] for record in recorder.records if record["val"]] == [2, 4, 5]
+    assert (tmp_path / "run/curves.png").is_file()
+
+
+def test_smaller_windows_train_on_smaller_pictures_and_are_validated_whole():
+    material = read_data(settings(FULL.changed({"crop": 0.7})), World(), lambda *_: None)
+    assert material.train[0, 0][0].shape == (16, 32, 3)
+    assert material.val[0, 0][0].shape == (32, 48, 3)
 
 
 def test_a_teacher_changes_what_is_learnt_and_must_know_the_same_classes(tmp_path):

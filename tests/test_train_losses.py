@@ -84,8 +84,7 @@ def test_lovasz_of_hard_predictions_is_one_minus_iou():
         truth = torch.tensor([[[0, 0, 1, 1]]])
         guess = torch.tensor([[bits]])
         logits = 50.0 * torch.stack((1 - guess[0], guess[0]))[None].float()
-        every_second = (tensor.repeat_interleave(2, -1) for tensor in (logits, truth))  # only these pixels are sorted
-        _, lovasz = terms("ce+lovasz", *every_second, None)
+        _, lovasz = terms("ce+lovasz", logits, truth, None)
         expected = []
         for label in (0, 1):
             both = ((truth == label) & (guess == label)).sum()

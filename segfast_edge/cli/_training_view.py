@@ -14,8 +14,9 @@ from segfast_edge.training.loop import Progress as Step
 def epoch_line(record: dict[str, Any]) -> str:
     """Return one complete epoch in one line."""
     mark = " (best)" if record["best_epoch"] == record["epoch"] else ""
+    val = "" if record["val"] is None else f" val {summary(record['val'])}{mark},"
     return (
-        f"epoch {record['epoch']}: loss {record['loss']:.4f}, val {summary(record['val'])}{mark},"
+        f"epoch {record['epoch']}: loss {record['loss']:.4f},{val}"
         f" {record['images_per_s']} img/s, {record['seconds'] + record['val_seconds']:.1f} s"
     )
 

@@ -25,6 +25,8 @@ _RECIPE_FLAGS = (
     ("clip", float, "NORM", "bound of the gradient's norm; 0 for none"),
     ("patience", int, "N", "stop after N epochs without a better mIoU on val; 0 for never"),
     ("distill", float, "W", "weight of the teacher's term"),
+    ("crop", float, "SHARE", "side of the training window as a share of the input's; val is always whole"),
+    ("val-every", int, "N", "look at val after every N epochs, and after the last"),
 )
 _ON_RESUME = ("epochs", "patience", "data_root")  # what may be given anew for a training that continues
 

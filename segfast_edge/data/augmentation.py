@@ -1,6 +1,7 @@
 """Random changes to a training pair that leave its meaning: scale, crop, flip, colour, blur."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -52,6 +53,13 @@ class Augmentation:
         for name in ("brightness", "contrast", "saturation"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"augmentation {name} is {getattr(self, name)}; allowed are values from 0 to below 1")
+
+    def window(self, share: float) -> "Augmentation":
+        """Return these changes for windows of ``share`` of each side, in which objects keep their size in pixels."""
+        height, width = (max(16, 16 * round(side * share / 16)) if share < 1 else side for side in self.size)
+        zoom = math.sqrt(self.size[0] * self.size[1] / (height * width))
+        low, high = self.scale
+        return replace(self, size=(height, width), scale=(low * zoom, high * zoom))
 
     def apply(self, frame: Frame, labels: Labels, rng: np.random.Generator) -> tuple[Frame, Labels]:
         """Return a changed copy of the pair at ``size``; labels are moved by nearest neighbour and never blended.

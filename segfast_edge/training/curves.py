@@ -21,11 +21,13 @@ def draw(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     left.plot(epochs, [record["loss"] for record in history], color="tab:blue")
     left.set(title="training loss", xlabel="epoch", yscale="log")
+    seen = [record for record in history if record["val"] is not None]
     for key, colour, label in (("miou", "tab:orange", "mIoU"), ("pixel_accuracy", "tab:green", "pixel accuracy")):
-        values = [float("nan") if record["val"][key] is None else record["val"][key] for record in history]
-        right.plot(epochs, values, color=colour, label=label)
-    best = max(history, key=lambda record: record["val"]["miou"] or 0)
-    right.plot(best["epoch"], best["val"]["miou"] or 0, "o", color="tab:red", label=f"best, epoch {best['epoch']}")
+        values = [float("nan") if record["val"][key] is None else record["val"][key] for record in seen]
+        right.plot([record["epoch"] for record in seen], values, color=colour, label=label)
+    if seen:
+        best = max(seen, key=lambda record: record["val"]["miou"] or 0)
+        right.plot(best["epoch"], best["val"]["miou"] or 0, "o", color="tab:red", label=f"best, epoch {best['epoch']}")
     right.set(title=f"val ({history[-1]['protocol']})", xlabel="epoch", ylim=(0, 1))
     right.title.set_fontsize(9)
     right.legend(loc="lower right")

@@ -23,13 +23,13 @@ class EventLog:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add one epoch's record."""
-        epoch, val = record["epoch"], record["val"]
         figures = {"loss/train": record["loss"], "lr": record["lr"], "images_per_s": record["images_per_s"]}
-        figures |= {"val/miou": val["miou"], "val/pixel_accuracy": val["pixel_accuracy"]}
-        figures |= {f"iou/{name}": value for name, value in val["iou"].items()}
+        if (val := record["val"]) is not None:
+            figures |= {"val/miou": val["miou"], "val/pixel_accuracy": val["pixel_accuracy"]}
+            figures |= {f"iou/{name}": value for name, value in val["iou"].items()}
         for name, value in figures.items():
             if value is not None:
-                self._writer.add_scalar(name, value, epoch)
+                self._writer.add_scalar(name, value, record["epoch"])
         self._writer.flush()
 
     def close(self) -> None:

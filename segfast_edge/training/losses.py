@@ -11,7 +11,7 @@ from segfast_edge.training.recipe import Loss
 
 NOT_COUNTED = -100  # the label torch's cross-entropy leaves out
 _SURE = -math.log(0.7)  # OHEM: pixels predicted with less than 0.7 are hard
-_THINNED = 2  # Lovasz sorts every second row and column: at 224x224 all pixels would cost as much as the network
+_SORTED = 4096  # Lovasz sorts about so many pixels per frame: all of 224x224 would cost as much as the network
 _LEAST_HARD = 16  # OHEM: but at least a sixteenth of a frame's pixels is used
 
 
@@ -40,7 +40,8 @@ def terms(loss: Loss, logits: Tensor, targets: Tensor, weights: Tensor | None) -
         return [_hard_pixels(pixels, targets)]
     found = [Term(pixels.sum(), _weight_sum(targets, weights, pixels))]
     if loss == "ce+lovasz":
-        thin = (..., slice(None, None, _THINNED), slice(None, None, _THINNED))
+        step = max(1, round(math.sqrt(targets[0].numel() / _SORTED)))
+        thin = (..., slice(None, None, step), slice(None, None, step))
         found.append(_per_frame([_lovasz(*pair) for pair in _counted(logits[thin], targets[thin])], logits))
     if loss == "ce+dice":
         found.append(_per_frame([_dice(*pair) for pair in _counted(logits, targets)], logits))

@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -55,7 +56,8 @@ def read_data(settings: Settings, world: World, progress: Progress) -> Material:
             raise DataError(f"{split.name} has no frame in its {split.split} split")
     augment = None
     if settings.recipe.augment:
-        augment = Augmentation((protocol.height, protocol.width), padding_label(train.classes)).apply
+        whole = Augmentation((protocol.height, protocol.width), padding_label(train.classes))
+        augment = whole.window(settings.recipe.crop).apply
     preprocess = protocol.preprocess()
     examples = Examples(train, preprocess, augment=augment, seed=settings.seed), Examples(val, preprocess)
     total = len(train) + len(val)
@@ -83,22 +85,35 @@ def make_state(settings: Settings, classes: ClassSet, execution: Execution) -> S
     torch.manual_seed(settings.seed)
     module = build(settings.model, len(classes))
     if settings.start is not None:
-        module.load_state_dict(_fitting(settings, classes).weights)
+        module.load_state_dict(_first_weights(settings.start, settings.model, module, classes))
     module = execution.place(module)
     average = Average(module, settings.recipe.ema) if settings.recipe.ema else None
     return State(module, optimiser(settings.recipe, module), execution.scaler(), average)
 
 
-def _fitting(settings: Settings, classes: ClassSet) -> Checkpoint:
-    assert settings.start is not None
-    checkpoint = Checkpoint.load(settings.start)
-    if checkpoint.network != settings.model or len(checkpoint.classes) != len(classes):
-        raise SegfastError(
-            f"{settings.start} holds {checkpoint.network} with {len(checkpoint.classes)} classes;"
-            f" this training is of {settings.model} with {len(classes)}"
-        )
-    checkpoint.module()
-    return checkpoint
+def _first_weights(path: Path, network: str, module: nn.Module, classes: ClassSet) -> dict[str, Tensor]:
+    """Return the checkpoint's weights for ``module``; classes of the same name keep theirs, others those drawn.
+
+    Raises:
+        SegfastError: the checkpoint is of another network, or of no class of this training.
+    """
+    checkpoint = Checkpoint.load(path)
+    if checkpoint.network != network:
+        raise SegfastError(f"{path} holds {checkpoint.network}; this training is of {network}")
+    before = checkpoint.classes.names
+    if before == classes.names:
+        return checkpoint.module().state_dict()
+    pairs = [(row, before.index(name)) for row, name in enumerate(classes.names) if name in before]
+    if not pairs:
+        raise SegfastError(f"{path} knows none of this training's classes ({', '.join(classes.names)})")
+    rows, rows_before = (list(column) for column in zip(*pairs, strict=True))
+    drawn, weights = module.state_dict(), checkpoint.module().state_dict()
+    other = build(network, len(before) + 1).state_dict()
+    for key, value in weights.items():
+        if other[key].shape != value.shape:  # it has a row per class
+            weights[key] = drawn[key].clone()
+            weights[key][rows] = value[rows_before]
+    return weights
 
 
 def make_work(settings: Settings, material: Material, state: State, *, execution: Execution, world: World) -> Work:

@@ -19,7 +19,9 @@ class Recipe:
     ``lr`` is the peak learning rate for the global batch; ``warmup_epochs`` rise to it linearly. ``ema`` is the
     decay per step of the averaged weights that are validated and kept, 0 for none. ``clip`` bounds the gradient's
     L2 norm, 0 for none. ``patience`` is how many epochs without a better mIoU on val end the training, 0 for never.
-    ``distill`` weighs the teacher's term, where there is a teacher.
+    ``distill`` weighs the teacher's term, where there is a teacher. ``crop`` is the side of the window that an
+    augmented example shows, as a share of the network's input: smaller ones train faster, objects keep their size,
+    val is always whole. ``val_every`` is after how many epochs val is looked at; it always is after the last.
     """
 
     name: str
@@ -37,9 +39,11 @@ class Recipe:
     clip: float = 0.0
     patience: int = 0
     distill: float = 1.0
+    crop: float = 1.0
+    val_every: int = 1
 
     def __post_init__(self) -> None:
-        for key, least in (("epochs", 1), ("batch_size", 1), ("warmup_epochs", 0), ("patience", 0)):
+        for key, least in (("epochs", 1), ("batch_size", 1), ("warmup_epochs", 0), ("patience", 0), ("val_every", 1)):
             if getattr(self, key) < least:
                 raise SegfastError(f"{_flag(key)} {getattr(self, key)} is too small; at least {least}")
         for key in ("lr", "weight_decay", "clip", "distill"):
@@ -50,6 +54,10 @@ class Recipe:
                 )
         if not 0 <= self.ema < 1:
             raise SegfastError(f"--ema {self.ema} must lie from 0 (off) to below 1")
+        if not 0.25 <= self.crop <= 1:
+            raise SegfastError(f"--crop {self.crop} must lie from 0.25 to 1")
+        if self.crop < 1 and not self.augment:
+            raise SegfastError(f"--crop {self.crop} needs --augment: without it, examples are whole")
         for key, kind in (("optimiser", Optimiser), ("schedule", Schedule), ("loss", Loss)):
             if getattr(self, key) not in get_args(kind):
                 raise SegfastError(unknown(key, str(getattr(self, key)), get_args(kind)))
