@@ -66,6 +66,22 @@ def test_a_change_of_resolution_changes_the_mask_and_is_counted(tmp_path):
     assert pipeline.decoder.resolution_changes == 2
 
 
+def test_frames_that_are_no_use_are_no_result_and_an_old_damage_is_not_given_as_the_reason(tmp_path):
+    kept, source = Kept(), Script()
+    frame = np.zeros((20, 20, 3), np.uint8)
+    with serving(source, null_model(tmp_path / "a"), kept, stall_s=0.5, stuck_s=0.5) as (_, pipeline):
+
+        def said_while_giving(payload):
+            source.give(payload)
+            return " ".join(pipeline.state())
+
+        damage = "no_result no frame can be used; the last: part of 0 bytes"
+        wait_for(lambda: said_while_giving(Broken("part of 0 bytes")) == damage)
+        wait_for(lambda: said_while_giving(frame) == "running ")
+        pipeline.pace.divisor = 10**9  # frames come, and none is processed
+        wait_for(lambda: said_while_giving(frame) == "no_result no result for over 0.5 s")
+
+
 def test_an_unplugged_source_is_said_to_be_gone_and_comes_back(tmp_path):
     kept, source = Kept(), Script()
     frame = np.zeros((20, 20, 3), np.uint8)

@@ -8,7 +8,7 @@ import numpy as np
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import DataError
 from targets.runner.decoding import ReducedScale
-from targets.runner.frames import Decoded, Packet
+from targets.runner.frames import Decoded, Packet, now_ns
 from targets.runner.ledger import CORRUPT, Ledger
 from targets.runner.policy import Pace
 from targets.runner.slot import ClosedError, Slot
@@ -31,6 +31,7 @@ class Decoder:
         self.resolution: tuple[int, int] | None = None
         self.resolution_changes = 0
         self.last_damage = ""
+        self.last_damage_ns = 0
 
     def run(self) -> None:
         """Be the thread's body."""
@@ -53,7 +54,7 @@ class Decoder:
         except DataError as error:
             if str(error) != self.last_damage:
                 log.warning("frame %d is corrupt: %s", packet.number, error)
-            self.last_damage = str(error)
+            self.last_damage, self.last_damage_ns = str(error), now_ns()
             self._ledger.leave(packet.number, CORRUPT)
             return
         left = self._outbox.put(decoded)

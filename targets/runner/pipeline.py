@@ -137,8 +137,11 @@ class Pipeline:
         if now - last_frame > self.settings.stall_s * 1e9:
             why = self.reader.trouble or f"no frame for over {self.settings.stall_s:g} s"
             return NO_FRAMES, why
-        if now - (self._last_result_ns or self._started_ns) > max(self.settings.stall_s, self.settings.stuck_s) * 1e9:
-            return NO_RESULT, f"no frame can be used; the last: {self.decoder.last_damage or 'not through yet'}"
+        since, limit_s = self._last_result_ns or self._started_ns, max(self.settings.stall_s, self.settings.stuck_s)
+        if now - since > limit_s * 1e9:
+            damaged = self.decoder.last_damage_ns > since  # an older damage explains nothing
+            damage = f"no frame can be used; the last: {self.decoder.last_damage}"
+            return NO_RESULT, damage if damaged else f"no result for over {limit_s:g} s"
         return (STARTING, "") if self._last_result_ns is None else (RUNNING, "")
 
     def announce(self, state: str, reason: str) -> None:

@@ -16,7 +16,7 @@ function state(name, reason) {
   text("state", words[name] || name);
   text("reason", reason);
   const stale = name !== "running";
-  at("picture").classList.toggle("stale", stale);
+  document.body.classList.toggle("stale", stale);
   at("banner").hidden = !stale;
   text("banner", stale ? `${(words[name] || name).toUpperCase()}${reason ? ": " + reason : ""}` : "");
 }
@@ -62,7 +62,7 @@ function health(status) {
   }));
 }
 
-function plot(id, points, column, deadline) {
+function plot(id, points, column, deadline, now) {
   const canvas = at(id), scale = window.devicePixelRatio || 1;
   const width = canvas.clientWidth, height = canvas.clientHeight;
   canvas.width = width * scale; canvas.height = height * scale;
@@ -70,10 +70,9 @@ function plot(id, points, column, deadline) {
   pen.scale(scale, scale);
   const style = getComputedStyle(document.documentElement), colour = (name) => style.getPropertyValue(name);
   const left = 38, bottom = height - 18, right = width - 6;
-  const last = points.length ? points[points.length - 1][0] : 0, span = 20000;
-  const seen = points.filter((point) => last - point[0] <= span);
+  const span = 20000, seen = points.filter((point) => now - point[0] <= span);
   const top = nice(Math.max(1, ...seen.map((point) => point[column]), deadline && seen.some((p) => p[column] > deadline / 3) ? deadline : 0));
-  const x = (time) => right - (last - time) / span * (right - left), y = (value) => bottom - value / top * (bottom - 8);
+  const x = (time) => right - Math.max(0, now - time) / span * (right - left), y = (value) => bottom - value / top * (bottom - 8);
   pen.font = "11px system-ui, sans-serif"; pen.textBaseline = "middle";
   pen.strokeStyle = colour("--line"); pen.fillStyle = colour("--dim"); pen.lineWidth = 1;
   for (let line = 0; line <= 4; line++) {
@@ -93,8 +92,11 @@ function plot(id, points, column, deadline) {
     index && !gap ? pen.lineTo(x(point[0]), y(point[column])) : pen.moveTo(x(point[0]), y(point[column]));
   });
   pen.stroke();
-  pen.fillStyle = colour("--bad");
-  for (const point of seen) if (column === 1 && point[3]) pen.fillRect(x(point[0]) - 1.5, y(point[1]) - 1.5, 3, 3);
+  for (const point of seen) { // few points are dots: a line would not show one that stands alone
+    const late = column === 1 && point[3];
+    pen.fillStyle = colour(late ? "--bad" : "--accent");
+    if (late || seen.length < 60) pen.fillRect(x(point[0]) - 1.5, y(point[column]) - 1.5, 3, 3);
+  }
 }
 
 function nice(value) {
@@ -102,7 +104,15 @@ function nice(value) {
   return power * [1, 2, 4, 5, 10].find((step) => step * power >= value);
 }
 
-let heard = Date.now();
+let heard = Date.now(), drawn = null;
+function draw() {
+  if (!drawn) return;
+  const [points, deadline, now] = drawn;
+  plot("age", points, 1, deadline, now);
+  plot("latency", points, 2, 0, now);
+}
+window.addEventListener("resize", draw);
+
 async function look() {
   try {
     const [status, points] = await Promise.all(["status.json", "history.json"].map((name) => fetch(name, {
@@ -119,8 +129,8 @@ async function look() {
     text("dropped", number(Object.values(status.frames.dropped).reduce((sum, each) => sum + each, 0)));
     classes(status.classes, status.shares);
     health(status);
-    plot("age", points, 1, status.deadline_ms);
-    plot("latency", points, 2, 0);
+    drawn = [points, status.deadline_ms, status.at_ns / 1e6];
+    draw();
   } catch (error) {
     if (Date.now() - heard > PATIENCE_MS) state("runner does not answer", "");
   }
