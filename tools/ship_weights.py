@@ -7,13 +7,13 @@ Evaluates the checkpoint anew on the split it was chosen on, so the card's figur
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 from segfast_edge.contract.files import replacing_file, sha256
 from segfast_edge.evaluate import Evaluation, Truth, evaluate
 from segfast_edge.labeller import open_labeller
 from segfast_edge.model.checkpoint import Checkpoint
+from segfast_edge.training.recipe import recipe
 from segfast_edge.training.run_folder import RunFolder
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "segfast_edge" / "weights"
@@ -24,27 +24,49 @@ LICENCES = {
 }
 
 
-def command_of(run: RunFolder, name: str) -> str:
-    """Return the command that repeats the training."""
-    config, recipe = run.config(), run.config()["recipe"]
-    words = ["segfast-edge train", f"--model {config['model']}", f"--data {config['data']}", "--data-root CAMVID"]
-    words += [f"--protocol {config['protocol']}", f"--recipe {recipe['name']}", f"--seed {config['seed']}"]
-    words += [f"--epochs {recipe['epochs']}", f"--batch-size {recipe['batch_size']}", f"--lr {recipe['lr']:g}"]
-    words += [f"--patience {recipe['patience']}", f"--output-dir runs/{name}"]
-    return " ".join(words)
+def stages_of(run: RunFolder) -> list[RunFolder]:
+    """Return the trainings whose last is ``run``, each started from the best weights of the one before."""
+    start = run.config()["start"]
+    return [*(stages_of(RunFolder(Path(start).parent)) if start else ()), run]
 
 
-def card(name: str, run: RunFolder, checkpoint: Checkpoint, found: Evaluation) -> str:
+def commands_of(stages: list[RunFolder], name: str) -> list[str]:
+    """Return the commands that repeat the trainings, without options that are the recipe's own."""
+    commands, last = [], ""
+    for number, stage in enumerate(stages, 1):
+        config = stage.config()
+        chosen = config["recipe"]
+        usual = recipe(chosen["name"]).to_json()
+        words = [f"segfast-edge train --model {config['model']} --data {config['data']} --data-root CAMVID"]
+        words += [f"--protocol {config['protocol']}", f"--recipe {chosen['name']}", f"--seed {config['seed']}"]
+        words += [_option(key, value) for key, value in chosen.items() if value != usual[key]]
+        words += [f"--start {last}/best.pt"] if last else []
+        last = f"runs/{name}" if stage is stages[-1] else f"runs/{name}-{number}"
+        commands.append(" ".join([*words, f"--output-dir {last}"]))
+    return commands
+
+
+def _option(key: str, value: object) -> str:
+    flag = key.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    return f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}"
+
+
+def card(name: str, stages: list[RunFolder], checkpoint: Checkpoint, found: Evaluation) -> str:
     """Return the model card in Markdown."""
-    provenance, recipe, history = checkpoint.provenance, checkpoint.provenance["recipe"], run.history()
+    provenance, chosen = checkpoint.provenance, checkpoint.provenance["recipe"]
+    histories = [stage.history() for stage in stages]
     rows = "\n".join(
         f"| {label} | {'absent' if iou is None else f'{iou:.4f}'} |" for label, iou in found.to_json()["iou"].items()
     )
-    seconds = history[-1]["elapsed_s"]
+    seconds = sum(history[-1]["elapsed_s"] for history in histories)
+    epochs = " + ".join(str(len(history)) for history in histories)
+    commands = "\n".join(f"$ {command}" for command in commands_of(stages, name))
     versions = provenance["versions"]
     learned = [t.numel() for key, t in checkpoint.weights.items() if not key.endswith(STATISTICS)]
     how = f"{versions['device']} ({versions['threads']} threads, {versions['precision']})"
-    changed = {key: value for key, value in recipe.items() if key != "name" and value not in (False, 0, 0.0)}
+    changed = {key: value for key, value in chosen.items() if key != "name" and value not in (False, 0, 0.0)}
     return f"""# {name}
 
 | | |
@@ -54,7 +76,7 @@ def card(name: str, run: RunFolder, checkpoint: Checkpoint, found: Evaluation) -
 | protocol | {found.protocol} |
 | pixel accuracy | {100 * found.matrix.pixel_accuracy:.2f} % |
 | mIoU | {found.matrix.miou:.4f} |
-| epoch | {provenance["epoch"]} of {len(history)} that were run |
+| epoch | {provenance["epoch"]} of the last training; {epochs} were run |
 | training | {how}, {seconds / 3600:.1f} h beside other work |
 | torch | {versions["torch"]} |
 
@@ -68,10 +90,10 @@ A small dataset of one city in daylight and dusk: a starting point and a demonst
 ## How it was made
 
 ```console
-$ {command_of(run, name)}
+{commands}
 ```
 
-Recipe `{recipe["name"]}`: {", ".join(f"{key} {value}" for key, value in changed.items())}. Seed {provenance["seed"]}.
+Recipe of the last training, `{chosen["name"]}`: {", ".join(f"{key} {value}" for key, value in changed.items())}.
 Every epoch's figures are in `{name}.jsonl` beside this card.
 
 ## Per class
@@ -93,13 +115,16 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path)
     args = parser.parse_args()
     run = RunFolder(args.run)
+    stages = stages_of(run)
     checkpoint = Checkpoint.load(run.best)
     truth = Truth(checkpoint.provenance["data"], args.data_root)
     found = evaluate(open_labeller(run.best), truth, lambda *_: None)
     checkpoint.save(WEIGHTS / f"{args.name}.pt")
     with replacing_file(WEIGHTS / f"{args.name}.md") as temporary:
-        temporary.write_text(card(args.name, run, checkpoint, found), encoding="utf-8")
-    shutil.copyfile(run.metrics, WEIGHTS / f"{args.name}.jsonl")
+        temporary.write_text(card(args.name, stages, checkpoint, found), encoding="utf-8")
+    with replacing_file(WEIGHTS / f"{args.name}.jsonl") as temporary:
+        records = ({"training": n, **record} for n, stage in enumerate(stages, 1) for record in stage.history())
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     print(json.dumps({"sha256": sha256(WEIGHTS / f"{args.name}.pt"), "miou": found.matrix.miou}))
 
 
