@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny_bundle
@@ -18,7 +19,7 @@ from tiny_runner import wait_for
 
 from segfast_edge.errors import TargetError
 from targets.install.guard import STARTS, guard
-from targets.install.health import Patience
+from targets.install.health import Patience, watch
 from targets.install.layout import NAME_LENGTH, Layout
 from targets.install.service import Nothing, Process, Systemd, choose
 from targets.install.steps import KILL_VARIABLE, STEPS
@@ -292,6 +293,23 @@ def test_a_process_whose_number_went_to_another_is_left_alone(tmp_path):
         time.sleep(0.1)
         assert other.poll() is None
         other.communicate(b"\n")
+
+
+@pytest.mark.parametrize(("limit_s", "age_s", "well"), [(3, 10, False), (400, 10, True), (400, 60, False)])
+def test_a_status_is_believed_for_longer_where_one_waits_for_a_slow_device(tmp_path, monkeypatch, limit_s, age_s, well):
+    now = 1000.0
+    status = tmp_path / "status.json"
+
+    def sleep(seconds):
+        nonlocal now
+        now += seconds
+        at_ns = round((now - age_s) * 1e9)
+        status.write_text(json.dumps({"release": "r", "pid": 1, "state": "running", "at_ns": at_ns}))
+
+    monkeypatch.setattr("targets.install.health.time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    said = watch(status, "r", Patience(limit_s, 2.0))
+    assert (said == "") is well
+    assert well or "it stopped saying how it is" in said
 
 
 @pytest.mark.parametrize(("limit_s", "well_s"), [(5, 10), (0, 0), (9999, 1)])

@@ -65,15 +65,16 @@ def deploy(deployment: Deployment, host: str, say: Callable[[str], None]) -> lis
 
 
 def _take_along(deployment: Deployment, installer: Path, load: Path) -> None:
-    """Put the bundle to what is sent, verified here as far as this side knows the key, so that a bad one stays here."""
+    """Put the bundle to what is sent, verified here first, so that a bad one stays here.
+
+    Without a key on this side that is every file's checksum; the signature is then the device's to check.
+    """
     assert deployment.bundle is not None
     if not deployment.bundle.is_file():
         raise TargetError(
             f"no bundle at {deployment.bundle}. Make one with: segfast-edge bundle ARTIFACT --key car.key"
         )
-    trusted = deployment.trusted()
-    if trusted:
-        run_here(installer, [str(deployment.bundle), "--verify", *trusted])
+    run_here(installer, [str(deployment.bundle), "--verify", *(deployment.trusted() or ["--unsigned"])])
     shutil.copyfile(deployment.bundle, load / _BUNDLE)
 
 

@@ -25,6 +25,11 @@ class Patience:
                 f"a release must be well for {self.well_s:g} s within {self.limit_s:g} s; allowed are 0 < s <= 3600"
             )
 
+    @property
+    def fresh_s(self) -> float:
+        """How old a status, written every second, may be; more where one is ready to wait for a slow device."""
+        return max(3.0, self.limit_s / 20)
+
 
 def watch(status_file: Path, release: str, patience: Patience) -> str:
     """Watch the runner's status until ``release`` has been well for long enough; return "" then, else what is wrong."""
@@ -34,7 +39,7 @@ def watch(status_file: Path, release: str, patience: Patience) -> str:
     while time.monotonic() < until:
         status = _status(status_file)
         if status.get("release") == release:
-            fresh = time.monotonic() - status.get("at_ns", 0) / 1e9 < 3.0
+            fresh = time.monotonic() - status.get("at_ns", 0) / 1e9 < patience.fresh_s
             well = fresh and status.get("state") in WELL
             said = _said(status, fresh=fresh)
             if not well or status.get("pid") != pid:

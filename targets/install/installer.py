@@ -167,6 +167,7 @@ class Installer:
     def _restarted(self, name: str) -> str:
         """Restart the service and return what is wrong with the release, "" for nothing."""
         if self.service.status_file is None:
+            self.say("not started: no service here. Start current/run.py yourself, or pass --service process")
             passed("restarted")
             return ""
         if not self.layout.config.is_file():

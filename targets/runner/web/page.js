@@ -78,7 +78,7 @@ function plot(id, points, column, deadline, now) {
   for (let line = 0; line <= 4; line++) {
     const value = top * line / 4;
     pen.beginPath(); pen.moveTo(left, y(value)); pen.lineTo(right, y(value)); pen.stroke();
-    pen.textAlign = "right"; pen.fillText(number(value, top < 4 ? 1 : 0), left - 5, y(value));
+    pen.textAlign = "right"; pen.fillText(number(value, top < 4 ? 2 : 0), left - 5, y(value));
   }
   pen.textAlign = "left"; pen.fillText("−20 s", left, height - 7);
   pen.textAlign = "right"; pen.fillText("now", right, height - 7);
