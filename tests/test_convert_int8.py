@@ -121,6 +121,25 @@ def test_a_format_without_integers_says_which_have_them(source, data, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "engine", "says"),
+    [("onnx", "tensorr", "Did you mean 'tensorrt'"), ("openvino", "tensorrt", "the same for every engine")],
+)
+def test_an_engine_that_a_formats_int8_does_not_know_is_refused(source, data, tmp_path, name, engine, says):
+    asked = replace(quantization(data), engine=engine)
+    with pytest.raises(ConversionError, match=says):
+        convert(source, ExportRequest(name, tmp_path / "a", quantization=asked))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_for_tensorrt_is_held_to_torch_in_onnx_runtime_and_says_whom_it_is_for(source, data, tmp_path):
+    asked = replace(quantization(data, max_drop=0.9), engine="tensorrt")
+    manifest = convert(source, ExportRequest("onnx", tmp_path / "a", quantization=asked))
+    assert manifest.provenance["engine"] == "tensorrt"
+    assert manifest.provenance["lowering"] == "subpixel", "TensorRT has no grouped transposed convolution in int8"
+    assert manifest.parity["label_agreement"] > 0.5
+
+
 def test_more_frames_than_there_are_is_refused(source, data, tmp_path):
     with pytest.raises(DataError, match="300 calibration frames asked for; the list has 6"):
         convert(source, ExportRequest("openvino", tmp_path / "a", quantization=quantization(data, subset=300)))
@@ -133,6 +152,7 @@ def test_more_frames_than_there_are_is_refused(source, data, tmp_path):
         (["--int8"], "--int8 needs --calibration"),
         (["--calibration", "x"], "--calibration is for --int8"),
         (["--gate-data", "camvid"], "--gate-data is for --int8"),
+        (["--engine", "tensorrt"], "--engine is for --int8"),
         (["--int8", "--calibration", "nowhere.json"], "--data-root"),
     ],
 )
@@ -181,7 +201,7 @@ def test_none_is_found_where_none_passes():
 
 @pytest.mark.parametrize("name", ["openvino", "onnx"])
 def test_a_layer_that_is_kept_float_is_executed_in_float(source, data, tmp_path, name):
-    request = ExportRequest(name, tmp_path / "a", quantization=quantization(data))
+    request = ExportRequest(name, tmp_path / "a", lowering="subpixel", quantization=quantization(data))
     job = Job(source, request, exporter(name), tmp_path, lambda _: None)
     frames = [read_frame(data / "images/train/0.png")]
     executed = {}

@@ -160,6 +160,12 @@ def test_the_processor_is_refused(tmp_path):
         engine("tensorrt").load(tmp_path, tiny.manifest("onnx"), Options(device="cpu"))
 
 
+def test_int8_that_is_for_onnx_runtime_is_refused(tmp_path):
+    manifest = replace(tiny.manifest("onnx"), precision="int8")
+    with pytest.raises(TargetError, match="Convert again with --engine tensorrt"):
+        engine("tensorrt").load(tmp_path, manifest, Options())
+
+
 def test_a_jetson_prefers_tensorrt_where_it_is_installed():
     assert target("jetson").engines["onnx"] == ("tensorrt", "onnxruntime")
     name, _ = choose_engine(target("jetson"), tiny.manifest("onnx"))

@@ -56,6 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     tuning.add_argument("--install", action="store_true", help="bring the runtime to the host; it is kept there")
     int8 = parser.add_argument_group("int8")
     int8.add_argument("--int8", action="store_true", help="write integers; needs --calibration")
+    int8.add_argument("--engine", metavar="NAME", help="onnx: int8 for onnxruntime (default) or tensorrt")
     int8.add_argument("--calibration", type=Path, metavar="LIST|DIR", help="frames for the ranges")
     int8.add_argument("--data-root", type=Path, metavar="DIR", help="where the list's frames lie (and --gate-data's)")
     int8.add_argument("--subset-size", type=int, metavar="N", help="calibration frames (default 300, or all)")
@@ -160,7 +161,7 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
     from segfast_edge.export.common.quantization import Gate, Quantization
 
     if not args.int8:
-        for flag in ("calibration", "subset_size", "gate_data"):
+        for flag in ("calibration", "subset_size", "gate_data", "engine"):
             if getattr(args, flag) is not None:
                 raise ConversionError(f"--{flag.replace('_', '-')} is for --int8")
         return None
@@ -170,7 +171,8 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
     if args.gate_data is not None:
         truth = Truth(args.gate_data, args.gate_root or args.data_root, args.gate_split)
         gate = Gate(truth, args.max_drop, args.drop_type)
-    return Quantization(Calibration.open(args.calibration, args.data_root), args.subset_size, gate, args.search)
+    calibration = Calibration.open(args.calibration, args.data_root)
+    return Quantization(calibration, args.subset_size, gate, args.search, args.engine)
 
 
 def _folder(args: argparse.Namespace, name: str, *, alone: bool) -> Path:

@@ -48,10 +48,16 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "TensorRtSessi
     """Load the engine that an earlier run built for this file, GPU and TensorRT, or build it.
 
     Raises:
-        TargetError: TensorRT is too old, there is no GPU, or TensorRT cannot build an engine of this network.
+        TargetError: TensorRT is too old, there is no GPU, the file's int8 is not for TensorRT, or TensorRT cannot
+            build an engine of this network.
     """
     if options.device == "cpu":
         raise TargetError("engine tensorrt runs on an NVIDIA GPU only; --device cpu goes with --engine onnxruntime")
+    if manifest.precision == "int8" and manifest.provenance.get("engine") != "tensorrt":
+        raise TargetError(
+            "TensorRT does not read int8 that was written for ONNX Runtime. Convert again with --engine tensorrt, or run"
+            " it with --engine onnxruntime"
+        )
     tensorrt = runtime()
     version = str(tensorrt.__version__)
     precision = precision_for(version_of(version), options.precision)

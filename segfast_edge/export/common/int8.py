@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.errors import AccuracyGateError, ConversionError
+from segfast_edge.errors import AccuracyGateError, ConversionError, unknown
 from segfast_edge.evaluate import Evaluation
 from segfast_edge.export import Exporter, integer_formats
 from segfast_edge.export.common.gate import baseline, measure
@@ -24,7 +24,7 @@ def in_int8(job: Job, asked: Quantization) -> tuple[Manifest, Labels]:
         AccuracyGateError: it loses more than the gate allows, whichever layers stay float where ``search`` is on.
         DataError: the calibration frames are not to be had.
     """
-    writer = quantizer(job.writer, job.request.format)
+    writer = quantizer(job.writer, job.request.format, asked.engine)
     job.say("reading the calibration frames")
     frames = asked.frames(job.source.checkpoint.preprocess)
     before = None
@@ -46,10 +46,17 @@ def in_int8(job: Job, asked: Quantization) -> tuple[Manifest, Labels]:
     return attempts.make(ranked[:count])
 
 
-def quantizer(writer: Exporter, name: str) -> Quantizer:
-    """Return the exporter as one that can quantize; ConversionError where it cannot."""
+def quantizer(writer: Exporter, name: str, engine: str | None = None) -> Quantizer:
+    """Return the exporter as one that can quantize; ConversionError where it cannot, or not for ``engine``."""
     if not hasattr(writer, "quantize"):
         raise ConversionError(f"format {name} has no int8; --int8 works with {', '.join(integer_formats())}")
+    engines: Sequence[str] = getattr(writer, "ENGINES", ())
+    if engine is not None and engine not in engines:
+        raise ConversionError(
+            unknown("engine", engine, engines)
+            if engines
+            else f"int8 in format {name} is the same for every engine; leave --engine {engine} out"
+        )
     return cast(Quantizer, writer)
 
 
@@ -78,7 +85,7 @@ class _Attempts:
         job = self.job
         note = f", {len(kept)} layers in float" if kept else ""
         job.say(f"quantizing {job.request.format} on {len(self.frames)} frames{note}")
-        recipe = Recipe(self.frames, [each.layer for each in kept])
+        recipe = Recipe(self.frames, [each.layer for each in kept], self.asked.engine)
         draft = self._draft()
         manifest = self.writer.quantize(job.graph(), draft, job.folder, recipe).save(job.folder)
         job.say(f"comparing {job.request.format} with torch in a process of its own")
@@ -92,7 +99,8 @@ class _Attempts:
     def _draft(self) -> Manifest:
         draft = self.job.draft()
         calibration = {**self.asked.calibration.describe(), "used": len(self.frames)}
-        return replace(draft, provenance={**draft.provenance, "calibration": calibration})
+        engine = {} if self.asked.engine is None else {"engine": self.asked.engine}
+        return replace(draft, provenance={**draft.provenance, **engine, "calibration": calibration})
 
     def _gate(self, kept: int) -> dict[str, Any]:
         if self.asked.gate is None or self.before is None:

@@ -77,7 +77,8 @@ class ExportRequest:
     @property
     def form(self) -> str:
         """The lowering asked for, or the measured default."""
-        return self.lowering or default_lowering(self.format, self.precision)
+        engine = self.quantization.engine if self.quantization else None
+        return self.lowering or default_lowering(self.format, self.precision, engine)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,12 @@ class Recipe:
     """What an exporter quantizes with: uint8 frames H x W x 3 of the network's size, and layers to keep float.
 
     Layers go by their names in the deployed graph (``network.classifier``); a lowered layer's parts lie below it.
+    ``engine`` is the runtime to write for, where the format's exporter names several in ``ENGINES``.
     """
 
     frames: Sequence[Frame]
     kept_float: Collection[str] = ()
+    engine: str | None = None
 
     def keeps(self, name: str) -> bool:
         """Say whether the layer ``name``, or one that it is part of, stays float."""
@@ -62,13 +64,14 @@ class Gate:
 class Quantization:
     """Int8 as asked for: frames for the ranges (at most ``subset`` of them), and the gate where there is one.
 
-    With ``search`` the fewest layers stay float with which the gate passes.
+    With ``search`` the fewest layers stay float with which the gate passes. ``engine`` as in ``Recipe``.
     """
 
     calibration: Calibration
     subset: int | None = None
     gate: Gate | None = None
     search: bool = False
+    engine: str | None = None
 
     def __post_init__(self) -> None:
         if self.search and self.gate is None:

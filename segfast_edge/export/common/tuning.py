@@ -158,8 +158,8 @@ def _write(job: Job) -> Manifest:
     asked = job.request.quantization
     if asked is None:
         return job.writer.export(job.graph(), job.draft(), job.folder).save(job.folder)
-    recipe = Recipe(asked.frames(job.source.checkpoint.preprocess))
-    writer = quantizer(job.writer, job.request.format)
+    recipe = Recipe(asked.frames(job.source.checkpoint.preprocess), engine=asked.engine)
+    writer = quantizer(job.writer, job.request.format, asked.engine)
     return writer.quantize(job.graph(), job.draft(), job.folder, recipe).save(job.folder)
 
 
@@ -171,7 +171,7 @@ def _key(jobs: Mapping[str, Job], how: Tuning) -> dict[str, Any]:
         "checkpoint_sha256": job.source.sha256,
         "format": job.request.format,
         "output": job.request.output_kind,
-        "calibration": None if asked is None else asked.calibration.describe(),
+        "calibration": None if asked is None else {**asked.calibration.describe(), "engine": asked.engine},
         "versions": draft.provenance["versions"],
         "target": how.target,
         "host": how.host,
