@@ -49,7 +49,7 @@ def test_a_bare_computer_gets_everything_with_the_bundle_and_runs_it(clean, tmp_
 
     made = tiny_bundle.variant(tmp_path / "bad", tiny_bundle.dies_later, of=unpacked(bundle, tmp_path))
     bad = tiny_bundle.write(made, tmp_path / "bad.tar.gz")
-    assert deploy(clean, bad, "--service", "process", "--health-s", "8") == 2
+    assert deploy(clean, bad, "--service", "process", "--health-s", "30") == 2
     assert f"release {release(bundle)} runs again" in capsys.readouterr().err
     assert installed(clean, capsys)[release(bundle)]["current"]
     assert deploy(clean, "--rollback", "--service", "process") == 2
@@ -114,6 +114,6 @@ def test_an_emulated_raspberry_pi_proves_the_model_and_takes_a_broken_bundle_bac
     run = ("--service", "process", "--health-s", "300", "--input", "test:64x48", *slow)
     assert deploy(board, good, "--trust", tiny_bundle.public(), *run) == 0
     assert "golden frame: 100.000% of labels agree, engine litert" in capsys.readouterr().err
-    assert deploy(board, bad, "--service", "process", "--health-s", "60") == 2
+    assert deploy(board, bad, "--service", "process", "--health-s", "120") == 2
     assert f"release {release(good)} runs again" in capsys.readouterr().err
     assert installed(board, capsys)[release(good)]["current"]
