@@ -114,7 +114,7 @@ def stages(
 def stream(model: Model, frames: Sequence[bytes], *, count: int, rate: float | None, reduced: bool) -> Kept:
     """Run the pipeline over ``count`` frames and return what came out."""
     kept = Kept()
-    settings = Settings(reduced_decode=reduced, drain_s=60)
+    settings = Settings(reduced_decode=reduced, drain_s=60, deadline_ms=3_600_000)  # nothing is late: no step down
     pipeline = Pipeline(Memory(frames, count, rate), model, {"kept": kept}, settings=settings, board=Board())
     tally = Service(pipeline, model).run()
     assert tally.balanced
