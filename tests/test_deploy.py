@@ -312,6 +312,29 @@ def test_a_status_is_believed_for_longer_where_one_waits_for_a_slow_device(tmp_p
     assert well or "it stopped saying how it is" in said
 
 
+@pytest.mark.parametrize(
+    ("states", "well"),
+    [
+        ([("starting", 1)] * 9 + [("running", 1)] * 30, True),
+        ([("running", 1)] * 15 + [("no_result", 1)] + [("running", 1)] * 30, True),
+        ([("running", 1)] * 15 + [("no_result", 1)] + [("running", 1)] * 15 + [("no_result", 1)] * 99, False),
+        ([("running", pid) for pid in range(99)], False),  # it runs, dies and is started again
+    ],
+)
+def test_a_release_is_well_after_two_seconds_without_a_break_whatever_came_before(tmp_path, monkeypatch, states, well):
+    now, left = 1000.0, iter(states)
+    status = tmp_path / "status.json"
+
+    def sleep(seconds):
+        nonlocal now
+        now += seconds
+        state, pid = next(left, states[-1])
+        status.write_text(json.dumps({"release": "r", "pid": pid, "state": state, "at_ns": round(now * 1e9)}))
+
+    monkeypatch.setattr("targets.install.health.time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    assert (watch(status, "r", Patience(9.0, 2.0)) == "") is well
+
+
 @pytest.mark.parametrize(("limit_s", "well_s"), [(5, 10), (0, 0), (9999, 1)])
 def test_patience_out_of_range_is_refused(limit_s, well_s):
     with pytest.raises(TargetError, match="a release must be well for"):

@@ -42,10 +42,11 @@ def watch(status_file: Path, release: str, patience: Patience) -> str:
             fresh = time.monotonic() - status.get("at_ns", 0) / 1e9 < patience.fresh_s
             well = fresh and status.get("state") in WELL
             said = _said(status, fresh=fresh)
-            if not well or status.get("pid") != pid:
-                well_since = time.monotonic() if well else None
-                pid = status.get("pid")
-            elif well_since is not None and time.monotonic() - well_since >= patience.well_s:
+            if not well:
+                well_since = None
+            elif well_since is None or status.get("pid") != pid:
+                well_since, pid = time.monotonic(), status.get("pid")
+            elif time.monotonic() - well_since >= patience.well_s:
                 return ""
         time.sleep(0.1)
     return f"{said}; it was not well for {patience.well_s:g} s within {patience.limit_s:g} s"
