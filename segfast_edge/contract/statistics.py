@@ -72,6 +72,11 @@ def mean_median(runs: Sequence[Sequence[float]]) -> float:
     return statistics.fmean(percentile(run, 50) for run in runs)
 
 
+def mean_median_interval(runs: Sequence[Sequence[float]], confidence: float = 0.95) -> Interval:
+    """Return the bootstrap confidence interval of ``mean_median``: over the runs, and within each."""
+    return _middle(_medians(runs, _SEED), confidence)
+
+
 def median_ratio_interval(
     runs: Sequence[Sequence[float]], base: Sequence[Sequence[float]], confidence: float = 0.95
 ) -> Interval:
