@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import torch
@@ -109,7 +109,10 @@ def train(settings: Settings, folder: RunFolder, observer: Observer, *, start: S
 
 
 def _prepare(settings: Settings, folder: RunFolder, observer: Observer, world: World) -> _Run:
-    run_on = execution(settings.hardware, world.local_rank)
+    hardware = settings.hardware
+    if settings.recipe.fake_int8 and hardware.precision == "auto":
+        hardware = replace(hardware, precision="fp32")  # bf16 has fewer steps than int8 in the upper half of a range
+    run_on = execution(hardware, world.local_rank)
     torch.use_deterministic_algorithms(settings.hardware.deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not settings.hardware.deterministic
     material = read_data(settings, world, observer.reading if world.leads else lambda _, __: None)

@@ -3,7 +3,10 @@
 import contextlib
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,6 +236,54 @@ def test_the_search_keeps_layers_float_until_the_gate_passes(data, tmp_path):
     assert drops["0"] > 0
     assert drops[str(len(kept))] <= 0
     assert manifest.parity["layer_precisions"]["float32"] == len(kept)
+
+
+@pytest.mark.parametrize("drop_type", ["absolute", "relative"])
+def test_a_gate_on_data_that_the_float_network_gets_all_wrong_is_refused(source, data, tmp_path, drop_type):
+    for kind in ("images", "classes.json"):
+        (tmp_path / kind).symlink_to(data / kind)
+    (tmp_path / "labels/train").mkdir(parents=True)
+    for path in (data / "labels/train").iterdir():
+        write_picture(tmp_path / "labels/train" / path.name, (read_labels(path) + 1) % len(CLASSES))
+    gate = Gate(Truth("folder", tmp_path, "train"), 0.5, drop_type)
+    with pytest.raises(DataError, match=r"has mIoU 0\.0 on folder train \(6 frames\), so a gate would compare nothing"):
+        convert(source, ExportRequest("tflite", tmp_path / "a", quantization=replace(quantization(data), gate=gate)))
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.slow
+def test_a_search_that_finds_nothing_says_how_far_it_went_and_leaves_nothing(source, data, tmp_path):
+    """With a drop of -1 nothing passes."""
+    gate = Gate(Truth("folder", data, "train"), 0.0)
+    object.__setattr__(gate, "max_drop", -1.0)
+    asked = replace(quantization(data), gate=gate, search=True)
+    with pytest.raises(AccuracyGateError, match="with all 5 layers in float") as caught:
+        convert(source, ExportRequest("tflite", tmp_path / "a", quantization=asked))
+    assert set(caught.value.figures["iou"]) == set(CLASSES.names)
+    assert list(tmp_path.iterdir()) == []
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+from segfast_edge.cli import main
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.slow) if each != "tflite" else each for each in integer_formats()]
+)
+def test_a_disk_that_is_full_leaves_no_int8(source, data, tmp_path, name):
+    """The kernel refuses bytes beyond a limit, as a full disk does, in the middle of the model file."""
+    words = ["convert", str(source.path), "--target", name, "-o", str(tmp_path / "out"), "--int8"]
+    words += ["--calibration", str(data / "images/train"), "--subset-size", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "cannot write" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_search_without_a_gate_is_refused(data):

@@ -39,15 +39,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--data-root", type=Path, metavar="DIR", help="the dataset's folder")
     what.add_argument("--protocol", metavar="NAME", help="paper or standard: size, and whether void counts (paper)")
     what.add_argument("--size", metavar="HxW", help="the network's input instead of the protocol's")
-    what.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint to take the first weights from")
+    what.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint or shipped weights to begin with")
     what.add_argument("--teacher", type=Path, metavar="CKPT", help="checkpoint to distil from")
     how = parser.add_argument_group("how (each recipe has its own defaults)")
-    how.add_argument("--recipe", metavar="NAME", help="paper or edge (default paper)")
+    how.add_argument("--recipe", metavar="NAME", help="paper, edge, or qat for int8 (default paper)")
     for flag, kind, metavar, text in _RECIPE_FLAGS:
         also = ["--optimizer"] if flag == "optimiser" else []
         how.add_argument(f"--{flag}", *also, type=kind, metavar=metavar, help=text)
     how.add_argument("--class-weights", action=argparse.BooleanOptionalAction, help="weigh rare classes up")
     how.add_argument("--augment", action=argparse.BooleanOptionalAction, help="random scale, crop, flip, colour")
+    how.add_argument("--fake-int8", action=argparse.BooleanOptionalAction, help="round as int8 does; needs --start")
     how.add_argument("--seed", type=int, metavar="N", help="everything random follows from it (default 0)")
     where = parser.add_argument_group("where")
     where.add_argument("--output-dir", type=Path, default=Path("runs/train"), metavar="DIR", help="default runs/train")
@@ -79,14 +80,17 @@ def run(args: argparse.Namespace) -> int:
 def _given(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that were asked for; None for those that were not."""
     from segfast_edge.contract.preprocess import parse_size
+    from segfast_edge.weights import find
 
-    names = ("model", "data", "data_root", "protocol", "seed", "teacher", "start")
-    return {**{name: getattr(args, name) for name in names}, "size": parse_size(args.size) if args.size else None}
+    names = ("model", "data", "data_root", "protocol", "seed", "teacher")
+    given = {name: getattr(args, name) for name in names}
+    size = parse_size(args.size) if args.size else None
+    return {**given, "start": None if args.start is None else find(args.start), "size": size}
 
 
 def _given_recipe(args: argparse.Namespace) -> dict[str, Any]:
     names = [flag.replace("-", "_") for flag, *_ in _RECIPE_FLAGS]
-    return {name: getattr(args, name) for name in (*names, "class_weights", "augment")}
+    return {name: getattr(args, name) for name in (*names, "class_weights", "augment", "fake_int8")}
 
 
 def _hardware(args: argparse.Namespace) -> "Hardware":

@@ -8,6 +8,7 @@ import torch
 
 import segfast_edge
 from segfast_edge.model.checkpoint import Checkpoint
+from segfast_edge.model.fake_int8 import plain
 from segfast_edge.training.execution import Execution
 from segfast_edge.training.prepare import Material
 from segfast_edge.training.settings import Settings
@@ -18,12 +19,14 @@ def checkpoint(
     settings: Settings, material: Material, state: State, *, record: Mapping[str, Any], run_on: Execution
 ) -> Checkpoint:
     """Return the weights that were just validated; ``record`` is their epoch's line in ``metrics.jsonl``."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in state.evaluated.state_dict().items()}
+    evaluated = plain(state.evaluated.state_dict())
+    weights = {name: value.detach().cpu().contiguous() for name, value in evaluated.items()}
     provenance = {
         "data": settings.data,
         "split": "train, chosen on val",
         "recipe": settings.recipe.to_json(),
         "seed": settings.seed,
+        **material.start,
         "epoch": record["epoch"],
         "val": record["val"],
         "versions": versions(run_on),

@@ -1,14 +1,17 @@
 """From settings to everything a training needs: data in memory, the network on its device, its optimiser."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from segfast_edge.contract.classes import ClassSet
+from segfast_edge.contract.files import sha256
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.data import Dataset, Protocol, native_size, open_dataset
 from segfast_edge.data.augmentation import Augmentation
@@ -16,6 +19,7 @@ from segfast_edge.data.protocol import padding_label
 from segfast_edge.errors import DataError, SegfastError
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
+from segfast_edge.model.fake_int8 import with_fake_int8
 from segfast_edge.model.normalise import Normalise
 from segfast_edge.training.batches import Examples, Order, Progress, in_order, loader
 from segfast_edge.training.distributed import World, wrap
@@ -29,13 +33,14 @@ from segfast_edge.training.state import State, optimiser
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The data of a training: both splits, and how they are counted."""
+    """The data of a training: both splits, how they are counted, and for the record the file it begins with."""
 
     protocol: Protocol
     classes: ClassSet
     train: Examples
     val: Examples
     class_weights: Tensor | None
+    start: Mapping[str, Any]
 
     @property
     def described(self) -> str:
@@ -64,7 +69,14 @@ def read_data(settings: Settings, world: World, progress: Progress) -> Material:
     examples[0].keep(world, lambda done, _: progress(done, total))
     examples[1].keep(world, lambda done, _: progress(len(train) + done, total))
     weights = balanced_weights(_shares(train, protocol.preprocess())) if settings.recipe.class_weights else None
-    return Material(protocol, train.classes, *examples, weights)
+    started = {} if settings.start is None else {"start": _named(settings.start)}
+    return Material(protocol, train.classes, *examples, weights, started)
+
+
+def _named(start: Path) -> dict[str, str]:
+    if not start.is_file():
+        raise DataError(f"no such checkpoint: {start}")
+    return {"checkpoint": start.name, "sha256": sha256(start)}
 
 
 def _shares(dataset: Dataset, preprocess: Preprocess) -> Tensor:
@@ -86,6 +98,8 @@ def make_state(settings: Settings, classes: ClassSet, execution: Execution) -> S
     module = build(settings.model, len(classes))
     if settings.start is not None:
         module.load_state_dict(_first_weights(settings.start, settings.model, module, classes))
+    if settings.recipe.fake_int8:
+        module = with_fake_int8(module)
     module = execution.place(module)
     average = Average(module, settings.recipe.ema) if settings.recipe.ema else None
     return State(module, optimiser(settings.recipe, module), execution.scaler(), average)
@@ -135,7 +149,7 @@ def make_work(settings: Settings, material: Material, state: State, *, execution
         classes=material.classes,
         execution=execution,
         world=world,
-        forward=_forward(state, world, execution, compiled=hardware.compile),
+        forward=_forward(state, world, execution, settings),
         normalise=Normalise(material.protocol.preprocess()).to(execution.device),
         order=order,
         batches=load(material.train, order),
@@ -145,12 +159,12 @@ def make_work(settings: Settings, material: Material, state: State, *, execution
     )
 
 
-def _forward(state: State, world: World, execution: Execution, *, compiled: bool) -> nn.Module:
+def _forward(state: State, world: World, execution: Execution, settings: Settings) -> nn.Module:
     """Return the network as the loop calls it: shared between processes, compiled where asked."""
-    if world.size > 1 and execution.cuda:
+    if world.size > 1 and execution.cuda and not settings.recipe.fake_int8:  # its statistics are frozen
         state.module = nn.SyncBatchNorm.convert_sync_batchnorm(state.module)
     module = wrap(state.module, world, execution.device)
-    if compiled:
+    if settings.hardware.compile:
         module.compile()
     return module
 

@@ -22,6 +22,7 @@ class Recipe:
     ``distill`` weighs the teacher's term, where there is a teacher. ``crop`` is the side of the window that an
     augmented example shows, as a share of the network's input: smaller ones train faster, objects keep their size,
     val is always whole. ``val_every`` is after how many epochs val is looked at; it always is after the last.
+    ``fake_int8`` trains, and looks at val, with weights and inputs of layers rounded as int8 rounds them.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Recipe:
     distill: float = 1.0
     crop: float = 1.0
     val_every: int = 1
+    fake_int8: bool = False
 
     def __post_init__(self) -> None:
         for key, least in (("epochs", 1), ("batch_size", 1), ("warmup_epochs", 0), ("patience", 0), ("val_every", 1)):
@@ -96,6 +98,8 @@ RECIPES = {
         ema=0.998,
         clip=5.0,
     ),
+    # A few epochs from float weights for those that lose too much in int8.
+    "qat": Recipe("qat", epochs=5, lr=1e-4, schedule="cosine", augment=True, clip=1.0, fake_int8=True),
 }
 
 

@@ -51,6 +51,10 @@ class Settings:
     recipe: Recipe = field(default_factory=lambda: recipe("paper"))
     hardware: Hardware = field(default_factory=Hardware)
 
+    def __post_init__(self) -> None:
+        if self.recipe.fake_int8 and self.start is None:
+            raise SegfastError("training for int8 goes on from trained weights; name them: --start CHECKPOINT")
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, without the hardware, which is no part of what is trained."""
         return {

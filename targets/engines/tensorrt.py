@@ -55,8 +55,8 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "TensorRtSessi
         raise TargetError("engine tensorrt runs on an NVIDIA GPU only; --device cpu goes with --engine onnxruntime")
     if manifest.precision == "int8" and manifest.provenance.get("engine") != "tensorrt":
         raise TargetError(
-            "TensorRT does not read int8 that was written for ONNX Runtime. Convert again with --engine tensorrt, or run"
-            " it with --engine onnxruntime"
+            "TensorRT does not read int8 that was written for ONNX Runtime. Convert again with --engine tensorrt, or"
+            " run it with --engine onnxruntime"
         )
     tensorrt = runtime()
     version = str(tensorrt.__version__)

@@ -4,15 +4,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.errors import AccuracyGateError
+from segfast_edge.errors import AccuracyGateError, DataError
 from segfast_edge.evaluate import Evaluation, evaluate
 from segfast_edge.export.common.quantization import Gate
 from segfast_edge.labeller import open_labeller
 
 
 def baseline(checkpoint: Path, gate: Gate) -> Evaluation:
-    """Measure what the gate compares with: the checkpoint, in float32."""
-    return evaluate(open_labeller(checkpoint), gate.truth, lambda *_: None)
+    """Measure what the gate compares with: the checkpoint, in float32.
+
+    Raises:
+        DataError: it gets nothing right there, so that there is nothing for int8 to keep.
+    """
+    before = evaluate(open_labeller(checkpoint), gate.truth, lambda *_: None)
+    if not before.matrix.miou > 0:  # NaN: no pixel counts
+        raise DataError(
+            f"{checkpoint} has mIoU {before.matrix.miou} on {before.data} {before.split} ({before.frames} frames), so a"
+            " gate would compare nothing; name data it was trained for: --gate-data, --gate-split"
+        )
+    return before
 
 
 def measure(before: Evaluation, artifact: Path, gate: Gate) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """An int8 artifact: quantized, compared with torch, and held to the gate, with layers kept float where it must be."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -15,13 +16,15 @@ from segfast_edge.export.common.parity import CONTINUOUS, agreement, difference
 from segfast_edge.export.common.quantization import Quantization, Quantizer, Recipe
 from segfast_edge.export.common.sensitivity import Sensitivity, fewest, sensitivities
 
+_log = logging.getLogger(__name__)
+
 
 def in_int8(job: Job, asked: Quantization) -> tuple[Manifest, Labels]:
     """Write an int8 model; return its manifest, and its own labels of the golden frame for devices to prove it by.
 
     Raises:
         ConversionError: the format has no int8, or its tool cannot quantize this network.
-        AccuracyGateError: it loses more than the gate allows, whichever layers stay float where ``search`` is on.
+        AccuracyGateError: it loses more than the gate allows, with ``search`` whichever layers stay float.
         DataError: the calibration frames are not to be had.
     """
     writer = quantizer(job.writer, job.request.format, asked.engine)
@@ -42,7 +45,10 @@ def in_int8(job: Job, asked: Quantization) -> tuple[Manifest, Labels]:
     ranked = sensitivities(job.source.graph, frames)
     count = fewest(lambda number: attempts.passes(ranked[:number]), len(ranked))
     if count is None:
-        raise attempts.failures[-1]
+        last = attempts.failures[-1]
+        raise AccuracyGateError(f"{last}, with all {len(ranked)} layers in float", last.figures)
+    if count == len(ranked):
+        _log.warning("the gate passes only with all %d layers in float: nothing is gained over a float file", count)
     return attempts.make(ranked[:count])
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from segfast_edge.contract.images import Frame
 from segfast_edge.export.common.graph import Deployable
+from segfast_edge.model.fake_int8 import rounded_input, rounded_weight
 
 Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 FRAMES = 8  # enough to rank layers by; the gate judges on its own data
@@ -91,7 +92,7 @@ class _Quantized:
         self._layer, self._extent, self._weight = layer, extent, layer.weight
 
     def __enter__(self) -> None:
-        self._layer.weight = nn.Parameter(_rounded_weight(self._layer), requires_grad=False)
+        self._layer.weight = nn.Parameter(rounded_weight(self._layer), requires_grad=False)
         self._hook = self._layer.register_forward_pre_hook(self._round)
 
     def __exit__(self, *_: object) -> None:
@@ -99,23 +100,4 @@ class _Quantized:
         self._layer.weight = self._weight
 
     def _round(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        low, high = self._extent
-        step = (high - low) / 255 or 1.0
-        return (((inputs[0] - low) / step).round().clamp(0, 255) * step + low, *inputs[1:])
-
-
-def _rounded_weight(layer: Any) -> Tensor:
-    """Round to 127 steps either side of zero, one scale per output channel."""
-    weight: Tensor = layer.weight
-    if isinstance(layer, nn.ConvTranspose2d):  # in x out / groups x kernel: an output channel is (group, second axis)
-        blocks = weight.unflatten(0, (layer.groups, -1))
-        scale = blocks.abs().amax((1, 3, 4), keepdim=True) / 127
-        merged: Tensor = (_steps(blocks, scale) * scale).flatten(0, 1)
-        return merged
-    scale = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True) / 127
-    rounded: Tensor = _steps(weight, scale) * scale
-    return rounded
-
-
-def _steps(weight: Tensor, scale: Tensor) -> Tensor:
-    return (weight / scale.clamp_min(torch.finfo(weight.dtype).tiny)).round()
+        return (rounded_input(inputs[0], *self._extent), *inputs[1:])
