@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -183,6 +184,14 @@ def test_the_command_converts_to_several_formats(checkpoint, tmp_path, capsys):
     for name in ("openvino", "onnx"):
         np.testing.assert_array_equal(read_frame(tmp_path / "out" / name / "golden/frame.png"), read_frame(picture))
         Manifest.load(tmp_path / "out" / name)
+
+
+def test_the_command_lists_the_precision_of_each_layer_that_was_executed(checkpoint, tmp_path, capsys):
+    words = ["convert", str(checkpoint), "--target", "onnx", "--layers", "-o", str(tmp_path / "a")]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    for layer in ("stem", "up_again", "classify"):
+        assert re.search(rf"network\.{layer}\b.* float32", shown), shown
 
 
 def test_the_command_prints_what_parity_found(checkpoint, tmp_path, capsys):

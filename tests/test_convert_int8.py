@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +73,16 @@ def test_integers_are_executed_and_counted_layer_by_layer(artifact):
     assert manifest.precision == "int8"
     assert "int8" in manifest.parity["executed_precision"]
     assert manifest.parity["layer_precisions"]["int8"] >= 1
+
+
+def test_each_layer_is_named_with_the_precision_it_was_executed_in(artifact):
+    parity = Manifest.load(artifact).parity
+    layers = parity["executed_layers"]
+    assert Counter(precision for _, precision in layers) == parity["layer_precisions"]
+    names = [name for name, _ in layers]
+    assert len(set(names)) == len(names)
+    for layer in ("stem", "down", "up", "up_again", "classify"):
+        assert any(layer in re.split(r"[./]", name) for name in names), f"{layer} is not in {names}"
 
 
 def test_labels_mostly_agree_with_torch_and_the_share_is_recorded(artifact):
@@ -213,9 +225,11 @@ def test_a_layer_that_is_kept_float_is_executed_in_float(source, data, tmp_path,
         assert manifest.precision == "int8"
         with contextlib.closing(outputs(tmp_path, [("frame", frames[0])])) as found:
             list(found)
-            executed[kept] = found.session["layer_precisions"]
-    few, many = executed[()].get("float32", 0), executed["network.classify", "network.up.0"]["float32"]
-    assert many == few + 2
+            layers = found.session["executed_layers"]
+            executed[kept] = {name for name, precision in layers if precision == "float32"}
+    more = executed["network.classify", "network.up.0"] - executed[()]
+    assert len(more) == 2
+    assert sorted(re.search(r"network\.(classify|up\.0)", name)[1] for name in more) == ["classify", "up.0"]
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ def test_the_one_convolution_is_timed_with_its_multiply_accumulates(model_format
     assert convolution.macs == MACS
     assert 0 < convolution.ms < 1000
     assert all(layer.macs is None for layer in layers if layer is not convolution)
+    assert convolution.precision == "float32"
     assert len(layers) >= 3
 
 

@@ -6,9 +6,9 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,6 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", choices=("labels", "logits"), default="labels", help="what the graph gives")
     parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
     parser.add_argument("--converter", metavar="NAME", help=f"not ours but {' or '.join(converters())}, to TFLite")
+    parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
     parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
     tuning = parser.add_argument_group("tuning")
     tuning.add_argument("--tune", action="store_true", help="time every lowering on the device and keep the fastest")
@@ -94,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(documents, indent=2, ensure_ascii=False))
     else:
         _show(made)
+        if args.layers:
+            _show_layers(made)
     return 0
 
 
@@ -209,7 +212,8 @@ def _show(made: dict[Path, "Manifest"]) -> None:
     table = Table(title="held to torch in a process without it, on the same frames")
     for column in ("artifact", "format", "executed"):
         table.add_column(column, overflow="fold")
-    for column in ("logits off by", "labels alike", "lowering", "MB"):
+    gated = any("gate" in manifest.parity for manifest in made.values())
+    for column in ("logits off by", "labels alike", *(["mIoU int8 / float"] if gated else []), "lowering", "MB"):
         table.add_column(column, justify="right")
     for folder, manifest in made.items():
         parity = manifest.parity
@@ -220,7 +224,29 @@ def _show(made: dict[Path, "Manifest"]) -> None:
             parity["executed_precision"],
             f"{parity['logits_max_abs_diff']:.2g}" if "logits_max_abs_diff" in parity else "",
             f"{parity['label_agreement']:.3%}",
+            *([_gate(parity.get("gate"))] if gated else []),
             manifest.provenance["lowering"],
             f"{size / 1e6:.2f}",
         )
     Console().print(table)
+
+
+def _gate(gate: Mapping[str, Any] | None) -> str:
+    return "" if gate is None else f"{gate['int8_miou']:.4f} / {gate['float_miou']:.4f}"
+
+
+def _show_layers(made: dict[Path, "Manifest"]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    for folder, manifest in made.items():
+        layers = manifest.parity.get("executed_layers")
+        if layers is None:
+            Console().print(f"{folder}: its runtime does not tell the precision of a layer", highlight=False)
+            continue
+        table = Table(title=f"{folder}: layers with weights as {manifest.parity['runtime']} executed them")
+        table.add_column("layer", overflow="fold")
+        table.add_column("precision")
+        for row in layers:
+            table.add_row(*row)
+        Console().print(table)

@@ -150,7 +150,9 @@ def _show_layers(report: "Report", console: "Console") -> None:
     for titles, rows in ((KIND_TITLES, kind_rows(layers)), (LAYER_TITLES, layer_rows(layers))):
         table = Table(title=f"{_name(report)}: {report.engine}, {report.threads} threads, traced")
         for place, title in enumerate(titles):
-            table.add_column(title, justify="left" if place == 0 or title == "kernel" else "right", overflow="fold")
+            table.add_column(
+                title, justify="left" if place == 0 or title in ("kernel", "precision") else "right", overflow="fold"
+            )
         for row in rows:
             table.add_row(*row)
         console.print(table)

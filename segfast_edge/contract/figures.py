@@ -7,7 +7,7 @@ from segfast_edge.contract.report import Report
 
 _MEGABYTE = 1e6
 KIND_TITLES = ("kind of layer", "count", "ms", "share", "MMACs", "GMACs/s")
-LAYER_TITLES = ("layer", "kernel", *KIND_TITLES[2:])
+LAYER_TITLES = ("layer", "kernel", "precision", *KIND_TITLES[2:])
 
 
 def figures(report: Report, rank: float = 99.0) -> dict[str, str]:
@@ -63,7 +63,7 @@ def kind_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
 def layer_rows(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
     """Return what to show of each layer in the order of execution, under ``LAYER_TITLES``."""
     total = sum(layer.ms for layer in layers) or 1.0
-    return [(layer.name, layer.kernel, *_times(layer, total)) for layer in layers]
+    return [(layer.name, layer.kernel, layer.precision or "", *_times(layer, total)) for layer in layers]
 
 
 def _times(layer: Layer, total: float) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ class Layer:
     """One executed layer; a runtime fuses and splits, so these are its layers and not the exporter's.
 
     ``ms`` is the interquartile mean over the traced runs, ``kernel`` what the runtime says it ran, ``macs`` the
-    multiply-accumulates of one inference where they can be told from shapes.
+    multiply-accumulates of one inference where they can be told from shapes, ``precision`` what it computed in where
+    the runtime tells (``float32``, ``bfloat16``, ``float16``, ``int8``).
     """
 
     name: str
@@ -18,6 +19,7 @@ class Layer:
     kernel: str
     ms: float
     macs: int | None = None
+    precision: str | None = None
 
     @property
     def gmacs_per_s(self) -> float | None:
@@ -26,13 +28,22 @@ class Layer:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"name": self.name, "type": self.kind, "kernel": self.kernel, "ms": self.ms, "macs": self.macs}
+        return {
+            "name": self.name,
+            "type": self.kind,
+            "kernel": self.kernel,
+            "ms": self.ms,
+            "macs": self.macs,
+            "precision": self.precision,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Layer":
         """Read what ``to_json`` wrote."""
         macs = None if value["macs"] is None else int(value["macs"])
-        return cls(str(value["name"]), str(value["type"]), str(value["kernel"]), float(value["ms"]), macs)
+        precision = None if value.get("precision") is None else str(value["precision"])  # earlier reports have none
+        name, kind, kernel = (str(value[key]) for key in ("name", "type", "kernel"))
+        return cls(name, kind, kernel, float(value["ms"]), macs, precision)
 
 
 def by_kind(layers: Sequence[Layer]) -> list[tuple[Layer, int]]:

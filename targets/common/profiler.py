@@ -57,6 +57,7 @@ class _Subject:
                 "format": manifest.format,
                 "precision": manifest.precision,
                 "layer_precisions": said.get("layer_precisions", {}),
+                "executed_layers": said.get("executed_layers", []),
                 "sha256": manifest.files[manifest.model_file],
                 "bytes": sum((self.artifact / name).stat().st_size for name in self._model_files()),
                 "input_shape": list(manifest.input.shape),

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,9 @@ class Session(Protocol):
     def facts(self) -> Mapping[str, Any]:
         """Return ``executed_precision``, ``versions`` and, where it is not the processor, ``executed_device``.
 
+        Where the runtime tells, ``executed_layers`` has name and precision of each layer with weights as it was
+        executed, and ``layer_precisions`` how many have which.
+
         They are read back from the runtime, which may take long, so ask last. A session on a GPU that times itself
         also has an attribute ``gpu_ms``: what the last run took there, None where it is not known.
         """
@@ -103,6 +107,17 @@ class Trace:
     options: Options
     batch: Frame
     runs: int
+
+
+def executed_layers(layers: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the facts that follow from the names and precisions of the layers with weights, in order."""
+    named = list(layers)
+    counts = Counter(precision for _, precision in named)
+    return {
+        "executed_precision": "+".join(sorted(counts)) or "none",
+        "layer_precisions": dict(counts),
+        "executed_layers": [list(each) for each in named],
+    }
 
 
 def usable_cores() -> int:

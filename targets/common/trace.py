@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from segfast_edge.contract.layers import Layer
 from segfast_edge.errors import TargetError
@@ -22,7 +23,7 @@ def typical_layers(run: Callable[[], Sequence[Layer]], runs: int) -> list[Layer]
     if any(each != names[0] for each in names):
         raise TargetError("the runtime executed different layers from one run to the next; that has no typical time")
     return [
-        Layer(layer.name, layer.kind, layer.kernel, _interquartile_mean([t[place].ms for t in traces]), layer.macs)
+        replace(layer, ms=_interquartile_mean([trace[place].ms for trace in traces]))
         for place, layer in enumerate(traces[0])
     ]
 

@@ -1,6 +1,6 @@
 """TFLite files through LiteRT, or through the older tflite_runtime where LiteRT does not serve the board."""
 
-from collections import Counter
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,16 @@ import numpy as np
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, Output, Trace, import_runtime, refuse_gpu, refuse_precision, unreadable
+from targets.common.session import (
+    Options,
+    Output,
+    Trace,
+    executed_layers,
+    import_runtime,
+    refuse_gpu,
+    refuse_precision,
+    unreadable,
+)
 from targets.common.trace import convolution_macs, typical_layers
 from targets.engines._litert_trace import Event, Tracer
 
@@ -21,6 +30,8 @@ PACKAGES = ("ai-edge-litert", "'tflite-runtime==2.14.0' 'numpy<2'")
 MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
 _WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"}
+_XNNPACK_TYPES = {"F32": "float32", "F16": "float16", "QS8": "int8", "QU8": "uint8", "QD8": "int8"}
+_XNNPACK_TYPE = re.compile(rf"\b({'|'.join(_XNNPACK_TYPES)})\b")
 _XNNPACK_WEIGHTED = ("Convolution", "Deconvolution", "Fully Connected")
 
 
@@ -68,7 +79,17 @@ def _is_weighted(kernel: str) -> bool:
 def _layer(event: Event, place: int, known: tuple[str, int] | None) -> Layer:
     kind = event.kernel.partition(" (")[0]
     name, macs = known or (f"{kind} {place}", None)
-    return Layer(name, kind, event.kernel, event.microseconds / 1000, macs)
+    return Layer(name, kind, event.kernel, event.microseconds / 1000, macs, _precision(event.kernel))
+
+
+def _precision(kernel: str) -> str | None:
+    """Return what XNNPACK says it computed in, the type of the values before that of the weights; else None.
+
+    ``Convolution (NHWC, QS8, QC8W) IGEMM`` is int8, ``Fully Connected (NC, F32) GEMM`` float32. A kernel of TFLite's
+    own says nothing, and is not delegated.
+    """
+    found = _XNNPACK_TYPE.search(kernel)
+    return None if found is None else _XNNPACK_TYPES[found[1]]
 
 
 class LiteRtSession:
@@ -104,13 +125,13 @@ class LiteRtSession:
     def facts(self) -> Mapping[str, Any]:
         """Tell the precision from the type of what flows into each layer with weights, which TFLite kernels follow."""
         types = {tensor["index"]: np.dtype(tensor["dtype"]).name for tensor in self._interpreter.get_tensor_details()}
-        counts: Counter[str] = Counter()
+        names = {tensor["index"]: tensor["name"] for tensor in self._interpreter.get_tensor_details()}
+        found = []
         for operator in self._weighted():
             place = 2 if operator["op_name"] == "TRANSPOSE_CONV" else 0  # its first input is the output's shape
-            counts[types[operator["inputs"][place]]] += 1
+            found.append((names[operator["outputs"][0]], types[operator["inputs"][place]]))
         return {
-            "executed_precision": "+".join(sorted(counts)) or "none",
-            "layer_precisions": dict(counts),
+            **executed_layers(found),
             "versions": {
                 self._package.replace("_", "-"): version(self._package.replace("_", "-")),
                 "numpy": np.__version__,

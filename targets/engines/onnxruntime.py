@@ -5,7 +5,6 @@ import json
 import os
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.report import PROCESSOR
 from segfast_edge.errors import TargetError
-from targets.common.session import Options, Output, Trace, import_runtime, refuse_precision, unreadable
+from targets.common.session import Options, Output, Trace, executed_layers, import_runtime, refuse_precision, unreadable
 from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
 
 FORMATS = ("onnx",)
@@ -99,15 +98,11 @@ class OnnxRuntimeSession:
     def facts(self) -> Mapping[str, Any]:
         """Tell the precision from the kernels that a traced run of a second session executed."""
         blank = np.zeros(self._input.shape, self._input.dtype)
-        counts: Counter[str] = Counter()
-        places: set[str] = set()
-        for layer, place in _trace(self._path, Trace(self._options, blank, runs=1))[0]:
-            places.add(place)
-            if layer.kind in _WEIGHTED:
-                counts[_precision(layer.kernel)] += 1
+        traced = _trace(self._path, Trace(self._options, blank, runs=1))[0]
+        places = {place for _, place in traced}
+        weighted = [layer for layer, _ in traced if layer.kind in _WEIGHTED]
         return {
-            "executed_precision": "+".join(sorted(counts)) or "none",
-            "layer_precisions": dict(counts),
+            **executed_layers((layer.name, _precision(layer.kernel)) for layer in weighted),
             "executed_device": " and ".join(sorted(places, reverse=True)) or PROCESSOR,
             "versions": {"onnxruntime": runtime().__version__, "numpy": np.__version__},
         }
@@ -145,7 +140,8 @@ def _layer(event: Mapping[str, Any]) -> Layer:
     said = event["args"]
     kernel = said["op_name"]
     name = event["name"].removesuffix("_kernel_time")
-    return Layer(name, _kind(kernel), kernel, event["dur"] / 1000, _macs(kernel, said))
+    precision = _precision(kernel) if _kind(kernel) in _WEIGHTED else None
+    return Layer(name, _kind(kernel), kernel, event["dur"] / 1000, _macs(kernel, said), precision)
 
 
 def _place(provider: str) -> str:

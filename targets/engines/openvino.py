@@ -1,7 +1,7 @@
 """OpenVINO on a CPU, in float32 unless asked: its own default is bfloat16 where the CPU has it."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, Output, Trace, import_runtime, refuse_gpu, unreadable
+from targets.common.session import Options, Output, Trace, executed_layers, import_runtime, refuse_gpu, unreadable
 from targets.common.trace import convolution_macs, typical_layers
 
 FORMATS = ("openvino", "onnx")
@@ -56,19 +56,33 @@ def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
     """Time each layer by the runtime's performance counts, which have a resolution of one microsecond."""
     model, compiled = _compile(artifact / manifest.model_file, trace.options, traced=True)
     request = compiled.create_infer_request()
-    macs = _macs(model, compiled)
+    macs, precisions = _macs(model, compiled), _precisions(compiled)
 
     def run() -> list[Layer]:
         request.infer([trace.batch])
         counts = [each for each in request.get_profiling_info() if each.status.name == "EXECUTED"]
-        return [_layer(each, macs.get(each.node_name)) for each in counts]
+        return [
+            replace(_layer(each), macs=macs.get(each.node_name), precision=precisions.get(each.node_name))
+            for each in counts
+        ]
 
     return typical_layers(run, trace.runs)
 
 
-def _layer(count: Any, macs: int | None) -> Layer:
-    milliseconds = 1000 * count.real_time.total_seconds()
-    return Layer(count.node_name, count.node_type, count.exec_type, milliseconds, macs)
+def _layer(count: Any) -> Layer:
+    return Layer(count.node_name, count.node_type, count.exec_type, 1000 * count.real_time.total_seconds())
+
+
+def _precisions(compiled: Any, kinds: Container[str] | None = None) -> dict[str, str]:
+    """Return the precision that each executed layer, or each of ``kinds``, was compiled to compute in."""
+    found = {}
+    for layer in compiled.get_runtime_model().get_ops():
+        info = layer.get_rt_info()
+        kind = info["layerType"].astype(str) if "layerType" in info else ""
+        if "runtimePrecision" in info and (kind in kinds if kinds is not None else kind):
+            precision = info["runtimePrecision"].astype(str)
+            found[layer.get_friendly_name()] = _NAMES.get(precision, precision)
+    return found
 
 
 def _macs(model: Any, compiled: Any) -> dict[str, int]:
@@ -108,14 +122,7 @@ class OpenVinoSession:
 
     def facts(self) -> Mapping[str, Any]:
         """Read the precision of every layer with weights from the model as it was compiled."""
-        counts: Counter[str] = Counter()
-        for layer in self._compiled.get_runtime_model().get_ops():
-            info = layer.get_rt_info()
-            if "layerType" in info and info["layerType"].astype(str) in _WEIGHTED:
-                precision = info["runtimePrecision"].astype(str)
-                counts[_NAMES.get(precision, precision)] += 1
         return {
-            "executed_precision": "+".join(sorted(counts)) or "none",
-            "layer_precisions": dict(counts),
+            **executed_layers(_precisions(self._compiled, _WEIGHTED).items()),
             "versions": {"openvino": self._version, "numpy": np.__version__},
         }

@@ -167,12 +167,12 @@ def judge(format_name: str, labels: Difference, logits: Difference, thresholds: 
 
 def agreement(labels: Difference) -> dict[str, Any]:
     """Return what ran, in which precision, layer by layer where the runtime says so, and how many labels agree."""
-    layers = labels.session.get("layer_precisions")
+    layers = {key: labels.session[key] for key in ("layer_precisions", "executed_layers") if key in labels.session}
     return {
         "frames": labels.frames,
         "runtime": labels.session["engine"],
         "executed_precision": labels.session["executed_precision"],
-        **({} if layers is None else {"layer_precisions": dict(layers)}),
+        **layers,
         "versions": dict(labels.session["versions"]),
         "label_agreement": labels.agreement,
         "label_agreement_worst_frame": labels.worst_agreement,
