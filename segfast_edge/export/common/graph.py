@@ -1,5 +1,7 @@
 """The graph that is deployed: uint8 picture in, labels or logits out, normalisation and argmax inside."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -107,6 +109,11 @@ def _check_weights(network: nn.Module) -> None:
 
 def _check_output(output: object, graph: Deployable) -> None:
     expected = (1, len(graph.classes), *graph.preprocess.size)
+    if isinstance(output, Mapping):
+        raise ConversionError(
+            f"the network gives a dictionary ({', '.join(map(str, output))}), as torchvision's do; wrap it in a module"
+            " that returns its logits from forward"
+        )
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
     if shape != expected:
         raise ConversionError(f"the network gives {shape}; expected logits of shape {expected} at the input's size")
