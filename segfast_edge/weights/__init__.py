@@ -4,7 +4,7 @@ from pathlib import Path
 
 from segfast_edge.errors import ArtifactError, unknown
 
-DEFAULT = "camvid-paper-segfast"
+DEFAULT = "camvid-standard-segfast_fast"
 _FOLDER = Path(__file__).parent
 
 
