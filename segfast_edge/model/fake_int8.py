@@ -6,8 +6,8 @@ besides (sums, averages, the form of a lowered transposed convolution) differs a
 channel scales its steps alike, so it makes no difference that batch normalisation is not folded in yet.
 
 The rounding has the derivative of a straight line, within the range (Jacob et al., "Quantization and Training of
-Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). NNCF and torchao would train the same in
-modules of their own: theirs need a compiler or leave transposed convolutions out, and change the names of weights.
+Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). Our own and not NNCF's or
+torchao's, so that the network keeps its layers and the names of its weights, and a checkpoint stays an ordinary one.
 """
 
 from collections.abc import Mapping
