@@ -67,9 +67,9 @@ def test_a_network_that_gives_no_logits_at_the_inputs_size_is_refused():
         summarise("own_counted:small", 4, (16, 16))
 
 
-def test_segfast_fast_does_under_a_third_of_segfasts_work():
+def test_segfast_fast_does_under_two_fifths_of_segfasts_work():
     fast, plain = (summarise(name, 22, (224, 224)) for name in ("segfast_fast", "segfast"))
-    assert 3 * fast.macs < plain.macs
+    assert fast.macs < 0.4 * plain.macs
     assert sum(row.macs for row in plain.rows) == plain.macs
 
 

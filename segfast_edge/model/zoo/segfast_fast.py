@@ -1,4 +1,4 @@
-"""SegFast-Fast: SegFast reordered: a third of its work, a wider view, no more parameters.
+"""SegFast-Fast: SegFast reordered: 36 % of its work, a wider view, no more parameters.
 
 SegFast spends 84 % of its MACs in the decoder, on pointwise layers over wide maps, and mixes neighbours in its encoder
 on 16 to 64 channels only. What is different here:
@@ -12,7 +12,7 @@ on 16 to 64 channels only. What is different here:
   depthwise layer in a row, so that every pixel sees the whole scene. Not dilated: the same view without holes, and
   bfloat16 training can trust its gradients (see ``blocks.DilatedConv2d``).
 - Each of them starts close to the identity: the last normalisation's scale is small (Goyal et al. 2017, section 5.1,
-  have zero, which was worth seven points of mIoU after 20 epochs on CamVid at 160x208; 0.1 is as good as zero and
+  have zero, which was worth seven points of mIoU after 20 epochs on CamVid at 160x208; 0.1 is near it and
   leaves an untrained network that int8 can represent).
 
 Only convolutions, ReLU, addition, concatenation and one resizing, which every runtime has in int8.
