@@ -45,7 +45,8 @@ def _style() -> Iterator[None]:
 
 def _svg(figure: Figure) -> str:
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # a page names no address
+    figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
     text = stream.getvalue()
     return text[text.index("<svg") :]
 
