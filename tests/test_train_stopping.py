@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_training import DATA, PAPER, run, settings
 
+from segfast_edge.cli import main
 from segfast_edge.errors import SegfastError
 from segfast_edge.training.run_folder import RunFolder
 from segfast_edge.training.settings import Hardware
@@ -46,6 +47,15 @@ def test_wrong_input_leaves_no_folder(tmp_path):
         with pytest.raises(SegfastError, match=message):
             run(wrong, tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_may_be_shipped_weights_and_a_mistyped_one_gets_the_nearest(capsys, tmp_path):
+    words = ["train", "--data", DATA, "--size", "32x48", "--epochs", "1", "--device", "cpu"]
+    assert main([*words, "--teacher", "camvid-papr-segfast", "--output-dir", str(tmp_path / "a")]) == 2
+    assert "Did you mean 'camvid-paper-segfast'" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+    assert main([*words, "--teacher", "camvid-paper-segfast", "--output-dir", str(tmp_path / "a")]) == 0
+    assert RunFolder(tmp_path / "a").config()["teacher"].endswith("camvid-paper-segfast.pt")
 
 
 def test_resuming_refuses_a_damaged_state_and_one_of_another_network(tmp_path):

@@ -7,7 +7,10 @@ Evaluates the checkpoint anew on the split it was chosen on, so the card's figur
 
 import argparse
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segfast_edge.contract.files import replacing_file, sha256
 from segfast_edge.evaluate import Evaluation, Truth, evaluate
@@ -15,35 +18,71 @@ from segfast_edge.labeller import open_labeller
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.training.recipe import recipe
 from segfast_edge.training.run_folder import RunFolder
+from segfast_edge.weights import shipped
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "segfast_edge" / "weights"
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation; not learned
+_FOLDERS = re.compile(r" --(start|output-dir) \S+")
 LICENCES = {
     "camvid": "CamVid is under CC BY-NC; weights trained on it are for research use only.",
     "scenes": "Drawn by this project's own generator; under the project's licence.",
 }
 
 
-def stages_of(run: RunFolder) -> list[RunFolder]:
-    """Return the trainings whose last is ``run``, each started from the best weights of the one before."""
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Trainings that led to weights, in order: the command of each, and the records of its epochs."""
+
+    commands: tuple[str, ...] = ()
+    histories: tuple[list[dict[str, Any]], ...] = ()
+
+    def then(self, run: RunFolder) -> "Lineage":
+        """Return this lineage with one more training, which began with the best weights of the last."""
+        return Lineage((*self.commands, command_of(run.config())), (*self.histories, run.history()))
+
+    def numbered(self, name: str) -> list[str]:
+        """Return the commands with their folders: each starts from the one before, the last writes ``runs/NAME``."""
+        commands, before = [], ""
+        for number, command in enumerate(self.commands, 1):
+            folder = f"runs/{name}" if number == len(self.commands) else f"runs/{name}-{number}"
+            start = f" --start {before}/best.pt" if before else ""
+            commands.append(f"{command}{start} --output-dir {folder}")
+            before = folder
+        return commands
+
+
+def lineage_of(run: RunFolder) -> Lineage:
+    """Return the trainings whose last is ``run``, those of shipped weights that the first began with included."""
     start = run.config()["start"]
-    return [*(stages_of(RunFolder(Path(start).parent)) if start else ()), run]
+    if not start:
+        return Lineage().then(run)
+    if (Path(start).parent / "config.json").is_file():
+        return lineage_of(RunFolder(Path(start).parent)).then(run)
+    return shipped_lineage(Path(start).stem).then(run)
 
 
-def commands_of(stages: list[RunFolder], name: str) -> list[str]:
-    """Return the commands that repeat the trainings, without options that are the recipe's own."""
-    commands, last = [], ""
-    for number, stage in enumerate(stages, 1):
-        config = stage.config()
-        chosen = config["recipe"]
-        usual = recipe(chosen["name"]).to_json()
-        words = [f"segfast-edge train --model {config['model']} --data {config['data']} --data-root CAMVID"]
-        words += [f"--protocol {config['protocol']}", f"--recipe {chosen['name']}", f"--seed {config['seed']}"]
-        words += [_option(key, value) for key, value in chosen.items() if value != usual[key]]
-        words += [f"--start {last}/best.pt"] if last else []
-        last = f"runs/{name}" if stage is stages[-1] else f"runs/{name}-{number}"
-        commands.append(" ".join([*words, f"--output-dir {last}"]))
-    return commands
+def shipped_lineage(name: str) -> Lineage:
+    """Return the trainings of weights that ship already, as their card and log have them."""
+    lines = (WEIGHTS / f"{name}.md").read_text(encoding="utf-8").splitlines()
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ segfast-edge train")]
+    histories: list[list[dict[str, Any]]] = [[] for _ in commands]
+    for line in (WEIGHTS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        histories[record.pop("training") - 1].append(record)
+    return Lineage(tuple(_FOLDERS.sub("", command) for command in commands), tuple(histories))
+
+
+def command_of(config: dict[str, Any]) -> str:
+    """Return the command that repeats a training, without options that are the recipe's own and without folders."""
+    chosen = config["recipe"]
+    usual = recipe(chosen["name"]).to_json()
+    words = [f"segfast-edge train --model {config['model']} --data {config['data']} --data-root CAMVID"]
+    words += [f"--protocol {config['protocol']}", f"--recipe {chosen['name']}", f"--seed {config['seed']}"]
+    words += [_option(key, value) for key, value in chosen.items() if value != usual[key]]
+    if config["teacher"]:
+        teacher = Path(config["teacher"])
+        words.append(f"--teacher {teacher.stem if teacher.stem in shipped() else teacher}")
+    return " ".join(words)
 
 
 def _option(key: str, value: object) -> str:
@@ -53,16 +92,15 @@ def _option(key: str, value: object) -> str:
     return f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}"
 
 
-def card(name: str, stages: list[RunFolder], checkpoint: Checkpoint, found: Evaluation) -> str:
+def card(name: str, lineage: Lineage, checkpoint: Checkpoint, found: Evaluation) -> str:
     """Return the model card in Markdown."""
     provenance, chosen = checkpoint.provenance, checkpoint.provenance["recipe"]
-    histories = [stage.history() for stage in stages]
     rows = "\n".join(
         f"| {label} | {'absent' if iou is None else f'{iou:.4f}'} |" for label, iou in found.to_json()["iou"].items()
     )
-    seconds = sum(history[-1]["elapsed_s"] for history in histories)
-    epochs = " + ".join(str(len(history)) for history in histories)
-    commands = "\n".join(f"$ {command}" for command in commands_of(stages, name))
+    seconds = sum(history[-1]["elapsed_s"] for history in lineage.histories)
+    epochs = " + ".join(str(len(history)) for history in lineage.histories)
+    commands = "\n".join(f"$ {command}" for command in lineage.numbered(name))
     versions = provenance["versions"]
     learned = [t.numel() for key, t in checkpoint.weights.items() if not key.endswith(STATISTICS)]
     how = f"{versions['device']} ({versions['threads']} threads, {versions['precision']})"
@@ -115,15 +153,15 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path)
     args = parser.parse_args()
     run = RunFolder(args.run)
-    stages = stages_of(run)
+    lineage = lineage_of(run)
     checkpoint = Checkpoint.load(run.best)
     truth = Truth(checkpoint.provenance["data"], args.data_root)
     found = evaluate(open_labeller(run.best), truth, lambda *_: None)
     checkpoint.save(WEIGHTS / f"{args.name}.pt")
     with replacing_file(WEIGHTS / f"{args.name}.md") as temporary:
-        temporary.write_text(card(args.name, stages, checkpoint, found), encoding="utf-8")
+        temporary.write_text(card(args.name, lineage, checkpoint, found), encoding="utf-8")
     with replacing_file(WEIGHTS / f"{args.name}.jsonl") as temporary:
-        records = ({"training": n, **record} for n, stage in enumerate(stages, 1) for record in stage.history())
+        records = ({"training": n, **record} for n, history in enumerate(lineage.histories, 1) for record in history)
         temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     print(json.dumps({"sha256": sha256(WEIGHTS / f"{args.name}.pt"), "miou": found.matrix.miou}))
 

@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--protocol", metavar="NAME", help="paper or standard: size, and whether void counts (paper)")
     what.add_argument("--size", metavar="HxW", help="the network's input instead of the protocol's")
     what.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint or shipped weights to begin with")
-    what.add_argument("--teacher", type=Path, metavar="CKPT", help="checkpoint to distil from")
+    what.add_argument("--teacher", type=Path, metavar="CKPT", help="checkpoint or shipped weights to distil from")
     how = parser.add_argument_group("how (each recipe has its own defaults)")
     how.add_argument("--recipe", metavar="NAME", help="paper, edge, or qat for int8 (default paper)")
     for flag, kind, metavar, text in _RECIPE_FLAGS:
@@ -82,10 +82,9 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     from segfast_edge.contract.preprocess import parse_size
     from segfast_edge.weights import find
 
-    names = ("model", "data", "data_root", "protocol", "seed", "teacher")
-    given = {name: getattr(args, name) for name in names}
-    size = parse_size(args.size) if args.size else None
-    return {**given, "start": None if args.start is None else find(args.start), "size": size}
+    given = {name: getattr(args, name) for name in ("model", "data", "data_root", "protocol", "seed")}
+    files = {name: None if getattr(args, name) is None else find(getattr(args, name)) for name in ("start", "teacher")}
+    return {**given, **files, "size": parse_size(args.size) if args.size else None}
 
 
 def _given_recipe(args: argparse.Namespace) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_training as tiny
+
+from segfast_edge.training.run_folder import RunFolder
+from segfast_edge.weights import find, shipped
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+
+import ship_weights
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_card_can_be_read_back_into_the_trainings_that_it_tells_of(name):
+    lineage = ship_weights.shipped_lineage(name)
+    card = find(Path(name)).with_suffix(".md").read_text()
+    assert "\n".join(f"$ {command}" for command in lineage.numbered(name)) in card
+    assert sum(map(len, lineage.histories)) == find(Path(name)).with_suffix(".jsonl").read_text().count("\n")
+
+
+def test_a_training_from_shipped_weights_is_told_with_all_that_led_to_them(tmp_path):
+    tiny.run(tiny.settings(), tmp_path / "first")
+    path = tmp_path / "first/config.json"
+    teacher = str(find(Path("camvid-standard-segfast_fast")))
+    changed = {"start": str(find(Path("camvid-paper-segfast"))), "teacher": teacher}
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    lineage = ship_weights.lineage_of(RunFolder(tmp_path / "first"))
+    first, second, last = lineage.numbered("new")
+    assert first.endswith("--seed 0 --output-dir runs/new-1")
+    assert "--start runs/new-1/best.pt --output-dir runs/new-2" in second
+    assert last.endswith("--teacher camvid-standard-segfast_fast --start runs/new-2/best.pt --output-dir runs/new")
+    assert [len(history) for history in lineage.histories] == [87, 45, 3]
