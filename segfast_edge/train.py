@@ -10,6 +10,7 @@ import torch
 from segfast_edge.metrics import ConfusionMatrix
 from segfast_edge.training import curves
 from segfast_edge.training.best import checkpoint, versions
+from segfast_edge.training.cpu import keep_freed_memory
 from segfast_edge.training.distributed import World, joined
 from segfast_edge.training.event_log import EventLog
 from segfast_edge.training.execution import device_for, execution
@@ -91,6 +92,8 @@ def train(settings: Settings, folder: RunFolder, observer: Observer, *, start: S
         SegfastError: anything wrong with settings, data or folder; or a loss that is not finite.
     """
     device = device_for(settings.hardware.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     if not start.resume:
         folder.check_free(overwrite=start.overwrite)
     with joined(device.type) as world:

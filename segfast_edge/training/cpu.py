@@ -1,0 +1,75 @@
+"""What makes a training step faster on a CPU and changes none of its results."""
+
+import ctypes
+import sys
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # mallopt's parameters, malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to use freed memory again instead of giving it back; does nothing where there is no glibc.
+
+    A step allocates and frees every map of the network. Fetched anew from the system each time, they cost 105,000
+    page faults a step, 15 % of its time (segfast, batches of 8 at 240x320 in bfloat16, on a virtual machine).
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(_MMAP_MAX, 0)
+        library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def with_fast_upsampling(network: nn.Module) -> nn.Module:
+    """Give depthwise transposed convolutions that only repeat and scale their input a forward pass that does just that.
+
+    The network is changed in place and returned; weights keep their names, results and gradients their bits. torch's
+    own forward took 4 to 30 times as long (bfloat16, channels_last, 128 to 512 channels) and 15 % of segfast's step.
+    """
+    for layer in network.modules():
+        if type(layer) is nn.ConvTranspose2d and _scales_only(layer):  # a subclass may compute anything
+            layer.__class__ = _ScaledCopies
+    return network
+
+
+def _scales_only(layer: nn.ConvTranspose2d) -> bool:
+    """Whether every output is one input times one weight."""
+    return (
+        layer.groups == layer.in_channels == layer.out_channels
+        and layer.kernel_size == layer.stride
+        and layer.bias is None
+        and not any((*layer.output_padding, *map(int, layer.padding)))
+        and layer.dilation == (1, 1)
+    )
+
+
+class _ScaledCopies(nn.ConvTranspose2d):
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: A002 - torch's name
+        if input.device.type != "cpu" or output_size is not None:
+            return super().forward(input, output_size)
+        reduced = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+        result: Tensor = _Copies.apply(input.to(reduced), self.weight.to(reduced))
+        return result
+
+
+class _Copies(torch.autograd.Function):
+    """Input N x C x H x W and weight C x 1 x K x L give N x C x KH x LW, stored with channels last."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        (count, channels, height, width), (high, wide) = x.shape, weight.shape[2:]
+        rows = x.permute(0, 2, 3, 1).reshape(count * height, 1, width, channels)
+        taps = weight.permute(2, 3, 1, 0).reshape(high, 1, wide * channels)
+        copies = torch.cat([rows] * wide, -1) * taps
+        return copies.reshape(count, height * high, width * wide, channels).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override] # torch has *Any
+        x, weight = ctx.saved_tensors
+        size, none = list(weight.shape[2:]), [0, 0]
+        found = torch.ops.aten.convolution_backward(
+            gradient, x, weight, None, size, none, [1, 1], True, none, x.shape[1], [True, True, False]
+        )
+        return found[0], found[1]

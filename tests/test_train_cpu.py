@@ -1,0 +1,53 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from segfast_edge.model import build
+from segfast_edge.training.cpu import with_fast_upsampling
+from segfast_edge.training.execution import Execution
+
+LAST = torch.channels_last
+
+
+@pytest.mark.parametrize("precision", [None, torch.bfloat16])
+@pytest.mark.parametrize("name", ["segfast", "segfast_fast"])
+def test_fast_upsampling_changes_no_bit_of_a_step(name, precision):
+    torch.manual_seed(0)
+    plain = build(name, 3).train().to(memory_format=LAST)
+    fast = with_fast_upsampling(copy.deepcopy(plain))
+    changed = [layer for layer in fast.modules() if type(layer).__name__ == "_ScaledCopies"]
+    assert len(changed) == 3
+    images = torch.randn(2, 3, 32, 48).contiguous(memory_format=LAST)
+    for network in (plain, fast):
+        with Execution(torch.device("cpu"), precision).autocast():
+            network(images).float().square().mean().backward()
+    assert plain.state_dict().keys() == fast.state_dict().keys()
+    for (key, one), other in zip(plain.named_parameters(), fast.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad), key
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ConvTranspose2d(4, 4, 3, 2, padding=1, groups=4, bias=False),
+        nn.ConvTranspose2d(4, 4, 2, 2, groups=2, bias=False),
+        nn.ConvTranspose2d(4, 8, 2, 2, groups=4, bias=False),
+        nn.ConvTranspose2d(4, 4, 2, 2, groups=4),
+        nn.ConvTranspose2d(4, 4, 2, 2, output_padding=1, groups=4, bias=False),
+        nn.ConvTranspose2d(4, 4, 2, 2, dilation=3, groups=4, bias=False),
+    ],
+)
+def test_a_layer_that_computes_more_is_left_alone(layer):
+    assert type(with_fast_upsampling(layer)) is nn.ConvTranspose2d
+
+
+def test_a_layer_with_unequal_sides_and_odd_maps_computes_the_same_in_either_storage_order():
+    layer = nn.ConvTranspose2d(5, 5, (3, 2), (3, 2), groups=5, bias=False)
+    fast = with_fast_upsampling(copy.deepcopy(layer))
+    for order in (torch.contiguous_format, LAST):
+        images = torch.randn(2, 5, 3, 7).contiguous(memory_format=order)
+        torch.testing.assert_close(fast(images), layer(images), rtol=0, atol=0)
+    with torch.no_grad():
+        assert fast(images, output_size=[9, 14]).shape == (2, 5, 9, 14)
