@@ -18,7 +18,7 @@ _SAME = ("target", "engine", "executed_precision", "threads")
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """All reports of one artifact in one file; several are repeated runs, each in its own process."""
+    """All reports of one artifact on one device in one file; several are repeated runs, each in its own process."""
 
     file: str
     name: str
@@ -39,14 +39,17 @@ def _stage(report: Report, stage: str, file: str) -> Latency:
 
 
 def read_runs(path: Path) -> dict[str, Runs]:
-    """Read a file of reports, by the artifacts' names.
+    """Read a file of reports, by the names of artifact and device.
 
     Raises:
-        ArtifactError: no such file, not a report, or one of another version.
+        ArtifactError: no such file, not a report, one of another version, or two artifacts of one name.
     """
     grouped: dict[str, list[Report]] = {}
     for report in read_reports(path):
-        grouped.setdefault(str(report.artifact.get("name")), []).append(report)
+        grouped.setdefault(report.title, []).append(report)
+    for name, reports in grouped.items():
+        if len({report.artifact.get("sha256") for report in reports}) > 1:
+            raise ArtifactError(f"report {path} has different artifacts that are all called {name}; profile them apart")
     return {name: Runs(str(path), name, tuple(reports)) for name, reports in grouped.items()}
 
 

@@ -60,31 +60,31 @@ def run(args: argparse.Namespace) -> int:
         _show(reports, plan.percentile)
     if failures:
         raise TargetError(" | ".join(failures))
-    void = [f"{_name(report)}: {'; '.join(report.reasons)}" for report in reports if not report.valid]
+    void = [f"{report.title}: {'; '.join(report.reasons)}" for report in reports if not report.valid]
     if args.require_valid and void:
         raise InvalidMeasurementError(f"measurement is void: {' | '.join(void)}")
     return 0
 
 
 def _measure(args: argparse.Namespace, plan: Plan) -> tuple[list["AnyReport"], list[str]]:
-    """Return the reports, and a line for each device of a fleet that failed."""
+    """Return the reports, and a line for each artifact or device that failed."""
     from rich.console import Console
+
+    from segfast_edge.profile import check_artifacts, profile_all
 
     artifacts = _rounds(args.artifacts, args.repeat)
     if args.host and args.fleet:
         raise TargetError("--host and --fleet exclude each other; put the host into the fleet file")
+    if plan.samples and len(artifacts) > 1:
+        raise TargetError("--samples is one file for one measurement; the reports have the samples of all")
+    if not (args.host or args.fleet) and (args.install or args.even_if_busy):
+        raise TargetError("--install and --even-if-busy are for other computers; give --host or --fleet")
+    check_artifacts(artifacts)
     with Console(stderr=True).status("measuring") as status:
         if args.host or args.fleet:
             return _elsewhere(args, plan, artifacts, status.update)
-        if args.install or args.even_if_busy:
-            raise TargetError("--install and --even-if-busy are for other computers; give --host or --fleet")
-        from segfast_edge.profile import profile
-
-        reports: list[AnyReport] = []
-        for artifact in artifacts:
-            status.update(f"measuring {artifact}")
-            reports.append(profile(artifact, target=args.target, plan=plan))
-    return reports, []
+        measured = profile_all(artifacts, target=args.target, plan=plan, say=status.update)
+    return list(measured.reports), list(measured.failures)
 
 
 def _elsewhere(
@@ -101,11 +101,6 @@ def _elsewhere(
     measured = measure(devices, artifacts, wish)
     failures = [line.removeprefix(f"{args.host}: ") for line in measured.failures]
     return list(measured.reports), failures
-
-
-def _name(report: "AnyReport") -> str:
-    device = report.machine.get("device")
-    return f"{report.artifact['name']} on {device}" if device else str(report.artifact["name"])
 
 
 def _rounds(artifacts: list[Path], count: int) -> list[Path]:
@@ -128,14 +123,14 @@ def _show(reports: list["AnyReport"], rank: float) -> None:
     table = Table(title=f"{', '.join(sorted({report.target for report in reports}))}: {', '.join(sorted(processors))}")
     table.add_column("", no_wrap=True)
     for report in reports:
-        table.add_column(_name(report), justify="right")
+        table.add_column(report.title, justify="right")
     for name in dict.fromkeys(name for each in shown for name in each):
         table.add_row(name, *(each.get(name, "") for each in shown))
     console = Console()
     console.print(table)
     for report in reports:
         for reason in report.reasons:
-            console.print(f"{_name(report)}: void: {reason}", highlight=False)
+            console.print(f"{report.title}: void: {reason}", highlight=False)
         if not isinstance(report, CountReport) and report.layers:
             _show_layers(report, console)
 
@@ -148,7 +143,7 @@ def _show_layers(report: "Report", console: "Console") -> None:
 
     layers = [Layer.from_json(each) for each in report.layers]
     for titles, rows in ((KIND_TITLES, kind_rows(layers)), (LAYER_TITLES, layer_rows(layers))):
-        table = Table(title=f"{_name(report)}: {report.engine}, {report.threads} threads, traced")
+        table = Table(title=f"{report.title}: {report.engine}, {report.threads} threads, traced")
         for place, title in enumerate(titles):
             table.add_column(
                 title, justify="left" if place == 0 or title in ("kernel", "precision") else "right", overflow="fold"

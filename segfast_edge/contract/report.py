@@ -122,6 +122,12 @@ class Memory:
         return cls(int(value["peak_bytes"]), int(value["baseline_bytes"]), pss, drop, phases)
 
 
+def title(artifact: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
+    """Return what to call a measurement of an artifact on a machine."""
+    device = machine.get("device")
+    return f"{artifact.get('name')} on {device}" if device else str(artifact.get("name"))
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """One profile of one artifact on one target.
@@ -157,6 +163,11 @@ class Report:
     torch_imported: bool = False
     executed_device: str = PROCESSOR
     gpu: Latency | None = None
+
+    @property
+    def title(self) -> str:
+        """The artifact's name, and the device's where it is another than the one that asked."""
+        return title(self.artifact, self.machine)
 
     @property
     def valid(self) -> bool:
@@ -245,7 +256,10 @@ def read_reports(path: Path) -> list[Report]:
     several = value["reports"] if isinstance(value.get("reports"), list) else [value]
     if not several or not all(isinstance(each, dict) for each in several):
         raise ArtifactError(f"report {path} holds no report")
-    return [Report.from_json(each) for each in several]
+    try:
+        return [Report.from_json(each) for each in several]
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error
 
 
 class Reported(Protocol):

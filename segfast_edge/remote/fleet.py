@@ -9,7 +9,8 @@ from typing import Any
 
 from segfast_edge.contract.counts import CountReport
 from segfast_edge.contract.report import Report
-from segfast_edge.errors import SegfastError, TargetError, unknown
+from segfast_edge.errors import SegfastError, TargetError, UnreachableError, unknown
+from segfast_edge.profile import Measured, distinct_names, named
 from segfast_edge.remote.profile import Wish, profile_remote
 from segfast_edge.remote.ssh import Ssh
 from segfast_edge.remote.stopping import orderly
@@ -57,16 +58,10 @@ def _device(path: Path, entry: Any) -> Device:
     return Device(entry["name"], entry["host"], entry["target"])
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a fleet gave: reports, device by device, and a line for each device that failed."""
-
-    reports: tuple[Report | CountReport, ...]
-    failures: tuple[str, ...]
-
-
 def measure(devices: Sequence[Device], artifacts: Sequence[Path], wish: Wish) -> Measured:
     """Measure artifacts on every device at once, on each one after another; one that fails does not stop the others.
+
+    A device that cannot be reached is given up; an artifact that fails on a device leaves the others to it.
 
     ``wish.target`` is replaced by each device's own. What stops this process stops the jobs on all devices first.
     """
@@ -88,11 +83,17 @@ def measure(devices: Sequence[Device], artifacts: Sequence[Path], wish: Wish) ->
 
 
 def _measure_one(device: Device, ssh: Ssh, artifacts: Sequence[Path], wish: Wish) -> Measured:
+    names = distinct_names(artifacts)
     reports: list[Report | CountReport] = []
-    try:
-        for artifact in artifacts:
-            report = profile_remote(artifact, ssh, wish)
+    failures: dict[Path, str] = {}
+    for artifact in artifacts:
+        if artifact in failures:
+            continue  # a later round of what failed in an earlier one
+        try:
+            report = named(profile_remote(artifact, ssh, wish), names[artifact])
             reports.append(replace(report, machine={**report.machine, "device": device.name}))
-    except SegfastError as error:
-        return Measured(tuple(reports), (f"{device.name}: {error}",))
-    return Measured(tuple(reports), ())
+        except SegfastError as error:
+            failures[artifact] = f"{device.name}: {error}"
+            if isinstance(error, UnreachableError):
+                break
+    return Measured(tuple(reports), tuple(dict.fromkeys(failures.values())))

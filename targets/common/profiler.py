@@ -1,6 +1,5 @@
 """The profile of one artifact on this machine, in this process: cold start, latency, stages, memory, conditions."""
 
-import platform
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from targets.common.memory import MemoryMeter
 from targets.common.pictures import measured_picture
 from targets.common.runner import mask_of, network_input
 from targets.common.session import CheckedSession, Engine, Options
-from targets.common.target import Target, choose_engine
+from targets.common.target import Target, choose_engine, refuse_elsewhere
 
 _ROOT = Path("/")
 
@@ -147,6 +146,11 @@ def _counted(where: Target, artifact: Path, plan: Plan, root: Path) -> CountRepo
     """Count instructions on one thread; nothing is timed on an emulated board."""
     if plan.threads > 1:
         raise TargetError(f"{plan.threads} threads on an emulated board; instructions are counted on 1 only")
+    if plan.layers or plan.scenario == CONSTANT_STREAM:
+        wish = "--layers" if plan.layers else f"--scenario {CONSTANT_STREAM}"
+        raise TargetError(
+            f"{wish} on an emulated board, where a time means nothing. Leave it out to count instructions"
+        )
     subject = _Subject.choose(where, artifact, replace(plan, threads=1))
     with measured_picture(artifact, subject.manifest, plan) as picture:
         batch = network_input(read_frame(picture), subject.manifest)
@@ -156,17 +160,6 @@ def _counted(where: Target, artifact: Path, plan: Plan, root: Path) -> CountRepo
     facts = subject.facts(session)
     told = {name: facts[name] for name in ("artifact", "engine", "executed_precision", "versions")}
     return CountReport(target=where.name, runs=runs, machine=describe(root), **told)
-
-
-def refuse_elsewhere(where: Target, root: Path) -> None:
-    """Raise TargetError where this machine is not the target: its figures would be another computer's."""
-    if not where.is_here(root):
-        raise TargetError(
-            f"this machine ({platform.machine()}) is no {where.description}, so its figures would be another"
-            f" computer's. Either measure over ssh: segfast-edge profile ARTIFACT --target {where.name} --host"
-            f" USER@BOARD; or copy a bundle there (segfast-edge bundle ARTIFACT --target {where.name} -o"
-            f" car.tar.gz) and run: python -m targets {where.name} profile ARTIFACT"
-        )
 
 
 def _cold_start(subject: _Subject, batch: Frame, meter: MemoryMeter) -> tuple[CheckedSession, dict[str, Any]]:
