@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
+from segfast_edge import __version__
 from segfast_edge.cli import main
 from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.plan import OVER_SSH, Plan
@@ -43,6 +44,12 @@ def test_every_format_is_profiled_in_a_process_of_its_own(model_format, tmp_path
     assert report.memory.pss_bytes > 1e6
     assert set(report.stages) == {"read", "preprocess", "inference", "postprocess", "end_to_end"}
     assert report.conditions["frame"] == "frame.png"
+    assert report.versions["segfast-edge"] == __version__
+    ends = report.conditions["ends_s"]
+    assert len(ends["latency"]) == len(report.latency.samples_ms)
+    assert len(ends["end_to_end"]) == len(report.stages["end_to_end"].samples_ms)
+    assert sorted(ends["latency"] + ends["end_to_end"]) == ends["latency"] + ends["end_to_end"]
+    assert ends["end_to_end"][-1] <= report.conditions["duration_s"]
     assert report.machine["python"]
 
 

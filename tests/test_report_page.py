@@ -5,6 +5,7 @@ import tiny_artifacts
 
 from segfast_edge.cli import main
 from segfast_edge.contract.files import write_json
+from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.plan import Plan
 from segfast_edge.page.plots import pareto_front
 from segfast_edge.profile import profile
@@ -29,7 +30,10 @@ def evaluation(folder, name, miou, protocol="standard: 32x48"):
 
 
 def test_the_page_holds_every_profile_and_needs_nothing_else(tmp_path, measured):
-    layers = [{"name": "stem/conv", "type": "Convolution", "ms": 2.0}, {"name": "head", "type": "Resize", "ms": 1.0}]
+    layers = [
+        Layer("stem/conv", "Convolution", "jit", 2.0, 9_000_000).to_json(),
+        Layer("head", "Resize", "ref", 1.0).to_json(),
+    ]
     first = written(tmp_path, measured, "first", layers=layers)
     second = written(tmp_path, measured, "second", reasons=["throttled"], valid=False)
     scores = [evaluation(tmp_path, "first", 0.5), evaluation(tmp_path, "second", 0.6)]

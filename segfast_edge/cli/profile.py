@@ -3,7 +3,7 @@
 import argparse
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,42 +112,58 @@ def _rounds(artifacts: list[Path], count: int) -> list[Path]:
 
 
 def _show(reports: list["AnyReport"], rank: float) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from segfast_edge.cli._console import console
     from segfast_edge.contract.counts import CountReport, count_figures
     from segfast_edge.contract.figures import figures
 
     shown = [count_figures(each) if isinstance(each, CountReport) else figures(each, rank) for each in reports]
-    processors = {str(report.machine.get("processor") or "processor unknown") for report in reports}
-    table = Table(title=f"{', '.join(sorted({report.target for report in reports}))}: {', '.join(sorted(processors))}")
+    machines = sorted({_machine(report) for report in reports})
+    table = Table(title=f"{', '.join(sorted({report.target for report in reports}))}: {'; '.join(machines)}")
     table.add_column("", no_wrap=True)
     for report in reports:
-        table.add_column(report.title, justify="right")
+        table.add_column(report.title, justify="right", overflow="fold")
     for name in dict.fromkeys(name for each in shown for name in each):
         table.add_row(name, *(each.get(name, "") for each in shown))
-    console = Console()
-    console.print(table)
+    screen = console()
+    screen.print(table)
     for report in reports:
         for reason in report.reasons:
-            console.print(f"{report.title}: void: {reason}", highlight=False)
+            screen.print(f"{report.title}: void: {reason}", highlight=False, soft_wrap=True)
         if not isinstance(report, CountReport) and report.layers:
-            _show_layers(report, console)
+            _show_layers(report, screen)
 
 
-def _show_layers(report: "Report", console: "Console") -> None:
-    from rich.table import Table
+def _machine(report: "AnyReport") -> str:
+    board, processor = report.machine.get("board"), report.machine.get("processor") or "processor unknown"
+    return f"{board}, {processor}" if board else str(processor)
 
+
+def _show_layers(report: "Report", screen: "Console") -> None:
     from segfast_edge.contract.figures import KIND_TITLES, LAYER_TITLES, kind_rows, layer_rows
     from segfast_edge.contract.layers import Layer
 
     layers = [Layer.from_json(each) for each in report.layers]
-    for titles, rows in ((KIND_TITLES, kind_rows(layers)), (LAYER_TITLES, layer_rows(layers))):
-        table = Table(title=f"{report.title}: {report.engine}, {report.threads} threads, traced")
-        for place, title in enumerate(titles):
-            table.add_column(
-                title, justify="left" if place == 0 or title in ("kernel", "precision") else "right", overflow="fold"
-            )
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    title = f"{report.title}: {report.engine}, {report.threads} threads, traced"
+    _show_rows(f"{title}: kinds of layers", KIND_TITLES, kind_rows(layers), screen)
+    _show_rows(f"{title}: each layer in turn", LAYER_TITLES, layer_rows(layers), screen)
+
+
+def _show_rows(title: str, titles: Sequence[str], rows: Sequence[tuple[str, ...]], screen: "Console") -> None:
+    """Draw a line a row: where the terminal is narrow, names are cut and figures are not; the JSON has all."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    columns = [(name, *cells) for name, *cells in zip(titles, *rows, strict=True) if any(cells)]
+    widths = {name: max(map(len, (name, *cells))) for name, *cells in columns}
+    words = [name for name in ("layer", "kind of layer", "kernel") if name in widths]
+    room = screen.width - 3 * len(columns) - sum(width for name, width in widths.items() if name not in words)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name, *_ in columns:
+        most = max(room // len(words), 8) if name in words else None
+        left = name in (*words, "precision")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True, max_width=most, overflow="ellipsis")
+    for row in zip(*(cells for _, *cells in columns), strict=True):
+        table.add_row(*row)
+    screen.print(table)

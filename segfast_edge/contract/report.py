@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from segfast_edge.contract import checked
 from segfast_edge.contract.files import read_json
 from segfast_edge.contract.statistics import Interval, median_interval, percentile, variation
 from segfast_edge.errors import ArtifactError
@@ -234,10 +235,10 @@ class Report:
                 cold_start_ms=None if value["cold_start_ms"] is None else float(value["cold_start_ms"]),
                 warm_up=dict(value["warm_up"]),
                 stages={str(name): Latency.from_json(stage) for name, stage in value["stages"].items()},
-                stream=dict(value["stream"]),
-                conditions=dict(value["conditions"]),
+                stream=checked.stream(value["stream"]),
+                conditions=checked.conditions(value["conditions"]),
                 reasons=tuple(map(str, value["reasons"])),
-                layers=tuple(dict(layer) for layer in value["layers"]),
+                layers=checked.layers(value["layers"]),
                 torch_imported=bool(value["torch_imported"]),
                 executed_device=str(value.get("executed_device", PROCESSOR)),
                 gpu=None if value.get("gpu") is None else Latency.from_json(value["gpu"]),
