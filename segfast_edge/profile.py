@@ -12,6 +12,7 @@ from segfast_edge.contract.manifest import FILE_NAME, Manifest
 from segfast_edge.contract.plan import Plan
 from segfast_edge.contract.report import Report
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
+from segfast_edge.remote.stopping import orderly
 from segfast_edge.spawn import process
 
 AnyReport = TypeVar("AnyReport", bound=Report | CountReport)
@@ -53,8 +54,10 @@ def profile_all(artifacts: Sequence[Path], *, target: str, plan: Plan, say: Call
     names = distinct_names(artifacts)
     reports: list[Report] = []
     failures: dict[Path, str] = {}
-    for number, artifact in enumerate(artifacts, 1):
-        if artifact not in failures:
+    with orderly():  # so that what was copied for a measurement goes with it
+        for number, artifact in enumerate(artifacts, 1):
+            if artifact in failures:
+                continue  # a later round of what failed in an earlier one
             say(f"measuring {artifact} ({number} of {len(artifacts)})")
             try:
                 reports.append(named(profile(artifact, target=target, plan=plan), names[artifact]))

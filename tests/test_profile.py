@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -186,7 +187,24 @@ def test_a_measurement_ends_with_the_process_that_asked_for_it(nothing, tmp_path
     wait_for(lambda: not Path(f"/proc/{child[0]}").exists())
 
 
-def wait_for(found, seconds=20):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_measurement_that_is_stopped_leaves_nothing_behind(number, nothing, tmp_path):
+    words = ["profile", str(nothing), "--target", "null", "--min-secs", "60", "--output", str(tmp_path / "r.json")]
+    own = tmp_path / "own"
+    own.mkdir()
+    mine = {**os.environ, "TMPDIR": str(own)}
+    parent = subprocess.Popen([sys.executable, "-m", "segfast_edge", *words], stderr=subprocess.PIPE, env=mine)
+    child = wait_for(lambda: Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())
+    wait_for(lambda: len(list(Path(f"/proc/{child[0]}/task").iterdir())) >= 3)
+    parent.send_signal(number)
+    _, said = parent.communicate(timeout=30)
+    assert parent.returncode == 130
+    assert said.decode().splitlines()[-1] == "segfast-edge: interrupted"
+    assert not Path(f"/proc/{child[0]}").exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["own"]
+
+
+def wait_for(found, seconds=60):
     deadline = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < deadline, "waited in vain"
