@@ -80,6 +80,10 @@ def test_artifacts_are_matched_by_name_where_there_are_several(write):
     other = write("b.json", report(30, name="y"), report(5, name="z"))
     (found,) = compare(base, [other])
     assert (found.base.name, found.other.name) == ("y", "y")
+    assert found.notes == [
+        f"x is in {base} only, and was not compared",
+        f"z is in {other} only, and was not compared",
+    ]
     with pytest.raises(ArtifactError, match=r"no artifact in common with .*a.json \(x, y\)"):
         compare(base, [write("c.json", report(5, name="z"))])
 
