@@ -31,7 +31,7 @@ def read_fleet(path: Path) -> list[Device]:
     """Read a TOML file with a table ``[[device]]`` for each, with ``name``, ``host`` and ``target``.
 
     Raises:
-        TargetError: no such file, not TOML, a key missing or unknown, or a name given twice.
+        TargetError: no such file, not TOML, a key missing or unknown, or a name or host given twice.
     """
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("device", [])
@@ -42,9 +42,9 @@ def read_fleet(path: Path) -> list[Device]:
     if not isinstance(entries, list) or not entries:
         raise TargetError(f"fleet file {path} has no [[device]] with {', '.join(_KEYS)}")
     devices = [_device(path, entry) for entry in entries]
-    names = [device.name for device in devices]
-    if len(set(names)) != len(names):
-        raise TargetError(f"fleet file {path} gives a name twice: {', '.join(names)}")
+    for kind, values in (("name", [each.name for each in devices]), ("host", [each.host for each in devices])):
+        if len(set(values)) != len(values):  # two measurements at once on one host would void each other
+            raise TargetError(f"fleet file {path} gives a {kind} twice: {', '.join(values)}")
     return devices
 
 
