@@ -13,7 +13,7 @@ import tiny_artifacts as tiny
 from segfast_edge.bundle import device_code
 from segfast_edge.cli import main
 from segfast_edge.cli._console import console
-from segfast_edge.cli.profile import _show_layers
+from segfast_edge.cli.profile import _parts, _show_layers
 from segfast_edge.contract.figures import layer_lines, short_name
 from segfast_edge.contract.layers import Layer, by_kind
 from segfast_edge.contract.manifest import Manifest
@@ -110,6 +110,13 @@ def test_a_narrow_terminal_cuts_names_and_no_figure(monkeypatch, capsys):
     assert max(map(len, lines)) <= 80
     assert line.split()[-5:] == ["123.456", "100.0", "%", "789.12", "6.4"]
     assert any("GMACs/s" in each and "precision" in each for each in lines)
+
+
+def test_more_columns_than_a_terminal_holds_become_several_tables_without_a_broken_cell():
+    columns = [(f"name {n}", "x" * 17) for n in range(5)]  # each needs 20
+    assert [len(part) for part in _parts(columns, 45)] == [2, 2, 1]
+    assert [column for part in _parts(columns, 45) for column in part] == columns
+    assert [len(part) for part in _parts(columns, 10)] == [1] * 5  # one at least, however narrow
 
 
 def test_litert_names_a_layer_by_its_tensor_and_tells_the_kernel(tmp_path):

@@ -3,7 +3,7 @@
 import argparse
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,7 +112,7 @@ def _rounds(artifacts: list[Path], count: int) -> list[Path]:
 
 
 def _show(reports: list["AnyReport"], rank: float) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from segfast_edge.cli._console import console
     from segfast_edge.contract.counts import CountReport, count_figures
@@ -120,19 +120,37 @@ def _show(reports: list["AnyReport"], rank: float) -> None:
 
     shown = [count_figures(each) if isinstance(each, CountReport) else figures(each, rank) for each in reports]
     machines = sorted({_machine(report) for report in reports})
-    table = Table(title=f"{', '.join(sorted({report.target for report in reports}))}: {'; '.join(machines)}")
-    table.add_column("", no_wrap=True)
-    for report in reports:
-        table.add_column(report.title, justify="right", overflow="fold")
-    for name in dict.fromkeys(name for each in shown for name in each):
-        table.add_row(name, *(each.get(name, "") for each in shown))
+    title = f"{', '.join(sorted({report.target for report in reports}))}: {'; '.join(machines)}"
+    names = list(dict.fromkeys(name for each in shown for name in each))
     screen = console()
-    screen.print(table)
+    columns = [
+        (report.title, *(each.get(name, "") for name in names)) for report, each in zip(reports, shown, strict=True)
+    ]
+    for part in _parts(columns, screen.width - max(map(len, names)) - 4):
+        table = Table("", *(Column(name, justify="right", overflow="fold") for name, *_ in part), title=title)
+        table.columns[0].no_wrap = True
+        for name, *cells in zip(names, *(cells for _, *cells in part), strict=True):
+            table.add_row(name, *cells)
+        screen.print(table)
     for report in reports:
         for reason in report.reasons:
             screen.print(f"{report.title}: void: {reason}", highlight=False, soft_wrap=True)
         if not isinstance(report, CountReport) and report.layers:
             _show_layers(report, screen)
+
+
+def _parts(columns: Sequence[tuple[str, ...]], width: int) -> Iterator[list[tuple[str, ...]]]:
+    """Give as many columns at a time as stand side by side in ``width`` characters without breaking a cell."""
+    part: list[tuple[str, ...]] = []
+    left = width
+    for column in columns:
+        needed = max(map(len, column)) + 3
+        if part and needed > left:
+            yield part
+            part, left = [], width
+        part.append(column)
+        left -= needed
+    yield part
 
 
 def _machine(report: "AnyReport") -> str:

@@ -20,7 +20,7 @@ def figures(report: Report, rank: float = 99.0) -> dict[str, str]:
     ranks = sorted({90.0, 95.0, 99.0, 99.9, rank})
     shown = {
         "engine": report.engine,
-        "runtime": ", ".join(f"{name} {version}" for name, version in _runtimes(report)),
+        "runtime": ", ".join(f"{name} {version.split('-')[0]}" for name, version in _runtimes(report)),
         "executed": report.executed_precision,
         "ran on": report.executed_device,
         "threads": str(report.threads),

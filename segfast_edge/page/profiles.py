@@ -102,7 +102,7 @@ def _lead(reports: Sequence[Report]) -> str:
 
 _COLUMNS = {
     "valid": "", "engine": "engine", "executed": "executed", "threads": "threads", "mIoU": "mIoU", "p50": "p50",
-    "slower": "over the least", "p99": "p99", "throughput": "back to back", "cold start": "cold start",
+    "slower": "over the least", "p99": "p99", "throughput": "frames/s", "cold start": "cold start",
     "memory": "memory", "energy": "energy",
 }  # fmt: skip
 
@@ -114,7 +114,7 @@ def _summary(named: Mapping[str, Report], scores: _Scores) -> list[list[str]]:
     for name, report in named.items():
         shown = figures(report) | {"mIoU": f"{100 * scores[name][0]:.2f} %" if name in scores else ""}
         shown["slower"] = f"{report.latency.p50_ms / fastest:.2f}x" if len(named) > 1 else ""
-        rows.append([name, *(shown.get(column, "") for column in _COLUMNS)])
+        rows.append([name, *(shown.get(column, "").removesuffix(" frames/s") for column in _COLUMNS)])
     kept = [place for place in range(len(_COLUMNS) + 1) if any(row[place] for row in rows)]
     return [[row[place] for place in kept] for row in (["", *_COLUMNS.values()], *rows)]
 
