@@ -1,7 +1,7 @@
 """Two measurements set against each other: the ratio of their medians, how sure it is, and a verdict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ _SAME = ("target", "engine", "executed_precision", "threads")
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """All reports of one artifact in one file; several are repeated runs, each in its own process."""
+    """All reports of one artifact on one device in one file; several are repeated runs, each in its own process."""
 
     file: str
     name: str
@@ -39,14 +39,17 @@ def _stage(report: Report, stage: str, file: str) -> Latency:
 
 
 def read_runs(path: Path) -> dict[str, Runs]:
-    """Read a file of reports, by the artifacts' names.
+    """Read a file of reports, by the names of artifact and device.
 
     Raises:
-        ArtifactError: no such file, not a report, or one of another version.
+        ArtifactError: no such file, not a report, one of another version, or two artifacts of one name.
     """
     grouped: dict[str, list[Report]] = {}
     for report in read_reports(path):
-        grouped.setdefault(str(report.artifact.get("name")), []).append(report)
+        grouped.setdefault(report.title, []).append(report)
+    for name, reports in grouped.items():
+        if len({report.artifact.get("sha256") for report in reports}) > 1:
+            raise ArtifactError(f"report {path} has different artifacts that are all called {name}; profile them apart")
     return {name: Runs(str(path), name, tuple(reports)) for name, reports in grouped.items()}
 
 
@@ -56,6 +59,7 @@ class Comparison:
 
     ``ratio`` is the other's median over the base's (above 1 is slower), ``interval`` its 95 % bootstrap confidence
     interval. ``noise`` is the relative difference below which two measurements count as equal, whatever it says.
+    ``alone`` names what stands in one of the two files only, and so was compared with nothing.
     """
 
     base: Runs
@@ -64,6 +68,7 @@ class Comparison:
     noise: float
     medians_ms: tuple[float, float]
     interval: Interval
+    alone: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, base: Runs, other: Runs, *, stage: str, noise: float) -> "Comparison":
@@ -103,7 +108,7 @@ class Comparison:
         for runs in (self.base, self.other):
             void = {reason for report in runs.reports for reason in report.reasons}
             notes += [f"{runs.file} {runs.name} is void: {reason}" for reason in sorted(void)]
-        return notes
+        return notes + [f"{each}, and was not compared" for each in self.alone]
 
     def slower_by_more_than(self, limit: float) -> bool:
         """Say whether it is slower, and by more than ``limit`` (0.05 is 5 %)."""
@@ -141,11 +146,20 @@ def compare(base: Path, others: Sequence[Path], *, stage: str = INFERENCE, noise
     found = []
     for path in others:
         runs = read_runs(path)
+        pairs: list[tuple[Runs, Runs]]
         if len(runs) == len(base_runs) == 1:
-            pairs = [(*base_runs.values(), *runs.values())]
+            pairs = [(next(iter(base_runs.values())), next(iter(runs.values())))]
         else:
             pairs = [(base_runs[name], runs[name]) for name in runs if name in base_runs]
         if not pairs:
             raise ArtifactError(f"{path} has no artifact in common with {base} ({', '.join(base_runs)})")
-        found += [Comparison.of(before, after, stage=stage, noise=noise) for before, after in pairs]
+        compared = [Comparison.of(before, after, stage=stage, noise=noise) for before, after in pairs]
+        found += [replace(each, alone=_alone(base_runs, runs, pairs)) for each in compared]
     return found
+
+
+def _alone(base: dict[str, Runs], other: dict[str, Runs], pairs: Sequence[tuple[Runs, Runs]]) -> tuple[str, ...]:
+    """Name what has no partner: an artifact that was renamed would else never be slower again."""
+    paired = {(runs.file, runs.name) for pair in pairs for runs in pair}
+    several = (runs for side in (base, other) for runs in side.values())
+    return tuple(f"{runs.name} is in {runs.file} only" for runs in several if (runs.file, runs.name) not in paired)

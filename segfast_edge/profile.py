@@ -1,13 +1,21 @@
 """Measure artifacts, each in a fresh process of the device code."""
 
 import json
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
+from segfast_edge.contract.counts import CountReport
+from segfast_edge.contract.manifest import FILE_NAME, Manifest
 from segfast_edge.contract.plan import Plan
 from segfast_edge.contract.report import Report
-from segfast_edge.errors import TargetError
+from segfast_edge.errors import ArtifactError, SegfastError, TargetError
+from segfast_edge.remote.stopping import orderly
 from segfast_edge.spawn import process
+
+AnyReport = TypeVar("AnyReport", bound=Report | CountReport)
 
 
 def profile(artifact: Path, *, target: str = "x86", plan: Plan | None = None) -> Report:
@@ -28,6 +36,66 @@ def profile(artifact: Path, *, target: str = "x86", plan: Plan | None = None) ->
     if report.torch_imported and report.artifact["format"] != "torchscript":
         raise TargetError(f"the process that profiled {artifact} had torch in it; the device side must not import it")
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What several measurements gave: reports, and a line for each artifact or device that failed."""
+
+    reports: tuple[Report | CountReport, ...]
+    failures: tuple[str, ...]
+
+
+def profile_all(artifacts: Sequence[Path], *, target: str, plan: Plan, say: Callable[[str], None]) -> Measured:
+    """Measure artifacts on this machine one after another; one that fails does not cost the figures of the others.
+
+    An artifact given several times is measured as often. ``say`` is told each step, for people.
+    """
+    names = distinct_names(artifacts)
+    reports: list[Report] = []
+    failures: dict[Path, str] = {}
+    with orderly():  # so that what was copied for a measurement goes with it
+        for number, artifact in enumerate(artifacts, 1):
+            if artifact in failures:
+                continue  # a later round of what failed in an earlier one
+            say(f"measuring {artifact} ({number} of {len(artifacts)})")
+            try:
+                reports.append(named(profile(artifact, target=target, plan=plan), names[artifact]))
+            except SegfastError as error:
+                failures[artifact] = f"{names[artifact]}: {error}" if len(names) > 1 else str(error)
+    return Measured(tuple(reports), tuple(dict.fromkeys(failures.values())))
+
+
+def named(report: AnyReport, name: str) -> AnyReport:
+    """Return the report with another name of its artifact."""
+    return replace(report, artifact={**report.artifact, "name": name})
+
+
+def check_artifacts(artifacts: Sequence[Path]) -> None:
+    """Hold every artifact to its manifest, so that a long measurement does not end at a name misspelt.
+
+    Raises:
+        ArtifactError: one is missing, damaged or of another version, or is a folder of artifacts.
+    """
+    for artifact in artifacts:
+        inside = sorted(str(each.parent) for each in artifact.glob(f"*/{FILE_NAME}"))
+        if inside and not (artifact / FILE_NAME).is_file():
+            raise ArtifactError(f"{artifact} is a folder of artifacts, not one. Name them: {' '.join(inside)}")
+        Manifest.load(artifact)
+
+
+def distinct_names(artifacts: Sequence[Path]) -> dict[Path, str]:
+    """Name each artifact by its folder, and by as many folders above as tell it from the others."""
+    parts = {artifact: artifact.resolve().parts for artifact in artifacts}
+    depth = dict.fromkeys(parts, 1)
+    while True:
+        names = {artifact: "/".join(parts[artifact][-depth[artifact] :]) for artifact in parts}
+        shared = Counter(name for name, _ in {(names[each], parts[each]) for each in parts})
+        alike = [each for each in parts if shared[names[each]] > 1 and depth[each] < len(parts[each])]
+        if not alike:
+            return names
+        for each in alike:
+            depth[each] += 1
 
 
 def _absolute(plan: Plan) -> Plan:

@@ -2,12 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+# a suite started in the background inherits SIGINT as ignored, and so would every process that a test interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TOOL = Path(__file__).resolve().parent.parent / "tools" / "virtual_board"
 LIFE_S = 3600

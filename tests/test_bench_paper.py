@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from segfast_edge.bench.paper import NETWORKS, PAPER_PARAMETERS, Row, Setting, measure, ratios
+from segfast_edge.bench.paper import NETWORKS, PAPER_PARAMETERS, Measured, Row, Setting, measure, ratios
 from segfast_edge.cli import main
 
 
@@ -14,7 +14,9 @@ def test_the_ratios_are_of_medians_to_segfast():
 @pytest.mark.slow
 def test_four_processes_give_times_parameters_and_memory():
     told = []
-    rows = measure(Setting(size=(32, 32), rounds=2, threads=1), lambda done, total: told.append((done, total)))
+    measured = measure(Setting(size=(32, 32), rounds=2, threads=1), lambda done, total: told.append((done, total)))
+    rows = measured.rows
+    assert 0 <= measured.foreign_share <= 1
     assert [row.network for row in rows] == list(NETWORKS)
     assert told[-1] == (20, 20)
     for row in rows:
@@ -33,3 +35,13 @@ def test_an_unknown_benchmark_and_a_wrong_setting_are_refused(capsys):
     assert "Did you mean 'paper'?" in capsys.readouterr().err
     assert main(["bench", "paper", "--rounds", "0"]) == 2
     assert "at least 1" in capsys.readouterr().err
+    assert main(["bench", "paper", "--classes", "1"]) == 2
+    assert "--classes 1 is outside 2 to 255" in capsys.readouterr().err
+    assert main(["bench", "paper", "--output", "/proc/none/b.json"]) == 2
+    assert "cannot write /proc/none/b.json" in capsys.readouterr().err  # before anything is measured
+
+
+def test_figures_beside_other_load_are_void_with_the_reason():
+    assert Measured((), 0.05).reasons == ()
+    assert Measured((), None).reasons == ()  # where nobody counts, nobody can tell
+    assert Measured((), 0.44).reasons == ("other processes took 44% of the cores; at most 10%",)

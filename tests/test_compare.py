@@ -80,8 +80,26 @@ def test_artifacts_are_matched_by_name_where_there_are_several(write):
     other = write("b.json", report(30, name="y"), report(5, name="z"))
     (found,) = compare(base, [other])
     assert (found.base.name, found.other.name) == ("y", "y")
+    assert found.notes == [
+        f"x is in {base} only, and was not compared",
+        f"z is in {other} only, and was not compared",
+    ]
     with pytest.raises(ArtifactError, match=r"no artifact in common with .*a.json \(x, y\)"):
         compare(base, [write("c.json", report(5, name="z"))])
+
+
+def test_two_devices_and_two_artifacts_of_one_name_are_no_repeated_runs(write):
+    here, there = ({"device": name} for name in ("pi 4", "pi 5"))
+    base = write("a.json", report(10, machine=here), report(40, machine=there))
+    slower = write("b.json", report(10, machine=here, seed=1), report(50, machine=there, seed=1))
+    four, five = compare(base, [slower])
+    assert [(each.base.name, each.verdict) for each in (four, five)] == [
+        ("a on pi 4", "no difference"),
+        ("a on pi 5", "slower"),
+    ]
+    mixed = write("c.json", *(report(10, artifact={"name": "a", "sha256": digest}) for digest in "12"))
+    with pytest.raises(ArtifactError, match="different artifacts that are all called a"):
+        compare(mixed, [base])
 
 
 def test_what_else_differs_and_what_is_void_is_noted(write):
@@ -124,6 +142,7 @@ def test_require_valid_exits_5_where_one_is_void(write):
     [
         (["a.json", "missing.json"], "report missing.json does not exist"),
         (["a.json", "broken.json"], "is not readable"),
+        (["a.json", "foreign.json"], "foreign.json: report has version 99; this release reads 1"),
         (["a.json", "a.json", "--fail-if-slower", "much"], "'much' is not a share"),
         (["a.json", "a.json", "--noise=-1%"], "'-1%' is not a share"),
         (["a.json"], "required: OTHER.json"),
@@ -132,6 +151,7 @@ def test_require_valid_exits_5_where_one_is_void(write):
 def test_bad_words_are_one_line_and_exit_2(words, says, write, tmp_path, monkeypatch, capsys):
     write("a.json", report(10))
     (tmp_path / "broken.json").write_text('{"report_version": 1, ')
+    (tmp_path / "foreign.json").write_text('{"report_version": 99}')
     monkeypatch.chdir(tmp_path)
     try:
         status = main(["compare", *words])

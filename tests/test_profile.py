@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,14 +12,14 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
+from segfast_edge import __version__
 from segfast_edge.cli import main
 from segfast_edge.contract.images import write_picture
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.plan import OVER_SSH, Plan
 from segfast_edge.contract.report import read_reports
 from segfast_edge.errors import TargetError
-from segfast_edge.profile import profile
-from targets.common.profiler import refuse_elsewhere
-from targets.common.target import target
+from segfast_edge.profile import distinct_names, profile
+from targets.common.target import refuse_elsewhere, target
 
 SHORT = Plan(threads=1, num_runs=40, min_secs=0.0, max_secs=3.0, warmup_runs=2)
 SHORT_WORDS = SHORT.words()
@@ -44,6 +45,12 @@ def test_every_format_is_profiled_in_a_process_of_its_own(model_format, tmp_path
     assert report.memory.pss_bytes > 1e6
     assert set(report.stages) == {"read", "preprocess", "inference", "postprocess", "end_to_end"}
     assert report.conditions["frame"] == "frame.png"
+    assert report.versions["segfast-edge"] == __version__
+    ends = report.conditions["ends_s"]
+    assert len(ends["latency"]) == len(report.latency.samples_ms)
+    assert len(ends["end_to_end"]) == len(report.stages["end_to_end"].samples_ms)
+    assert sorted(ends["latency"] + ends["end_to_end"]) == ends["latency"] + ends["end_to_end"]
+    assert ends["end_to_end"][-1] <= report.conditions["duration_s"]
     assert report.machine["python"]
 
 
@@ -86,6 +93,36 @@ def test_several_artifacts_make_one_table_and_one_file(nothing, tmp_path, capsys
     assert [report.artifact["name"] for report in read_reports(tmp_path / "r.json")] == ["nothing", "other"]
 
 
+def test_one_artifact_that_fails_does_not_cost_the_figures_of_the_others(nothing, tmp_path, capsys):
+    good = tiny.write_artifact(tmp_path / "good", "tflite")
+    words = ["profile", str(nothing), str(good), *SHORT_WORDS, "--repeat", "2", "--output", str(tmp_path / "r.json")]
+    assert main(words) == 2  # what only the null engine opens comes first
+    said = capsys.readouterr()
+    assert "litert" in said.out
+    assert said.err.splitlines()[-1].startswith("segfast-edge: nothing: engine onnxruntime cannot open")
+    assert [report.artifact["name"] for report in read_reports(tmp_path / "r.json")] == ["good", "good"]
+
+
+def test_a_name_misspelt_is_told_before_anything_is_measured(nothing, tmp_path, capsys):
+    words = ["--target", "null", "--min-secs", "60", "--output", str(tmp_path / "r.json")]
+    assert main(["profile", str(nothing), str(tmp_path / "nothng"), *words]) == 2
+    assert "no artifact folder at" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert main(["profile", str(nothing.parent), *words]) == 2
+    assert f"is a folder of artifacts, not one. Name them: {nothing}" in capsys.readouterr().err
+
+
+def test_artifacts_of_one_name_are_told_apart_by_their_folders(tmp_path, capsys):
+    paths = [tiny.write_null_artifact(tmp_path / each) for each in ("fast/onnx", "slow/onnx", "slow/other")]
+    assert list(distinct_names([*paths, paths[0]]).values()) == ["fast/onnx", "slow/onnx", "other"]
+    words = [*map(str, paths), "--target", "null", *SHORT_WORDS, "--output", str(tmp_path / "r.json")]
+    assert main(["profile", *words]) == 0
+    named = [report.artifact["name"] for report in read_reports(tmp_path / "r.json")]
+    assert named == ["fast/onnx", "slow/onnx", "other"]
+    assert main(["profile", *words, "--samples", str(tmp_path / "s")]) == 2
+    assert "--samples is one file for one measurement" in capsys.readouterr().err
+
+
 def test_json_on_standard_output_is_the_report(nothing, capsys):
     assert main(["profile", str(nothing), "--target", "null", *SHORT_WORDS, "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
@@ -105,12 +142,16 @@ def test_another_kind_of_computer_is_refused_with_the_two_ways_and_no_number(nam
     assert len(said.err.splitlines()) == 1
 
 
-def test_a_board_that_is_there_is_not_refused(tmp_path):
+def test_a_board_that_is_there_is_not_refused(tmp_path, monkeypatch):
     (tmp_path / "proc/device-tree").mkdir(parents=True)
     (tmp_path / "proc/device-tree/model").write_bytes(b"Raspberry Pi 4 Model B Rev 1.4\0")
     refuse_elsewhere(target("rpi"), tmp_path)
-    with pytest.raises(TargetError, match="no NVIDIA Jetson"):
+    with pytest.raises(TargetError, match=r"\(Raspberry Pi 4 Model B Rev 1.4\) is no NVIDIA Jetson.* --host"):
         refuse_elsewhere(target("jetson"), tmp_path)
+    monkeypatch.setenv(OVER_SSH, "1")
+    with pytest.raises(TargetError, match="it is --target rpi") as refused:
+        refuse_elsewhere(target("jetson"), tmp_path)
+    assert "--host" not in str(refused.value)  # it is there that this is said
 
 
 @pytest.mark.parametrize(
@@ -146,7 +187,24 @@ def test_a_measurement_ends_with_the_process_that_asked_for_it(nothing, tmp_path
     wait_for(lambda: not Path(f"/proc/{child[0]}").exists())
 
 
-def wait_for(found, seconds=20):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_measurement_that_is_stopped_leaves_nothing_behind(number, nothing, tmp_path):
+    words = ["profile", str(nothing), "--target", "null", "--min-secs", "60", "--output", str(tmp_path / "r.json")]
+    own = tmp_path / "own"
+    own.mkdir()
+    mine = {**os.environ, "TMPDIR": str(own)}
+    parent = subprocess.Popen([sys.executable, "-m", "segfast_edge", *words], stderr=subprocess.PIPE, env=mine)
+    child = wait_for(lambda: Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())
+    wait_for(lambda: len(list(Path(f"/proc/{child[0]}/task").iterdir())) >= 3)
+    parent.send_signal(number)
+    _, said = parent.communicate(timeout=30)
+    assert parent.returncode == 130
+    assert said.decode().splitlines()[-1] == "segfast-edge: interrupted"
+    assert not Path(f"/proc/{child[0]}").exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["own"]
+
+
+def wait_for(found, seconds=60):
     deadline = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < deadline, "waited in vain"

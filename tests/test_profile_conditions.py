@@ -94,10 +94,20 @@ def test_a_pi_tells_clock_governor_temperature_and_processor(tmp_path):
     assert sensors.governors(tmp_path) == ["ondemand"]
     assert sensors.temperature_c(tmp_path) == 61.25
     machine = describe(tmp_path)
-    assert machine["processor"] == "ARM 0x41 part 0xd0b"
+    assert machine["processor"] == "ARM Cortex-A76"
     assert machine["board"] == "Raspberry Pi 5 Model B Rev 1.0"
     assert machine["memory_bytes"] == 8256000 * 1024
     assert machine["system"] == "Debian GNU/Linux 12 (bookworm)"
+
+
+def test_a_pc_tells_the_temperature_of_its_processor_and_not_of_its_case(tmp_path):
+    chips = {f"sys/class/hwmon/hwmon{n}/name": f"{name}\n" for n, name in enumerate(("nvme", "k10temp"))}
+    hot = {"sys/class/hwmon/hwmon0/temp1_input": "81000\n", "sys/class/hwmon/hwmon1/temp1_input": "67500\n"}
+    zone = {"sys/class/thermal/thermal_zone0/temp": "16800\n"}
+    lay(tmp_path, zone)
+    assert sensors.temperature_c(tmp_path) == 16.8
+    lay(tmp_path, chips | hot)
+    assert sensors.temperature_c(tmp_path) == 67.5
 
 
 def test_the_clock_of_a_pc_without_cpufreq_comes_from_cpuinfo(tmp_path):
@@ -215,15 +225,33 @@ def test_the_thread_samples_along_the_run(tmp_path):
     assert summary["temperature_c"]["most"] == 70
     times = [line[0] for line in summary["timeline"]]
     assert times == sorted(times)
+    assert summary["started_at"].endswith("Z")
+
+
+def test_the_load_of_others_is_told_along_the_run(tmp_path):
+    busy = "cpu{0} {1} 0 0 100 0 0 0 0 0 0\n"
+    core = min(os.sched_getaffinity(0))
+    lay(tmp_path, PI5 | {"proc/stat": busy.format(core, 100)})
+    with Sampler(tmp_path) as sampler:
+        time.sleep(0.8)
+        lay(tmp_path, {"proc/stat": busy.format(core, 100 + 10_000)})
+        time.sleep(0.5)
+    shares = [moment[4] for moment in sampler.summary()["timeline"]]
+    assert shares[0] is None  # nothing before it
+    assert 0.0 in shares
+    assert 1.0 in shares
 
 
 def test_energy_comes_from_a_counter_before_readings(tmp_path):
-    counter = "sys/class/powercap/intel-rapl:0/energy_uj"
-    lay(tmp_path, ORIN | {counter: "1000000\n"})
+    rapl = "sys/class/powercap/intel-rapl"
+    counter = f"{rapl}:0/energy_uj"
+    # a laptop's second domain is the whole machine, which has the package in it
+    whole = {f"{rapl}:1/name": "psys\n", f"{rapl}:1/energy_uj": "9000000\n"}
+    lay(tmp_path, ORIN | {f"{rapl}:0/name": "package-0\n", counter: "1000000\n"} | whole)
     with Sampler(tmp_path) as sampler:
         start = sampler.take()
         time.sleep(0.1)
-        lay(tmp_path, {counter: "3000000\n"})
+        lay(tmp_path, {counter: "3000000\n", f"{rapl}:1/energy_uj": "99000000\n"})
         end = sampler.take()
     assert sampler.mean_watts(start, end) == pytest.approx(2 / (end - start))
 

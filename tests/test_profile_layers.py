@@ -12,9 +12,12 @@ import tiny_artifacts as tiny
 
 from segfast_edge.bundle import device_code
 from segfast_edge.cli import main
-from segfast_edge.contract.figures import layer_lines
+from segfast_edge.cli._console import console
+from segfast_edge.cli.profile import _parts, _show_layers
+from segfast_edge.contract.figures import layer_lines, short_name
 from segfast_edge.contract.layers import Layer, by_kind
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.report import Latency, Memory, Report
 from segfast_edge.errors import TargetError
 from targets.common.session import Options, Trace, engine
 from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
@@ -50,9 +53,70 @@ def test_onnx_runtime_counts_what_it_executes_padding_included(tmp_path):
 
 def test_torchscript_has_the_operators_that_the_graph_calls(tmp_path):
     layers = traced("torchscript", "torchscript", tmp_path)
+    (convolution,) = (layer for layer in layers if layer.kind == "aten::_convolution")
+    assert (convolution.macs, convolution.kernel) == (MACS, "1x1, 3 channels at 32x48")
     kinds = {layer.kind for layer in layers}
     assert {"aten::_convolution", "aten::argmax", "forward"} <= kinds
     assert "aten::empty" not in kinds  # called by operators, not by the graph
+
+
+def test_torchscript_tells_depthwise_and_transposed_convolutions_apart(tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.depthwise = torch.nn.Conv2d(3, 3, 5, stride=2, padding=4, dilation=2, groups=3)
+            self.up = torch.nn.ConvTranspose2d(3, tiny.CLASSES, 2, stride=2)
+
+        def forward(self, frames):
+            return self.up(self.depthwise(frames.permute(0, 3, 1, 2).float())).argmax(1).to(torch.uint8)
+
+    artifact = tiny.write_artifact(tmp_path / "a", "torchscript")
+    batch = tiny.frame(tiny.HEIGHT, tiny.WIDTH)[np.newaxis]
+    network = torch.jit.trace(Network().eval(), torch.from_numpy(batch))
+    network.save(str(artifact / "model.ts"))
+    manifest = tiny.manifest("torchscript").save(artifact)
+    layers = engine("torchscript").layers(artifact, manifest, Trace(Options(threads=1), batch, runs=4))
+    macs = {layer.kind: layer.macs for layer in layers if layer.macs is not None}
+    positions = tiny.HEIGHT * tiny.WIDTH // 4
+    assert macs == {
+        "aten::_convolution depthwise": 3 * 5 * 5 * positions,
+        "aten::_convolution transposed": 3 * tiny.CLASSES * 2 * 2 * positions,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("__module.network.block2.0.conv/aten::_convolution/Convolution", "block2.0.conv"),
+        ("network.block1.relu/relu_nchwc", "block1.relu/relu_nchwc"),
+        ("block1.conv/conv2d_1", "block1.conv/conv2d_1"),
+        ("aten::add 4", "aten::add 4"),
+    ],
+)
+def test_a_layer_is_shown_by_its_place_in_the_network(name, place):
+    assert short_name(Layer(name, "Convolution", "kernel", 1.0)) == place
+
+
+def test_a_narrow_terminal_cuts_names_and_no_figure(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "a.very.long.name.of.a.layer.that.no.terminal.shows.whole"
+    layers = [Layer(name, "Convolution", "a_kernel_with_a_long_name_too", 123.456, 789_120_000, "float32").to_json()]
+    named, times = {"name": "a"}, (1.0, 2.0, 3.0, Latency((1.0,)), Memory(2, 1))
+    _show_layers(Report(named, "x86", "litert", "float32", 1, *times, layers=tuple(layers)), console())
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = (line for line in lines if "float32" in line)
+    assert max(map(len, lines)) <= 80
+    assert line.split()[-5:] == ["123.456", "100.0", "%", "789.12", "6.4"]
+    assert any("GMACs/s" in each and "precision" in each for each in lines)
+
+
+def test_more_columns_than_a_terminal_holds_become_several_tables_without_a_broken_cell():
+    columns = [(f"name {n}", "x" * 17) for n in range(5)]  # each needs 20
+    assert [len(part) for part in _parts(columns, 45)] == [2, 2, 1]
+    assert [column for part in _parts(columns, 45) for column in part] == columns
+    assert [len(part) for part in _parts(columns, 10)] == [1] * 5  # one at least, however narrow
 
 
 def test_litert_names_a_layer_by_its_tensor_and_tells_the_kernel(tmp_path):

@@ -44,6 +44,7 @@ def test_a_fleet_file_names_its_devices(tmp_path):
         ('[[device]]\nname = "a"\nhost = 7\ntarget = "rpi"', "lacks host"),
         (GOOD.replace("target", "traget"), "Did you mean 'target'"),
         (GOOD.replace('"car"', '"shelf"', 1), "gives a name twice: shelf, shelf"),
+        (GOOD.replace('host = "car"', 'host = "pi@raspberrypi.local"'), "gives a host twice: pi@raspberrypi.local"),
     ],
 )
 def test_a_fleet_file_that_is_none_is_one_clear_line(text, message, tmp_path):

@@ -46,7 +46,7 @@ def keys(value) -> set[str]:
 
 def test_a_board_without_a_runtime_is_told_so_and_with_install_it_measures(pc, tflite, capsys):
     said = []
-    with pytest.raises(TargetError, match=r"numpy and PIL missing.* --install brings it"):
+    with pytest.raises(TargetError, match=r"numpy and PIL missing.* Or let --install bring it"):
         profile_remote(tflite, pc.host, Wish("x86", SHORT, even_if_busy=True))
     wish = Wish("x86", SHORT, install=True, even_if_busy=True, say=said.append)
     report = profile_remote(tflite, pc.host, wish)
@@ -63,8 +63,8 @@ def test_a_board_without_a_runtime_is_told_so_and_with_install_it_measures(pc, t
 
 def test_a_target_that_the_host_is_not_is_refused_there(pc, tflite):
     wish = Wish("rpi", SHORT, install=True, even_if_busy=True)
-    with pytest.raises(TargetError, match=r"this machine \(x86_64\) is no Raspberry Pi"):
-        profile_remote(tflite, pc.host, wish)
+    with pytest.raises(TargetError, match=r"this machine \(x86_64\) is no Raspberry Pi.*; it is --target x86$"):
+        profile_remote(tflite, pc.host, wish)  # and nothing about measuring over ssh, which this is
     assert pc.shell(LEFT, check=False) == ""
 
 
@@ -190,11 +190,21 @@ def test_what_only_times_is_refused_on_an_emulated_board(start_board, tflite, tm
     assert "this board is emulated: a time measured here means nothing" in said
 
 
-def test_more_than_one_thread_is_refused_where_instructions_are_counted(start_board, tflite, monkeypatch):
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        (Plan(threads=2), "2 threads on an emulated board"),
+        (Plan(layers=True), "--layers on an emulated board, where a time means nothing"),
+        (Plan(scenario="constant-stream"), "--scenario constant-stream on an emulated board"),
+    ],
+)
+def test_what_a_count_cannot_give_is_refused_where_instructions_are_counted(
+    plan, says, start_board, tflite, monkeypatch
+):
     board = start_board("rpi5")
     monkeypatch.setenv("SEGFAST_SSH", board.ssh_command)
-    with pytest.raises(TargetError, match="2 threads on an emulated board"):
-        profile_remote(tflite, board.host, Wish("rpi", Plan(threads=2)))
+    with pytest.raises(TargetError, match=says):
+        profile_remote(tflite, board.host, Wish("rpi", plan))
 
 
 def test_a_runtime_is_gathered_for_the_boards_own_processor(start_board, tflite, monkeypatch):

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segfast_edge.errors import TargetError, UnreachableError
@@ -126,6 +126,7 @@ def test_the_devices_own_message_comes_back(pc):
         Ssh(pc.host).fetch("/nowhere")
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0'"), max_size=30))
 def test_a_quoted_word_reaches_the_script_as_it_is(text):
     said = subprocess.run(["sh", "-c", f"printf %s {quoted(text)}"], capture_output=True, check=True).stdout

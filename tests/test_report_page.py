@@ -1,12 +1,26 @@
 import json
+from dataclasses import replace
 
 import pytest
 import tiny_artifacts
+from matplotlib.figure import Figure
 
 from segfast_edge.cli import main
 from segfast_edge.contract.files import write_json
+from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.plan import Plan
-from segfast_edge.page.plots import pareto_front
+from segfast_edge.contract.report import Report
+from segfast_edge.page.plots import (
+    _strip,
+    latency_bars,
+    latency_percentiles,
+    memory_bars,
+    pareto_front,
+    stage_bars,
+    style,
+)
+from segfast_edge.page.profiles import _names
+from segfast_edge.page.timeline import _series, timeline
 from segfast_edge.profile import profile
 
 
@@ -29,8 +43,11 @@ def evaluation(folder, name, miou, protocol="standard: 32x48"):
 
 
 def test_the_page_holds_every_profile_and_needs_nothing_else(tmp_path, measured):
-    layers = [{"name": "stem/conv", "type": "Convolution", "ms": 2.0}, {"name": "head", "type": "Resize", "ms": 1.0}]
-    first = written(tmp_path, measured, "first", layers=layers)
+    layers = [
+        Layer("stem/conv", "Convolution", "jit", 2.0, 9_000_000).to_json(),
+        Layer("head", "Resize", "ref", 1.0).to_json(),
+    ]
+    first = written(tmp_path, measured, "first", layers=layers, reasons=[], valid=True)
     second = written(tmp_path, measured, "second", reasons=["throttled"], valid=False)
     scores = [evaluation(tmp_path, "first", 0.5), evaluation(tmp_path, "second", 0.6)]
     page = tmp_path / "report.html"
@@ -40,8 +57,73 @@ def test_the_page_holds_every_profile_and_needs_nothing_else(tmp_path, measured)
     assert "src=" not in text
     assert "<b>second</b>: throttled" in text
     assert "66.7 %" in text
+    assert '<td class="word">jit</td>' in text
+    assert "<td>9.00</td><td>4.5</td>" in text  # what a layer multiplies, and how fast
     assert "60.00 %" in text
     assert "Accuracy against latency" in text
+    assert [text.count(f">{word}</span>") for word in ("valid", "void")] == [1, 1]
+
+
+def test_accuracy_belongs_by_checksum_where_folders_have_one_name(tmp_path, measured):
+    paths = []
+    for place, miou in (("fast", 0.5), ("slow", 0.6)):
+        value = json.loads(json.dumps(measured))
+        value["artifact"] |= {"name": f"{place}/onnx", "sha256": f"of {place}"}
+        write_json(tmp_path / f"{place}.json", value)
+        score = {"path": f"{place}/onnx", "sha256": f"of {place}", "miou": miou, "protocol": "standard: 32x48"}
+        write_json(tmp_path / f"{place}-eval.json", score)
+        paths.append(str(tmp_path / f"{place}.json"))
+    scores = [path.replace(".json", "-eval.json") for path in reversed(paths)]
+    assert main(["report", *paths, "--accuracy", *scores, "-o", str(tmp_path / "r.html")]) == 0
+    fast, slow = (line for line in (tmp_path / "r.html").read_text().splitlines() if "/onnx</td>" in line)
+    assert "50.00 %" in fast
+    assert "60.00 %" in slow
+
+
+def test_reports_of_one_name_are_told_apart_by_what_differs(measured):
+    report = Report.from_json(measured)
+    several = [report, replace(report, threads=2), replace(report, threads=2), replace(report, artifact={"name": "b"})]
+    assert list(_names(several)) == ["null, 1 threads", "null, 2 threads", "null, 2 threads (2)", "b"]
+    assert list(_names([report, report])) == ["null", "null (2)"]
+
+
+def plotted(measured, **changes):
+    report = Report.from_json(measured | changes)
+    return [plot({"a": report}) for plot in (latency_bars, latency_percentiles, stage_bars, memory_bars)] + [
+        timeline(report)
+    ]
+
+
+def test_whatever_a_report_lacks_its_plots_can_be_drawn(measured):
+    whole = plotted(measured)
+    assert all(plot.startswith("<svg") for plot in whole)
+    bare = plotted(measured, latency={"samples_ms": [1.5]}, stages={}, conditions={}, memory={
+        "peak_bytes": 2, "baseline_bytes": 1, "pss_bytes": None, "available_drop_bytes": None, "phases": {},
+    })  # fmt: skip
+    assert [bool(plot) for plot in bare] == [True, True, False, True, True]
+    assert len(bare[-1]) < len(whole[-1])
+
+
+def test_a_long_run_makes_no_huge_page_and_its_outlier_is_told_in_words(measured):
+    samples = [1.0 + 0.001 * (n % 100) for n in range(50_000)]
+    samples[777] = 1234.5
+    value = json.loads(json.dumps(measured)) | {"latency": {"samples_ms": samples}}
+    report = Report.from_json(value)
+    assert sum(map(len, (latency_bars({"a": report}), timeline(report)))) < 500_000
+    with style():
+        axes = Figure().subplots()
+        _strip(axes, 0, report.latency, edge=2.0)
+        assert "1 beyond, most 1234.5" in axes.texts[-1].get_text()
+
+
+def test_the_timeline_has_one_clock_for_samples_and_sensors(measured):
+    ends = measured["conditions"]["ends_s"]
+    series = {name: times for name, (times, _), _ in _series(Report.from_json(measured))}
+    assert series == {"the network alone": ends["latency"], "whole frames, file to mask": ends["end_to_end"]}
+    older = measured | {"conditions": {"timeline": [[0.0, 1500.0, 61.0, None]]}}
+    ((_name, (times, samples), _),) = _series(Report.from_json(older))
+    assert times[-1] == pytest.approx(sum(samples) / 1000)
+    assert timeline(Report.from_json(older)).startswith("<svg")
 
 
 def test_a_page_is_not_overwritten_unasked_and_a_foreign_file_is_refused(tmp_path, measured, capsys):

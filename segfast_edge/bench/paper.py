@@ -4,6 +4,7 @@ One process per network, all alive at once, asked in turn and in a new random or
 that gets slower for a while gets slower for all of them.
 """
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -16,12 +17,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from segfast_edge.contract.classes import MAX_CLASSES
 from segfast_edge.errors import SegfastError, TargetError
 
 NETWORKS = ("fcn8s", "segnet", "segfast_basic", "segfast")  # the paper's order
 # Pal et al., ICVGIP 2018: table 5, and the ratios to SegFast that its text gives
 PAPER_PARAMETERS = {"fcn8s": 134_507_010, "segnet": 29_455_702, "segfast_basic": 2_965_976, "segfast": 603_288}
 PAPER_SLOWER = {"fcn8s": 8.7, "segnet": 5.1, "segfast": 1.0}
+MAX_FOREIGN_SHARE = 0.1  # as a profile's
 _PATIENCE_S = 300.0
 
 Progress = Callable[[int, int], None]
@@ -44,6 +47,8 @@ class Setting:
                 raise SegfastError(f"--{name} {getattr(self, name)} is too small; at least 1")
         if not 0 <= self.threads <= 1024:
             raise SegfastError(f"--threads {self.threads} is outside 1 to 1024, or 0 for all")
+        if not 2 <= self.classes <= MAX_CLASSES:
+            raise SegfastError(f"--classes {self.classes} is outside 2 to {MAX_CLASSES}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,34 @@ def ratios(rows: list[Row]) -> dict[str, float]:
     return {name: value / median["segfast"] for name, value in median.items()}
 
 
-def measure(setting: Setting, progress: Progress) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The networks' rows, and the share of the cores that other processes took meanwhile: 0 to 1, or None."""
+
+    rows: tuple[Row, ...]
+    foreign_share: float | None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why these figures are void, or nothing."""
+        if self.foreign_share is None or self.foreign_share <= MAX_FOREIGN_SHARE:
+            return ()
+        return (f"other processes took {self.foreign_share:.0%} of the cores; at most {MAX_FOREIGN_SHARE:.0%}",)
+
+
+def _busy_s() -> float | None:
+    """Return the seconds of work that the cores of this process did so far for anybody; None where nobody counts."""
+    usable, ticks = {f"cpu{number}" for number in os.sched_getaffinity(0)}, 0
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
+            name, *counts = line.split()
+            if name in usable:
+                user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, counts[:8])
+                ticks += user + nice + system + irq + softirq + steal
+    return ticks / os.sysconf("SC_CLK_TCK") if ticks else None
+
+
+def measure(setting: Setting, progress: Progress) -> Measured:
     """Measure all four networks; ``progress`` is told the measurements done and the total.
 
     Raises:
@@ -101,16 +133,39 @@ def measure(setting: Setting, progress: Progress) -> list[Row]:
         for name in NETWORKS:  # warm up, and take the memory of inference before anything was trained
             facts[name] = _ask(workers, name, "prepare")
             progress(done := done + 1, total)
+        start = _Clocks.now(workers)
         for kind, times in (("forward", forward), ("backward", backward)):
             for _ in range(setting.rounds):
                 for name in order.sample(NETWORKS, len(NETWORKS)):
                     times[name].append(_ask(workers, name, kind) / setting.batch)
                     progress(done := done + 1, total)
+        share = _Clocks.now(workers).foreign_share(start)
         peaks = {name: _ask(workers, name, "peak") for name in NETWORKS}
-    return [
+    rows = [
         Row(name, facts[name][0], tuple(forward[name]), tuple(backward[name]), facts[name][1], peaks[name])
         for name in NETWORKS
     ]
+    return Measured(tuple(rows), share)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clocks:
+    """Seconds since some start: by the clock, of work for anybody, and of work for this benchmark."""
+
+    wall_s: float
+    busy_s: float | None
+    own_s: float
+
+    @classmethod
+    def now(cls, workers: Mapping[str, Connection]) -> "_Clocks":
+        own_s = time.process_time() + sum(_ask(workers, name, "work") for name in NETWORKS)
+        return cls(time.monotonic(), _busy_s(), own_s)
+
+    def foreign_share(self, start: "_Clocks") -> float | None:
+        if self.busy_s is None or start.busy_s is None:
+            return None
+        others_s = self.busy_s - start.busy_s - (self.own_s - start.own_s)
+        return max(0.0, others_s / (self.wall_s - start.wall_s) / len(os.sched_getaffinity(0)))
 
 
 @contextmanager
@@ -175,6 +230,8 @@ def _serve(name: str, setting: Setting, requests: Connection) -> None:
         if request == "prepare":
             forward(), forward()
             requests.send((sum(p.numel() for p in network.parameters()), resident_peak() - baseline))
+        elif request == "work":
+            requests.send(time.process_time())
         elif request == "peak":
             requests.send(resident_peak() - baseline)
         else:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segfast_edge.bench.paper import Row, Setting
+    from segfast_edge.bench.paper import Measured, Row, Setting
 
 HELP = "measure the paper's four networks side by side on this CPU"
 EXAMPLE = "segfast-edge bench paper --threads 1"
@@ -28,16 +28,18 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     from segfast_edge.bench.paper import Setting, measure
     from segfast_edge.cli._progress import bar
-    from segfast_edge.contract.files import write_json
+    from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.preprocess import parse_size
     from segfast_edge.errors import SegfastError, unknown
 
     if args.what != "paper":
         raise SegfastError(unknown("benchmark", args.what, ["paper"]))
+    if args.output is not None:
+        check_writable(args.output)
     setting = Setting(args.classes, parse_size(args.size), args.batch, args.threads, args.rounds)
     with bar("measuring") as progress:
-        rows = measure(setting, progress)
-    figures = _figures(rows, setting)
+        measured = measure(setting, progress)
+    rows, figures = list(measured.rows), _figures(measured, setting)
     if args.output is not None:
         write_json(args.output, figures)
     if args.json:
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _figures(rows: "list[Row]", setting: "Setting") -> dict[str, Any]:
+def _figures(measured: "Measured", setting: "Setting") -> dict[str, Any]:
     import os
     import platform
 
@@ -66,17 +68,20 @@ def _figures(rows: "list[Row]", setting: "Setting") -> dict[str, Any]:
             "machine": platform.processor() or platform.machine(),
             "torch": torch.__version__,
         },
-        "networks": [row.to_json() for row in rows],
-        "forward_over_segfast": ratios(rows),
+        "valid": not measured.reasons,
+        "reasons": list(measured.reasons),
+        "foreign_cpu_share": measured.foreign_share,
+        "networks": [row.to_json() for row in measured.rows],
+        "forward_over_segfast": ratios(list(measured.rows)),
         "paper": {"parameters": PAPER_PARAMETERS, "forward_over_segfast": PAPER_SLOWER},
     }
 
 
 def _show(rows: "list[Row]", figures: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from segfast_edge.bench.paper import PAPER_PARAMETERS, PAPER_SLOWER
+    from segfast_edge.cli._console import console
 
     setting = figures["setting"]
     what = f"{setting['batch']} x {setting['size'][0]}x{setting['size'][1]}, {setting['threads']} threads, float32"
@@ -84,7 +89,10 @@ def _show(rows: "list[Row]", figures: dict[str, Any]) -> None:
     memory_table = Table(title=f"table 5: size ({setting['classes']} classes)", title_justify="left")
     for table, names in (
         (time_table, ("network", "forward ms", "backward ms", "forward / SegFast", "paper")),
-        (memory_table, ("network", "parameters", "paper", "/ SegFast", "inference MB", "training MB")),
+        (
+            memory_table,
+            ("network", "parameters", "paper", "/ SegFast", "paper / SegFast", "inference MB", "training MB"),
+        ),
     ):
         for name in names:
             table.add_column(name, justify="left" if name == "network" else "right")
@@ -93,11 +101,16 @@ def _show(rows: "list[Row]", figures: dict[str, Any]) -> None:
         slower, theirs = figures["forward_over_segfast"][row.network], PAPER_SLOWER.get(row.network)
         times = [f"{found['forward_ms']:.1f}", f"{found['backward_ms']:.1f}", f"{slower:.1f}x"]
         time_table.add_row(row.network, *times, "not given" if theirs is None else f"{theirs:.1f}x")
-        counts = [f"{row.parameters:,}", f"{PAPER_PARAMETERS[row.network]:,}", f"{row.parameters / smallest:.1f}x"]
+        paper, least = PAPER_PARAMETERS[row.network], PAPER_PARAMETERS["segfast"]
+        ratios = [f"{row.parameters / smallest:.1f}x", f"{paper / least:.1f}x"]
+        counts = [f"{row.parameters:,}", f"{paper:,}", *ratios]
         memory = [f"{size / 2**20:.0f}" for size in (row.forward_bytes, row.training_bytes)]
         memory_table.add_row(row.network, *counts, *memory)
-    Console().print(time_table, memory_table)
-    Console().print(
+    screen = console()
+    screen.print(time_table, memory_table)
+    for reason in figures["reasons"]:
+        screen.print(f"void: {reason}", highlight=False)
+    screen.print(
         "medians over interleaved rounds, a process each; memory is VmHWM over the process with torch loaded",
         style="dim",
     )

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     truth = Truth(args.data, args.data_root, args.split, args.protocol)
     with bar("evaluating") as progress:
         found = evaluate(labeller, truth, progress)
-    figures = {"path": str(args.subject), **found.to_json()}
+    figures = {"path": str(args.subject), **_model(find(args.subject)), **found.to_json()}
     if args.output is not None:
         write_json(args.output, figures)
     if args.json:
@@ -45,6 +45,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(found, args.subject)
     return 0
+
+
+def _model(path: Path) -> dict[str, str]:
+    """Return the checksum of an artifact's model, by which a page knows which profile belongs to it."""
+    from segfast_edge.contract.manifest import Manifest
+
+    if not path.is_dir():
+        return {}
+    manifest = Manifest.load(path)
+    return {"sha256": manifest.files[manifest.model_file]}
 
 
 def _show(found: "Evaluation", path: Path) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,31 +60,31 @@ def run(args: argparse.Namespace) -> int:
         _show(reports, plan.percentile)
     if failures:
         raise TargetError(" | ".join(failures))
-    void = [f"{_name(report)}: {'; '.join(report.reasons)}" for report in reports if not report.valid]
+    void = [f"{report.title}: {'; '.join(report.reasons)}" for report in reports if not report.valid]
     if args.require_valid and void:
         raise InvalidMeasurementError(f"measurement is void: {' | '.join(void)}")
     return 0
 
 
 def _measure(args: argparse.Namespace, plan: Plan) -> tuple[list["AnyReport"], list[str]]:
-    """Return the reports, and a line for each device of a fleet that failed."""
+    """Return the reports, and a line for each artifact or device that failed."""
     from rich.console import Console
+
+    from segfast_edge.profile import check_artifacts, profile_all
 
     artifacts = _rounds(args.artifacts, args.repeat)
     if args.host and args.fleet:
         raise TargetError("--host and --fleet exclude each other; put the host into the fleet file")
+    if plan.samples and len(artifacts) > 1:
+        raise TargetError("--samples is one file for one measurement; the reports have the samples of all")
+    if not (args.host or args.fleet) and (args.install or args.even_if_busy):
+        raise TargetError("--install and --even-if-busy are for other computers; give --host or --fleet")
+    check_artifacts(artifacts)
     with Console(stderr=True).status("measuring") as status:
         if args.host or args.fleet:
             return _elsewhere(args, plan, artifacts, status.update)
-        if args.install or args.even_if_busy:
-            raise TargetError("--install and --even-if-busy are for other computers; give --host or --fleet")
-        from segfast_edge.profile import profile
-
-        reports: list[AnyReport] = []
-        for artifact in artifacts:
-            status.update(f"measuring {artifact}")
-            reports.append(profile(artifact, target=args.target, plan=plan))
-    return reports, []
+        measured = profile_all(artifacts, target=args.target, plan=plan, say=status.update)
+    return list(measured.reports), list(measured.failures)
 
 
 def _elsewhere(
@@ -103,11 +103,6 @@ def _elsewhere(
     return list(measured.reports), failures
 
 
-def _name(report: "AnyReport") -> str:
-    device = report.machine.get("device")
-    return f"{report.artifact['name']} on {device}" if device else str(report.artifact["name"])
-
-
 def _rounds(artifacts: list[Path], count: int) -> list[Path]:
     """Return the order of the measurements: every artifact once a round, so that drift meets all alike."""
     if not 1 <= count <= 1000:
@@ -117,42 +112,76 @@ def _rounds(artifacts: list[Path], count: int) -> list[Path]:
 
 
 def _show(reports: list["AnyReport"], rank: float) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
+    from segfast_edge.cli._console import console
     from segfast_edge.contract.counts import CountReport, count_figures
     from segfast_edge.contract.figures import figures
 
     shown = [count_figures(each) if isinstance(each, CountReport) else figures(each, rank) for each in reports]
-    processors = {str(report.machine.get("processor") or "processor unknown") for report in reports}
-    table = Table(title=f"{', '.join(sorted({report.target for report in reports}))}: {', '.join(sorted(processors))}")
-    table.add_column("", no_wrap=True)
-    for report in reports:
-        table.add_column(_name(report), justify="right")
-    for name in dict.fromkeys(name for each in shown for name in each):
-        table.add_row(name, *(each.get(name, "") for each in shown))
-    console = Console()
-    console.print(table)
+    machines = sorted({_machine(report) for report in reports})
+    title = f"{', '.join(sorted({report.target for report in reports}))}: {'; '.join(machines)}"
+    names = list(dict.fromkeys(name for each in shown for name in each))
+    screen = console()
+    columns = [
+        (report.title, *(each.get(name, "") for name in names)) for report, each in zip(reports, shown, strict=True)
+    ]
+    for part in _parts(columns, screen.width - max(map(len, names)) - 4):
+        table = Table("", *(Column(name, justify="right", overflow="fold") for name, *_ in part), title=title)
+        table.columns[0].no_wrap = True
+        for name, *cells in zip(names, *(cells for _, *cells in part), strict=True):
+            table.add_row(name, *cells)
+        screen.print(table)
     for report in reports:
         for reason in report.reasons:
-            console.print(f"{_name(report)}: void: {reason}", highlight=False)
+            screen.print(f"{report.title}: void: {reason}", highlight=False, soft_wrap=True)
         if not isinstance(report, CountReport) and report.layers:
-            _show_layers(report, console)
+            _show_layers(report, screen)
 
 
-def _show_layers(report: "Report", console: "Console") -> None:
-    from rich.table import Table
+def _parts(columns: Sequence[tuple[str, ...]], width: int) -> Iterator[list[tuple[str, ...]]]:
+    """Give as many columns at a time as stand side by side in ``width`` characters without breaking a cell."""
+    part: list[tuple[str, ...]] = []
+    left = width
+    for column in columns:
+        needed = max(map(len, column)) + 3
+        if part and needed > left:
+            yield part
+            part, left = [], width
+        part.append(column)
+        left -= needed
+    yield part
 
+
+def _machine(report: "AnyReport") -> str:
+    board, processor = report.machine.get("board"), report.machine.get("processor") or "processor unknown"
+    return f"{board}, {processor}" if board else str(processor)
+
+
+def _show_layers(report: "Report", screen: "Console") -> None:
     from segfast_edge.contract.figures import KIND_TITLES, LAYER_TITLES, kind_rows, layer_rows
     from segfast_edge.contract.layers import Layer
 
     layers = [Layer.from_json(each) for each in report.layers]
-    for titles, rows in ((KIND_TITLES, kind_rows(layers)), (LAYER_TITLES, layer_rows(layers))):
-        table = Table(title=f"{_name(report)}: {report.engine}, {report.threads} threads, traced")
-        for place, title in enumerate(titles):
-            table.add_column(
-                title, justify="left" if place == 0 or title in ("kernel", "precision") else "right", overflow="fold"
-            )
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    title = f"{report.title}: {report.engine}, {report.threads} threads, traced"
+    _show_rows(f"{title}: kinds of layers", KIND_TITLES, kind_rows(layers), screen)
+    _show_rows(f"{title}: each layer in turn", LAYER_TITLES, layer_rows(layers), screen)
+
+
+def _show_rows(title: str, titles: Sequence[str], rows: Sequence[tuple[str, ...]], screen: "Console") -> None:
+    """Draw a line a row: where the terminal is narrow, names are cut and figures are not; the JSON has all."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    columns = [(name, *cells) for name, *cells in zip(titles, *rows, strict=True) if any(cells)]
+    widths = {name: max(map(len, (name, *cells))) for name, *cells in columns}
+    words = [name for name in ("layer", "kind of layer", "kernel") if name in widths]
+    room = screen.width - 3 * len(columns) - sum(width for name, width in widths.items() if name not in words)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name, *_ in columns:
+        most = max(room // len(words), 8) if name in words else None
+        left = name in (*words, "precision")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True, max_width=most, overflow="ellipsis")
+    for row in zip(*(cells for _, *cells in columns), strict=True):
+        table.add_row(*row)
+    screen.print(table)

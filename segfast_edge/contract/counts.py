@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from segfast_edge.contract.report import REPORT_VERSION, Report
+from segfast_edge.contract.report import REPORT_VERSION, Report, title
 from segfast_edge.contract.statistics import percentile
 from segfast_edge.errors import ArtifactError
 
@@ -26,6 +26,11 @@ class CountReport:
     runs: tuple[Mapping[str, int], ...]
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The artifact's name, and the device's."""
+        return title(self.artifact, self.machine)
 
     @property
     def valid(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from segfast_edge.errors import TargetError, unknown
 
+OVER_SSH = "SEGFAST_OVER_SSH"  # set where the device code was started over ssh
 SINGLE_STREAM, CONSTANT_STREAM = SCENARIOS = ("single-stream", "constant-stream")
 
 

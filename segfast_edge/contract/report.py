@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from segfast_edge.contract import checked
 from segfast_edge.contract.files import read_json
 from segfast_edge.contract.statistics import Interval, median_interval, percentile, variation
 from segfast_edge.errors import ArtifactError
@@ -122,6 +123,12 @@ class Memory:
         return cls(int(value["peak_bytes"]), int(value["baseline_bytes"]), pss, drop, phases)
 
 
+def title(artifact: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
+    """Return what to call a measurement of an artifact on a machine."""
+    device = machine.get("device")
+    return f"{artifact.get('name')} on {device}" if device else str(artifact.get("name"))
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """One profile of one artifact on one target.
@@ -157,6 +164,11 @@ class Report:
     torch_imported: bool = False
     executed_device: str = PROCESSOR
     gpu: Latency | None = None
+
+    @property
+    def title(self) -> str:
+        """The artifact's name, and the device's where it is another than the one that asked."""
+        return title(self.artifact, self.machine)
 
     @property
     def valid(self) -> bool:
@@ -223,10 +235,10 @@ class Report:
                 cold_start_ms=None if value["cold_start_ms"] is None else float(value["cold_start_ms"]),
                 warm_up=dict(value["warm_up"]),
                 stages={str(name): Latency.from_json(stage) for name, stage in value["stages"].items()},
-                stream=dict(value["stream"]),
-                conditions=dict(value["conditions"]),
+                stream=checked.stream(value["stream"]),
+                conditions=checked.conditions(value["conditions"]),
                 reasons=tuple(map(str, value["reasons"])),
-                layers=tuple(dict(layer) for layer in value["layers"]),
+                layers=checked.layers(value["layers"]),
                 torch_imported=bool(value["torch_imported"]),
                 executed_device=str(value.get("executed_device", PROCESSOR)),
                 gpu=None if value.get("gpu") is None else Latency.from_json(value["gpu"]),
@@ -245,7 +257,10 @@ def read_reports(path: Path) -> list[Report]:
     several = value["reports"] if isinstance(value.get("reports"), list) else [value]
     if not several or not all(isinstance(each, dict) for each in several):
         raise ArtifactError(f"report {path} holds no report")
-    return [Report.from_json(each) for each in several]
+    try:
+        return [Report.from_json(each) for each in several]
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error
 
 
 class Reported(Protocol):

@@ -1,25 +1,29 @@
 """Plots as SVG text, drawn by matplotlib without a display."""
 
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from cycler import cycler
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from segfast_edge.contract.report import Latency, Report
 
-INK, GRID = "#334155", "#e2e8f0"
-COLOURS = ("#2563eb", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b")
+INK, GRID, ALARM = "#334155", "#e2e8f0", "#ef4444"
+COLOURS = ("#2563eb", "#f59e0b", "#10b981", "#8b5cf6", "#ec4899", "#0891b2", "#84cc16", "#64748b")
 STAGES = ("read", "preprocess", "inference", "postprocess")
-_WIDTH = 7.0  # inches
+WIDTH = 9.0  # inches
+AS_PIXELS = 1000  # from so many points on they go into the SVG as one picture, which keeps a page small
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
+    """Draw within the block as all our plots are drawn."""
     settings: Any = {
         "font.family": "sans-serif",
         "font.size": 10,
@@ -43,63 +47,83 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """Return a figure as SVG text that a page takes in."""
     stream = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # a page names no address
-    figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
+    figure.savefig(stream, format="svg", transparent=True, metadata=nothing, dpi=200)
     text = stream.getvalue()
     return text[text.index("<svg") :]
 
 
+def _colour(place: int) -> str:
+    return COLOURS[place % len(COLOURS)]
+
+
+def _plain_log(axis: Any) -> None:
+    """Label a logarithmic axis with plain numbers at 1, 2 and 5."""
+    low, high = axis.get_view_interval()
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    axis.set_major_locator(FixedLocator([n * 10.0**decade for decade in decades for n in (1, 2, 5)]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(ScalarFormatter())
+
+
 def latency_bars(reports: Mapping[str, Report]) -> str:
-    """Draw each artifact's latency: a bar to the median, and a line from the median to the 99th percentile."""
-    with _style():
-        figure = Figure(figsize=(_WIDTH, 0.6 + 0.5 * len(reports)), layout="constrained")
+    """Draw each artifact's latency: every sample as a dot, a line at the median and one at the 99th percentile.
+
+    What lies far beyond all 99.9th percentiles is told in words at the edge, so that it does not flatten the rest.
+    """
+    with style():
+        figure = Figure(figsize=(WIDTH, 0.9 + 0.62 * len(reports)), layout="constrained")
         axes = figure.subplots()
-        names = list(reports)
-        medians = [reports[name].latency.p50_ms for name in names]
-        tails = [reports[name].latency.p99_ms - reports[name].latency.p50_ms for name in names]
-        axes.barh(names, medians, color=COLOURS[0], height=0.6)
-        axes.errorbar(medians, names, xerr=[[0.0] * len(names), tails], fmt="none", ecolor=COLOURS[3], capsize=4)
-        for name, median, tail in zip(names, medians, tails, strict=True):
-            axes.annotate(f"  {median:.2f} ms", (median + tail, name), va="center", fontweight="bold")
-        axes.margins(x=0.15)
-        axes.set_xlabel("latency of one frame: median (bar) to 99th percentile (line), ms")
+        edge = 1.05 * max(report.latency.percentile_ms(99.9) for report in reports.values())
+        for row, report in enumerate(reports.values()):
+            _strip(axes, row, report.latency, edge)
+        axes.set_yticks(range(len(reports)), list(reports))
+        axes.set(xlim=(0, 1.3 * edge), ylim=(len(reports) - 0.5, -0.5))
+        axes.set_xlabel("latency of one inference, ms: each run a dot, the median blue, the 99th percentile red")
         axes.grid(visible=False, axis="y")
-        axes.invert_yaxis()
-        return _svg(figure)
+        return svg(figure)
 
 
-def latency_distribution(reports: Mapping[str, Report]) -> str:
-    """Draw the share of inferences that took at most so long; nothing is cut off."""
-    with _style():
-        figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
+def _strip(axes: Any, row: int, latency: Latency, edge: float) -> None:
+    samples = np.asarray(latency.samples_ms)
+    heights = row + 0.56 * ((np.arange(len(samples)) * 0.618034) % 1 - 0.5)  # spread evenly, the same every time
+    inside = samples <= edge
+    axes.plot(
+        samples[inside], heights[inside], ".", markersize=6, alpha=0.3, color=COLOURS[7], mew=0,
+        rasterized=len(samples) > AS_PIXELS,
+    )  # fmt: skip
+    median, high = latency.p50_ms, latency.p99_ms
+    axes.plot([median, median], [row - 0.34, row + 0.34], color=COLOURS[0], linewidth=3)
+    axes.plot([high, high], [row - 0.28, row + 0.28], color=ALARM, linewidth=1.5)
+    axes.annotate(f"{median:.2f} ms", (1.01 * edge, row - 0.02), va="bottom", fontweight="bold", annotation_clip=False)
+    far = samples[~inside]
+    beyond = f"; {len(far)} beyond, most {far.max():.1f}" if len(far) else ""
+    axes.annotate(f"p99 {high:.2f}{beyond}", (1.01 * edge, row + 0.06), va="top", fontsize=8)
+
+
+def latency_percentiles(reports: Mapping[str, Report]) -> str:
+    """Draw the latency that a share of the inferences does not exceed, with room for the tail; nothing is cut off."""
+    with style():
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
         axes = figure.subplots()
-        for name, report in reports.items():
-            axes.ecdf(report.latency.samples_ms, label=name)
+        most = max(len(report.latency.samples_ms) for report in reports.values())
+        for place, (name, report) in enumerate(reports.items()):
+            samples = np.sort(report.latency.samples_ms)
+            count = len(samples)
+            rarity = count / (count - np.arange(count))  # 10: one in ten takes longer
+            axes.step(rarity, samples, where="post", label=name, color=_colour(place))
+        marks = {1: "least", 2: "p50", 10: "p90", 100: "p99", 1000: "p99.9", 10_000: "p99.99", 100_000: "p99.999"}
+        shown = {mark: name for mark, name in marks.items() if mark <= most}
         axes.set_xscale("log")
-        axes.set(xlabel="latency, ms (logarithmic)", ylabel="share of inferences")
-        axes.legend(loc="lower right")
-        return _svg(figure)
-
-
-def timeline(report: Report) -> str:
-    """Draw each inference over the time of the run, with clock frequency and temperature below where they are known."""
-    moments = report.conditions.get("timeline", [])
-    below = [(2, "temperature, °C"), (1, "clock, MHz")]
-    known = [(place, name) for place, name in below if any(moment[place] is not None for moment in moments)]
-    with _style():
-        figure = Figure(figsize=(_WIDTH, 2.2 + 1.1 * len(known)), layout="constrained")
-        rows = figure.subplots(1 + len(known), 1, squeeze=False, height_ratios=[2] + [1] * len(known))[:, 0]
-        samples = report.latency.samples_ms
-        ends = list(accumulate(samples))
-        rows[0].plot([end / 1000 for end in ends], samples, ".", markersize=3)
-        rows[0].set(xlabel="seconds of timed inference", ylabel="latency, ms", ylim=(0, None))
-        for axes, (place, name) in zip(rows[1:], known, strict=True):
-            points = [(moment[0], moment[place]) for moment in moments if moment[place] is not None]
-            axes.plot(*zip(*points, strict=True), color=COLOURS[3 if place == 2 else 2])
-            axes.set(xlabel="seconds of the whole measurement", ylabel=name)
-        return _svg(figure)
+        axes.set_xticks(list(shown), list(shown.values()))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set(xlabel="share of the inferences that take at most so long", ylabel="latency, ms", ylim=(0, None))
+        longest = max(map(len, reports))
+        figure.legend(loc="outside upper center", ncols=max(1, min(4, 120 // (longest + 8))))
+        return svg(figure)
 
 
 def stage_bars(reports: Mapping[str, Report]) -> str:
@@ -107,38 +131,85 @@ def stage_bars(reports: Mapping[str, Report]) -> str:
     staged = {name: report.stages for name, report in reports.items() if report.stages}
     if not staged:
         return ""
-    with _style():
-        figure = Figure(figsize=(_WIDTH, 1.0 + 0.5 * len(staged)), layout="constrained")
+    with style():
+        figure = Figure(figsize=(WIDTH, 1.2 + 0.45 * len(staged)), layout="constrained")
         axes = figure.subplots()
         left = [0.0] * len(staged)
-        for stage in STAGES:
+        for stage, colour in zip(STAGES, (COLOURS[7], COLOURS[1], COLOURS[0], COLOURS[2]), strict=True):
             widths = [_median(stages, stage) for stages in staged.values()]
-            axes.barh(list(staged), widths, left=left, height=0.6, label=stage)
+            if any(widths):
+                axes.barh(list(staged), widths, left=left, height=0.6, label=stage, color=colour)
             left = [start + width for start, width in zip(left, widths, strict=True)]
-        axes.set_xlabel("median of each step, ms; their sum is not the median of the whole")
+        for row, stages in enumerate(staged.values()):
+            axes.annotate(f"  {_median(stages, 'end_to_end'):.2f} ms", (left[row], row), va="center", fontweight="bold")
+        axes.margins(x=0.12)
+        axes.set_xlabel("median of each step, ms; in bold the median of the whole, which is not their sum")
         axes.grid(visible=False, axis="y")
         axes.invert_yaxis()
-        axes.legend(ncols=len(STAGES), loc="upper center", bbox_to_anchor=(0.5, 1.0 + 0.35 / len(staged)))
-        return _svg(figure)
+        figure.legend(ncols=len(STAGES), loc="outside upper center")
+        return svg(figure)
 
 
 def _median(stages: Mapping[str, Latency], name: str) -> float:
     return stages[name].p50_ms if name in stages else 0.0
 
 
+def memory_bars(reports: Mapping[str, Report]) -> str:
+    """Draw how far resident memory rose over the baseline, phase by phase; the peak of all in bold."""
+    phases = list(dict.fromkeys(phase for report in reports.values() for phase in report.memory.phases))
+    with style():
+        figure = Figure(figsize=(WIDTH, 1.2 + 0.45 * len(reports)), layout="constrained")
+        axes = figure.subplots()
+        for row, report in enumerate(reports.values()):
+            memory, reached = report.memory, 0.0
+            for place, phase in enumerate(phases):
+                rise = max(reached, (memory.phases.get(phase, 0) - memory.baseline_bytes) / 1e6)
+                axes.barh(row, rise - reached, left=reached, height=0.6, color=_colour(place))
+                reached = rise
+            most = memory.over_baseline_bytes / 1e6
+            axes.barh(row, most - reached, left=reached, height=0.6, color=GRID)
+            axes.annotate(f"  {most:.1f} MB", (most, row), va="center", fontweight="bold")
+        axes.set_yticks(range(len(reports)), list(reports))
+        handles = [mpl.patches.Patch(color=_colour(place), label=phase) for place, phase in enumerate(phases)]
+        if handles:
+            figure.legend(handles=handles, ncols=len(phases), loc="outside upper center")
+        axes.margins(x=0.12)
+        axes.set_xlabel(
+            "peak of resident memory over the process without the runtime, MB, and the phase that raised it"
+        )
+        axes.grid(visible=False, axis="y")
+        axes.invert_yaxis()
+        return svg(figure)
+
+
 def pareto(points: Mapping[str, tuple[float, float]]) -> str:
     """Draw mIoU over median latency in ms; a line joins those that no other beats in both."""
-    with _style():
-        figure = Figure(figsize=(_WIDTH, 3.4), layout="constrained")
+    with style():
+        figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
         axes = figure.subplots()
         front = pareto_front(points)
-        axes.plot([points[name][0] for name in front], [100 * points[name][1] for name in front], color=GRID, zorder=1)
-        for name, (latency, miou) in points.items():
-            axes.plot(latency, 100 * miou, "o", color=COLOURS[0] if name in front else COLOURS[5], zorder=2)
-            axes.annotate(f" {name}", (latency, 100 * miou), va="bottom")
-        axes.margins(0.15)
-        axes.set(xlabel="median latency, ms", ylabel="mIoU, %")
-        return _svg(figure)
+        axes.step(
+            [points[name][0] for name in front], [100 * points[name][1] for name in front],
+            where="post", color=COLOURS[0], alpha=0.35, linewidth=2, zorder=1,
+        )  # fmt: skip
+        ordered = sorted(points, key=lambda name: points[name])
+        for place, name in enumerate(ordered):
+            latency, miou = points[name][0], 100 * points[name][1]
+            best = name in front
+            axes.plot(latency, miou, "o", markersize=8, color=COLOURS[0] if best else COLOURS[7], zorder=2)
+            above = place % 2 == 0  # neighbours of one mIoU would write over each other
+            axes.annotate(
+                f"{name}\n{latency:.1f} ms, {miou:.2f} %", (latency, miou), xytext=(0, 9 if above else -9),
+                textcoords="offset points", ha="center", va="bottom" if above else "top", fontsize=8,
+                fontweight="bold" if best else "normal",
+            )  # fmt: skip
+        axes.margins(0.18, 0.35)
+        latencies = [latency for latency, _ in points.values()]
+        if max(latencies) > 4 * min(latencies):
+            axes.set_xscale("log")
+            _plain_log(axes.xaxis)
+        axes.set(xlabel="median latency, ms (left is better)", ylabel="mIoU, % (up is better)")
+        return svg(figure)
 
 
 def pareto_front(points: Mapping[str, tuple[float, float]]) -> Sequence[str]:

@@ -4,18 +4,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.figures import figures
+from segfast_edge import __version__
+from segfast_edge.contract.figures import KIND_TITLES, LAYER_TITLES, figures, kind_rows, layer_rows
 from segfast_edge.contract.files import read_json
+from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.report import Report
 from segfast_edge.errors import ArtifactError
 from segfast_edge.page import write_page
-from segfast_edge.page.plots import latency_bars, latency_distribution, pareto, stage_bars, timeline
+from segfast_edge.page.plots import latency_bars, latency_percentiles, memory_bars, pareto, stage_bars
+from segfast_edge.page.timeline import timeline
 
 LAYERS_SHOWN = 25
+_Scores = Mapping[str, tuple[float, str]]  # mIoU and the protocol it was obtained under, by the report's name
 
 
 def write_profiles(page: Path, reports: Sequence[Report], evaluations: Sequence[Path] = ()) -> None:
-    """Write the page; ``evaluations`` are what ``segfast-edge evaluate --output`` wrote, matched by artifact name.
+    """Write the page; ``evaluations`` are what ``segfast-edge evaluate --output`` wrote of the same artifacts.
 
     Raises:
         ArtifactError: an evaluation is not one, or belongs to no report; or the page cannot be written.
@@ -27,26 +31,30 @@ def write_profiles(page: Path, reports: Sequence[Report], evaluations: Sequence[
         page,
         "profiles.html.j2",
         title="segfast-edge profile",
-        summary=_table(named, scores),
+        lead=_lead(reports),
+        version=__version__,
+        summary=_summary(named, scores),
         void={name: report.reasons for name, report in named.items() if report.reasons},
         bars=latency_bars(named),
-        distribution=latency_distribution(named),
+        percentiles=latency_percentiles(named),
         stages=stage_bars(named),
+        memory=memory_bars(named),
         pareto=pareto(points) if len(points) > 1 else "",
         protocols=sorted({protocol for _, protocol in scores.values()}),
         timelines={name: timeline(report) for name, report in named.items()},
         layers={name: _layers(report) for name, report in named.items() if report.layers},
-        machines={name: dict(report.machine) for name, report in named.items()},
+        table=_table(named, scores),
+        machines=_machines(named),
     )
 
 
 def _names(reports: Sequence[Report]) -> dict[str, Report]:
-    """Name each report by its artifact, with more where that repeats."""
+    """Name each report by its artifact and device; those of one name also by what tells them apart, or a number."""
     named: dict[str, Report] = {}
     for report in reports:
-        plain = str(report.artifact["name"])
-        longer = f"{plain}, {report.target}, {report.threads} threads, {report.executed_precision}"
-        name = plain if sum(str(r.artifact["name"]) == plain for r in reports) == 1 else longer
+        alike = [_facts(each) for each in reports if each.title == report.title]
+        telling = [fact for fact, *others in zip(_facts(report), *alike, strict=True) if len(set(others)) > 1]
+        name = longer = ", ".join([report.title, *telling])
         number = 2
         while name in named:
             name, number = f"{longer} ({number})", number + 1
@@ -54,24 +62,64 @@ def _names(reports: Sequence[Report]) -> dict[str, Report]:
     return named
 
 
-def _scores(evaluations: Sequence[Path], named: Mapping[str, Report]) -> dict[str, tuple[float, str]]:
+def _facts(report: Report) -> tuple[str, ...]:
+    return report.target, report.engine, report.executed_precision, f"{report.threads} threads"
+
+
+def _scores(evaluations: Sequence[Path], named: Mapping[str, Report]) -> _Scores:
     scores: dict[str, tuple[float, str]] = {}
     for path in evaluations:
         value = read_json(path, "evaluation")
         try:
-            artifact, found = Path(value["path"]).name, (float(value["miou"]), str(value["protocol"]))
+            subject, found = Path(value["path"]), (float(value["miou"]), str(value["protocol"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{path} is not what 'segfast-edge evaluate --output' writes") from error
-        mine = [name for name, report in named.items() if report.artifact["name"] == artifact]
+        mine = [name for name, report in named.items() if _is_of(report, subject, value.get("sha256"))]
         if not mine:
-            raise ArtifactError(f"{path} evaluates {artifact}, which none of the profiles is of")
+            raise ArtifactError(f"{path} evaluates {subject.name}, which none of the profiles is of")
         scores |= dict.fromkeys(mine, found)
     if len({protocol for _, protocol in scores.values()}) > 1:
         raise ArtifactError("the evaluations were made under different protocols; figures of different ones never mix")
     return scores
 
 
-def _table(named: Mapping[str, Report], scores: Mapping[str, tuple[float, str]]) -> list[list[str]]:
+def _is_of(report: Report, subject: Path, sha256: str | None) -> bool:
+    """Say whether a report is of the artifact that was evaluated: by its model's checksum where both tell it."""
+    known = report.artifact.get("sha256")
+    if sha256 and known:
+        return bool(sha256 == known)
+    return Path(str(report.artifact.get("name"))).name == subject.name
+
+
+def _lead(reports: Sequence[Report]) -> str:
+    """Say in a line what was measured, where and when."""
+    machines = sorted({str(each.machine.get("board") or each.machine.get("processor") or "?") for each in reports})
+    times = sorted(filter(None, (str(report.conditions.get("started_at", "")) for report in reports)))
+    days = sorted({time[:10] for time in (times[:1] + times[-1:])})
+    count = "One measurement" if len(reports) == 1 else f"{len(reports)} measurements"
+    return f"{count} on {', '.join(machines)}{', ' if days else ''}{' to '.join(days)}."
+
+
+_COLUMNS = {
+    "valid": "", "engine": "engine", "executed": "executed", "threads": "threads", "mIoU": "mIoU", "p50": "p50",
+    "slower": "over the least", "p99": "p99", "throughput": "frames/s", "cold start": "cold start",
+    "memory": "memory", "energy": "energy",
+}  # fmt: skip
+
+
+def _summary(named: Mapping[str, Report], scores: _Scores) -> list[list[str]]:
+    """Return a row per report of what one looks for first, the head before; columns that are empty are left out."""
+    fastest = min(report.latency.p50_ms for report in named.values())
+    rows = []
+    for name, report in named.items():
+        shown = figures(report) | {"mIoU": f"{100 * scores[name][0]:.2f} %" if name in scores else ""}
+        shown["slower"] = f"{report.latency.p50_ms / fastest:.2f}x" if len(named) > 1 else ""
+        rows.append([name, *(shown.get(column, "").removesuffix(" frames/s") for column in _COLUMNS)])
+    kept = [place for place in range(len(_COLUMNS) + 1) if any(row[place] for row in rows)]
+    return [[row[place] for place in kept] for row in (["", *_COLUMNS.values()], *rows)]
+
+
+def _table(named: Mapping[str, Report], scores: _Scores) -> list[list[str]]:
     """Return rows of a name and a value per report, the head first."""
     columns = {name: figures(report) for name, report in named.items()}
     for name, (miou, _) in scores.items():
@@ -81,14 +129,30 @@ def _table(named: Mapping[str, Report], scores: Mapping[str, tuple[float, str]])
 
 
 def _layers(report: Report) -> dict[str, Any]:
-    """Return the time per layer type, and the layers that take longest."""
-    total = sum(layer["ms"] for layer in report.layers) or 1.0
-    by_type: dict[str, float] = {}
-    for layer in report.layers:
-        by_type[layer["type"]] = by_type.get(layer["type"], 0.0) + layer["ms"]
-    longest = sorted(report.layers, key=lambda layer: -layer["ms"])[:LAYERS_SHOWN]
+    """Return the time per kind of layer, and the layers that take longest, each with its share of the time."""
+    layers = [Layer.from_json(each) for each in report.layers]
+    total = sum(layer.ms for layer in layers) or 1.0
+    longest = sorted(range(len(layers)), key=lambda place: -layers[place].ms)[:LAYERS_SHOWN]
+    rows = layer_rows(layers)
     return {
-        "types": [(name, ms, ms / total) for name, ms in sorted(by_type.items(), key=lambda item: -item[1])],
-        "longest": [(layer["name"], layer["type"], layer["ms"], layer["ms"] / total) for layer in longest],
-        "count": len(report.layers),
+        "kind_titles": KIND_TITLES,
+        "kinds": [(row, float(row[KIND_TITLES.index("share")].split()[0])) for row in kind_rows(layers)],
+        "titles": LAYER_TITLES,
+        "longest": [(rows[place], 100 * layers[place].ms / total) for place in longest],
+        "count": len(layers),
     }
+
+
+def _machines(named: Mapping[str, Report]) -> list[tuple[list[str], dict[str, Any]]]:
+    """Return each machine once, with the reports taken on it."""
+    found: list[tuple[list[str], dict[str, Any]]] = []
+    for name, report in named.items():
+        facts = {key: value for key, value in report.machine.items() if value is not None}
+        if "memory_bytes" in facts:
+            facts["memory"] = f"{facts.pop('memory_bytes') / 1e9:.1f} GB"
+        alike = [names for names, known in found if known == facts]
+        if alike:
+            alike[0].append(name)
+        else:
+            found.append(([name], facts))
+    return found

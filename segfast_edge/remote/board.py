@@ -109,8 +109,8 @@ def _board(host: str, said: Mapping[str, list[str]]) -> Board:
         kernel=said["kernel"][0],
         cpus=int(said["cpus"][0]),
         busy=_busy(*said["time"]),
-        free_bytes=_free_bytes(said["disk"][0]),
-        home_free_bytes=_free_bytes(said["home"][0]),
+        free_bytes=free_bytes(said["disk"][0]),
+        home_free_bytes=free_bytes(said["home"][0]),
         glibc=_version(glibc[1].split(".")),
         python=python,
         python_version=version,
@@ -126,7 +126,8 @@ def _busy(before: str, after: str) -> float:
     return 1 - (spent[3] + spent[4]) / max(1, sum(spent))
 
 
-def _free_bytes(line: str) -> int:
+def free_bytes(line: str) -> int:
+    """Read the line that ``df -Pk`` gives for a file system."""
     return int(line.split()[3]) * 1024  # df -P: device, size, used, available
 
 

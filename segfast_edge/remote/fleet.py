@@ -9,7 +9,8 @@ from typing import Any
 
 from segfast_edge.contract.counts import CountReport
 from segfast_edge.contract.report import Report
-from segfast_edge.errors import SegfastError, TargetError, unknown
+from segfast_edge.errors import SegfastError, TargetError, UnreachableError, unknown
+from segfast_edge.profile import Measured, distinct_names, named
 from segfast_edge.remote.profile import Wish, profile_remote
 from segfast_edge.remote.ssh import Ssh
 from segfast_edge.remote.stopping import orderly
@@ -30,7 +31,7 @@ def read_fleet(path: Path) -> list[Device]:
     """Read a TOML file with a table ``[[device]]`` for each, with ``name``, ``host`` and ``target``.
 
     Raises:
-        TargetError: no such file, not TOML, a key missing or unknown, or a name given twice.
+        TargetError: no such file, not TOML, a key missing or unknown, or a name or host given twice.
     """
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("device", [])
@@ -41,9 +42,9 @@ def read_fleet(path: Path) -> list[Device]:
     if not isinstance(entries, list) or not entries:
         raise TargetError(f"fleet file {path} has no [[device]] with {', '.join(_KEYS)}")
     devices = [_device(path, entry) for entry in entries]
-    names = [device.name for device in devices]
-    if len(set(names)) != len(names):
-        raise TargetError(f"fleet file {path} gives a name twice: {', '.join(names)}")
+    for kind, values in (("name", [each.name for each in devices]), ("host", [each.host for each in devices])):
+        if len(set(values)) != len(values):  # two measurements at once on one host would void each other
+            raise TargetError(f"fleet file {path} gives a {kind} twice: {', '.join(values)}")
     return devices
 
 
@@ -57,16 +58,10 @@ def _device(path: Path, entry: Any) -> Device:
     return Device(entry["name"], entry["host"], entry["target"])
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a fleet gave: reports, device by device, and a line for each device that failed."""
-
-    reports: tuple[Report | CountReport, ...]
-    failures: tuple[str, ...]
-
-
 def measure(devices: Sequence[Device], artifacts: Sequence[Path], wish: Wish) -> Measured:
     """Measure artifacts on every device at once, on each one after another; one that fails does not stop the others.
+
+    A device that cannot be reached is given up; an artifact that fails on a device leaves the others to it.
 
     ``wish.target`` is replaced by each device's own. What stops this process stops the jobs on all devices first.
     """
@@ -88,11 +83,17 @@ def measure(devices: Sequence[Device], artifacts: Sequence[Path], wish: Wish) ->
 
 
 def _measure_one(device: Device, ssh: Ssh, artifacts: Sequence[Path], wish: Wish) -> Measured:
+    names = distinct_names(artifacts)
     reports: list[Report | CountReport] = []
-    try:
-        for artifact in artifacts:
-            report = profile_remote(artifact, ssh, wish)
+    failures: dict[Path, str] = {}
+    for artifact in artifacts:
+        if artifact in failures:
+            continue  # a later round of what failed in an earlier one
+        try:
+            report = named(profile_remote(artifact, ssh, wish), names[artifact])
             reports.append(replace(report, machine={**report.machine, "device": device.name}))
-    except SegfastError as error:
-        return Measured(tuple(reports), (f"{device.name}: {error}",))
-    return Measured(tuple(reports), ())
+        except SegfastError as error:
+            failures[artifact] = f"{device.name}: {error}"
+            if isinstance(error, UnreachableError):
+                break
+    return Measured(tuple(reports), tuple(dict.fromkeys(failures.values())))

@@ -14,7 +14,7 @@ from segfast_edge.bundle import device_code, target_names
 from segfast_edge.contract.counts import CountReport, any_report
 from segfast_edge.contract.files import write_json
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.plan import OVER_SSH, Plan
 from segfast_edge.contract.report import REPORT_VERSION, Report
 from segfast_edge.errors import TargetError, unknown
 from segfast_edge.remote.board import Board, check, refuse_busy, refuse_full
@@ -119,7 +119,7 @@ class _Place:
             limit_s=_SPARE_S + (4 if plan.layers else 3) * plan.max_secs,
             watched=_SAMPLES,
             packages=[f"{load}/code", *self.packages],
-            variables={"PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1"},
+            variables={"PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1", OVER_SSH: "1"},
             reconnect_s=wish.reconnect_s,
         )
 
@@ -163,8 +163,8 @@ def _failure(host: str, status: int, said: str, command: Command) -> TargetError
     if status == KILLED:
         return TargetError(f"{host}: the job was killed there: out of memory, or stuck for {command.limit_s:.0f} s")
     if status == TargetError.exit_code:
-        hint = "" if len(command.packages) > 1 else ". Where a runtime is missing there, --install brings it"
-        return TargetError(f"{host}: {line}{hint}")
+        lacks = "Run: pip install" in line and len(command.packages) == 1  # our own device code's words
+        return TargetError(f"{host}: {line}{'. Or let --install bring it' if lacks else ''}")
     return TargetError(f"{host}: the device process ended with status {status}: {line}")
 
 

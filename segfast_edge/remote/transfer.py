@@ -8,10 +8,11 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from segfast_edge.errors import TargetError
-from segfast_edge.remote.board import PREFIX, TEMPORARY, Board
+from segfast_edge.errors import TargetError, UnreachableError
+from segfast_edge.remote.board import PREFIX, TEMPORARY, Board, free_bytes
 from segfast_edge.remote.ssh import Ssh, quoted, rsync
 
+_FULL_BYTES = 1_000_000
 _LOG = logging.getLogger(__name__)
 
 # what a computer that was switched off in the middle left behind goes the next time, a day later
@@ -54,6 +55,17 @@ def copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
         TargetError: the device refused it, for one because its disk is full.
     """
     ssh.output(f"mkdir -p {quoted(destination)}")
+    try:
+        _copy(ssh, board, source, destination)
+    except UnreachableError:
+        raise
+    except TargetError as error:  # of a full disk tar may say only that it wrote too little
+        if free_bytes(ssh.output(f"df -Pk {quoted(destination)} | tail -n 1").decode()) < _FULL_BYTES:
+            raise TargetError(f"{ssh.host}: No space left on device for {destination}") from error
+        raise
+
+
+def _copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
     if "rsync" in board.tools and shutil.which("rsync") and ":" not in ssh.host:  # rsync ends a host at its colon
         with ssh.local(rsync(ssh, source, destination)):
             return

@@ -19,10 +19,10 @@ from targets.common import emulated
 from targets.common.arguments import Parser
 from targets.common.layers import trace
 from targets.common.needs import choices
-from targets.common.profiler import profile, refuse_elsewhere
+from targets.common.profiler import profile
 from targets.common.runner import WRITERS, parse_outputs, run_pictures
 from targets.common.session import PRECISIONS, CheckedSession, Options, engines
-from targets.common.target import open_artifact, target, targets
+from targets.common.target import open_artifact, refuse_elsewhere, target, targets
 from targets.runner.command import arguments as stream_arguments
 from targets.runner.command import run as run_stream
 

@@ -19,6 +19,7 @@ class Moment:
     """One sample; None where the board has no such sensor. ``energy_j`` is a counter, ``watts`` a reading."""
 
     at_s: float
+    cpu: "CpuTime"
     mhz: float | None
     celsius: float | None
     watts: float | None
@@ -76,6 +77,7 @@ class Sampler:
     def __enter__(self) -> "Sampler":
         self._flags = sensors.pi_flags(self._root)
         self._events = sensors.event_counts(self._root)
+        self._started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._start = self._end = CpuTime.now(self._root)
         self.take()
         self._thread.start()
@@ -91,14 +93,18 @@ class Sampler:
         while not self._done.wait(_INTERVAL_S):
             self.take()
 
+    def now_s(self) -> float:
+        """Return the seconds since the block was entered."""
+        return time.monotonic() - self._start.wall_s
+
     def take(self) -> float:
         """Take a sample now; return its time in seconds since the block was entered."""
-        root = self._root
-        at_s = time.monotonic() - self._start.wall_s
+        root, at_s = self._root, self.now_s()
         watts = power.total_w(power.rails_w(root)) if self._has_rails else None
         clocks = sensors.frequency_mhz(root), sensors.temperature_c(root)
         alarms, gpu_mhz = tuple(sensors.alarms(root)), sensors.gpu_frequency_mhz(root)
-        self._moments.append(Moment(at_s, *clocks, watts, power.package_energy_j(root), alarms, gpu_mhz))
+        cpu, energy_j = CpuTime.now(root), power.package_energy_j(root)
+        self._moments.append(Moment(at_s, cpu, *clocks, watts, energy_j, alarms, gpu_mhz))
         return at_s
 
     def mean_watts(self, start_s: float, end_s: float) -> float | None:
@@ -113,10 +119,15 @@ class Sampler:
         return statistics.fmean(watts) if watts else None
 
     def summary(self) -> dict[str, Any]:
-        """Return plain JSON values; ``timeline`` has seconds, MHz, degrees Celsius and watts."""
+        """Return plain JSON values.
+
+        Each moment of ``timeline`` has seconds, MHz, degrees Celsius, watts, what other processes took of the cores
+        since the moment before, and the GPU's MHz.
+        """
         share = foreign_share(self._start, self._end)
         moments = sorted(self._moments, key=lambda moment: moment.at_s)
         return {
+            "started_at": self._started_at,
             "duration_s": self._end.wall_s - self._start.wall_s,
             "governors": sensors.governors(self._root),
             "frequency_mhz": _spread([m.mhz for m in moments]),
@@ -127,7 +138,10 @@ class Sampler:
             "battery": sensors.battery(self._root),
             "gpu_load": sensors.gpu_load(self._root),
             "rails_w": power.rails_w(self._root),
-            "timeline": [[m.at_s, m.mhz, m.celsius, m.watts] for m in moments],
+            "timeline": [
+                [m.at_s, m.mhz, m.celsius, m.watts, foreign, m.gpu_mhz]
+                for m, foreign in zip(moments, _foreign_shares(moments), strict=True)
+            ],
         }
 
     def _alarms(self) -> list[str]:
@@ -138,6 +152,17 @@ class Sampler:
         events = sensors.event_counts(self._root)
         seen.update(name for name, count in events.items() if count > self._events[name])
         return sorted(seen)
+
+
+def _foreign_shares(moments: list[Moment]) -> list[float | None]:
+    """Return the share of others since a moment long enough before, for each; None where that was too short ago."""
+    shares: list[float | None] = []
+    before = moments[0].cpu if moments else None
+    for moment in moments:
+        share = foreign_share(before, moment.cpu) if before else None
+        shares.append(share)
+        before = before if share is None else moment.cpu
+    return shares
 
 
 def _spread(values: list[float | None]) -> dict[str, float]:

@@ -10,6 +10,23 @@ from targets.common import board
 from targets.common.sensors import frequency_limit_mhz, power_mode, read
 from targets.common.session import usable_cores
 
+# Implementer and part as in Linux's arch/arm64/include/asm/cputype.h, of the boards that one may meet
+_ARM_CORES = {
+    ("0x41", "0xd03"): "Cortex-A53",
+    ("0x41", "0xd05"): "Cortex-A55",
+    ("0x41", "0xd07"): "Cortex-A57",
+    ("0x41", "0xd08"): "Cortex-A72",
+    ("0x41", "0xd0a"): "Cortex-A75",
+    ("0x41", "0xd0b"): "Cortex-A76",
+    ("0x41", "0xd0c"): "Neoverse-N1",
+    ("0x41", "0xd40"): "Neoverse-V1",
+    ("0x41", "0xd41"): "Cortex-A78",
+    ("0x41", "0xd42"): "Cortex-A78AE",
+    ("0x41", "0xd49"): "Neoverse-N2",
+    ("0x4e", "0x003"): "Denver 2",
+    ("0x4e", "0x004"): "Carmel",
+}
+
 
 def describe(root: Path) -> dict[str, Any]:
     """Return processor, cores, memory, board, system and Python."""
@@ -52,8 +69,11 @@ def _processor(root: Path) -> str | None:
     fields = _fields(root, "proc/cpuinfo", ":")
     if "model name" in fields:
         return fields["model name"]
-    # ARM gives numbers: implementer 0x41 is Arm, the part is the core's design
-    return f"ARM {fields.get('CPU implementer')} part {fields['CPU part']}" if "CPU part" in fields else None
+    if "CPU part" not in fields:
+        return None
+    # ARM gives numbers: who implemented it, and the core's design
+    numbers = (fields.get("CPU implementer", ""), fields["CPU part"])
+    return f"ARM {_ARM_CORES.get(numbers) or f'{numbers[0]} part {numbers[1]}'}"
 
 
 def _memory(root: Path) -> int | None:

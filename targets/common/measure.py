@@ -95,12 +95,15 @@ def single_stream(step: Callable[[], Any], plan: Plan, *, after: Callable[[], An
     return milliseconds(samples)
 
 
-def staged(frame: Callable[[], Mapping[str, int]], plan: Plan) -> dict[str, Latency]:
+def staged(
+    frame: Callable[[], Mapping[str, int]], plan: Plan, *, after: Callable[[], Any] = _nothing
+) -> dict[str, Latency]:
     """Time whole frames; each call returns nanoseconds per stage, and ``end_to_end`` is their sum."""
     series: dict[str, list[int]] = {}
     span, start, count = Span(plan), time.monotonic(), 0
     while not span.over(count, time.monotonic() - start):
         _add(series, frame())
+        after()
         count += 1
     return {name: milliseconds(samples) for name, samples in series.items()}
 

@@ -60,7 +60,10 @@ def _pi_rails(root: Path) -> dict[str, float]:
 
 
 def package_energy_j(root: Path) -> float | None:
-    """Return an x86 package's energy counter (RAPL); it wraps, and most systems show it to root only."""
-    microjoules = [_number(path) for path in sorted(root.glob("sys/class/powercap/intel-rapl:[0-9]/energy_uj"))]
+    """Return the energy counter of all x86 packages (RAPL); it wraps, and most systems show it to root only."""
+    domains = sorted(root.glob("sys/class/powercap/intel-rapl:[0-9]"))
+    # a laptop's psys is the whole machine, package included: adding it would count that twice
+    packages = [each for each in domains if (read(each / "name") or "").startswith("package")]
+    microjoules = [_number(each / "energy_uj") for each in packages]
     known = [value for value in microjoules if value is not None]
     return sum(known) / 1e6 if known else None

@@ -1,6 +1,5 @@
 """The profile of one artifact on this machine, in this process: cold start, latency, stages, memory, conditions."""
 
-import platform
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -8,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from segfast_edge import __version__
 from segfast_edge.contract.counts import CountReport
 from segfast_edge.contract.images import Frame, read_frame
 from segfast_edge.contract.manifest import Manifest
@@ -22,7 +22,7 @@ from targets.common.memory import MemoryMeter
 from targets.common.pictures import measured_picture
 from targets.common.runner import mask_of, network_input
 from targets.common.session import CheckedSession, Engine, Options
-from targets.common.target import Target, choose_engine
+from targets.common.target import Target, choose_engine, refuse_elsewhere
 
 _ROOT = Path("/")
 
@@ -69,7 +69,7 @@ class _Subject:
             "executed_precision": said["executed_precision"],
             "executed_device": said.get("executed_device", PROCESSOR),
             "threads": self.options.thread_count,
-            "versions": said["versions"],
+            "versions": {**said["versions"], "segfast-edge": __version__},
             "torch_imported": "torch" in sys.modules,
         }
 
@@ -84,24 +84,33 @@ class _Timed:
     latency: Latency
     stages: dict[str, Latency]
     stream: dict[str, Any]
-    power: dict[str, float]
+    conditions: dict[str, Any]  # power where it is known, and when each sample was there
     gpu: Latency | None
 
 
-class _GpuTimes:
-    """What each run took on the GPU, by the session's own clock there."""
+class _Notes:
+    """What is noted after each run, outside its timer: when it ended, and what it took on the GPU by its own clock."""
 
-    def __init__(self, session: CheckedSession) -> None:
-        self._session = session.session
-        self._samples: list[float] = []
+    def __init__(self, session: CheckedSession, sampler: Sampler) -> None:
+        self._session, self._sampler = session.session, sampler
+        self._gpu_ms: list[float] = []
+        self._ends: dict[str, list[float]] = {"latency": [], "end_to_end": []}
 
-    def note(self) -> None:
+    def inference(self) -> None:
+        self._ends["latency"].append(self._sampler.now_s())
         last = getattr(self._session, "gpu_ms", None)
         if last is not None:
-            self._samples.append(last)
+            self._gpu_ms.append(last)
 
-    def latency(self) -> Latency | None:
-        return Latency(tuple(self._samples)) if self._samples else None
+    def frame(self) -> None:
+        self._ends["end_to_end"].append(self._sampler.now_s())
+
+    def gpu(self) -> Latency | None:
+        return Latency(tuple(self._gpu_ms)) if self._gpu_ms else None
+
+    def ends_s(self) -> dict[str, list[float]]:
+        """Return when each sample of a series was there, on the clock of the conditions' timeline."""
+        return {name: [round(each, 4) for each in ends] for name, ends in self._ends.items() if ends}
 
 
 def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Report | CountReport:
@@ -125,7 +134,7 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
             timed = _timed(session, picture, plan, sampler)
         meter.phase_ends("timed runs")
         memory = meter.memory(shared_with_gpu=where.memory_shared_with_gpu)
-    conditions = {"frame": str(plan.input or picture.name), **sampler.summary(), **timed.power}
+    conditions = {"frame": str(plan.input or picture.name), **sampler.summary(), **timed.conditions}
     return Report(
         target=where.name,
         layers=trace_apart(where, artifact, plan) if plan.layers else (),
@@ -147,6 +156,11 @@ def _counted(where: Target, artifact: Path, plan: Plan, root: Path) -> CountRepo
     """Count instructions on one thread; nothing is timed on an emulated board."""
     if plan.threads > 1:
         raise TargetError(f"{plan.threads} threads on an emulated board; instructions are counted on 1 only")
+    if plan.layers or plan.scenario == CONSTANT_STREAM:
+        wish = "--layers" if plan.layers else f"--scenario {CONSTANT_STREAM}"
+        raise TargetError(
+            f"{wish} on an emulated board, where a time means nothing. Leave it out to count instructions"
+        )
     subject = _Subject.choose(where, artifact, replace(plan, threads=1))
     with measured_picture(artifact, subject.manifest, plan) as picture:
         batch = network_input(read_frame(picture), subject.manifest)
@@ -156,17 +170,6 @@ def _counted(where: Target, artifact: Path, plan: Plan, root: Path) -> CountRepo
     facts = subject.facts(session)
     told = {name: facts[name] for name in ("artifact", "engine", "executed_precision", "versions")}
     return CountReport(target=where.name, runs=runs, machine=describe(root), **told)
-
-
-def refuse_elsewhere(where: Target, root: Path) -> None:
-    """Raise TargetError where this machine is not the target: its figures would be another computer's."""
-    if not where.is_here(root):
-        raise TargetError(
-            f"this machine ({platform.machine()}) is no {where.description}, so its figures would be another"
-            f" computer's. Either measure over ssh: segfast-edge profile ARTIFACT --target {where.name} --host"
-            f" USER@BOARD; or copy a bundle there (segfast-edge bundle ARTIFACT --target {where.name} -o"
-            f" car.tar.gz) and run: python -m targets {where.name} profile ARTIFACT"
-        )
 
 
 def _cold_start(subject: _Subject, batch: Frame, meter: MemoryMeter) -> tuple[CheckedSession, dict[str, Any]]:
@@ -186,17 +189,18 @@ def _cold_start(subject: _Subject, batch: Frame, meter: MemoryMeter) -> tuple[Ch
 
 def _timed(session: CheckedSession, picture: Path, plan: Plan, sampler: Sampler) -> _Timed:
     """Time the network alone and then whole frames, or a constant stream of frames that are in memory already."""
-    frame, gpu = read_frame(picture), _GpuTimes(session)
+    frame, notes = read_frame(picture), _Notes(session, sampler)
     if plan.scenario == CONSTANT_STREAM:
         start_s = sampler.take()
-        stages, stream = measure.constant_stream(partial(_stages, session, frame), plan, after=gpu.note)
+        stages, stream = measure.constant_stream(partial(_stages, session, frame), plan, after=notes.inference)
         power = _power(sampler, start_s, len(stages["inference"].samples_ms))
-        return _Timed(stages["inference"], stages, stream, power, gpu.latency())
+        return _Timed(stages["inference"], stages, stream, {**power, "ends_s": notes.ends_s()}, notes.gpu())
     start_s = sampler.take()
     run = partial(session.session.run, network_input(frame, session.manifest))
-    latency = measure.single_stream(run, plan, after=gpu.note)
-    power, on_gpu = _power(sampler, start_s, len(latency.samples_ms)), gpu.latency()
-    return _Timed(latency, measure.staged(partial(_read_and_stages, session, picture), plan), {}, power, on_gpu)
+    latency = measure.single_stream(run, plan, after=notes.inference)
+    power, on_gpu = _power(sampler, start_s, len(latency.samples_ms)), notes.gpu()
+    stages = measure.staged(partial(_read_and_stages, session, picture), plan, after=notes.frame)
+    return _Timed(latency, stages, {}, {**power, "ends_s": notes.ends_s()}, on_gpu)
 
 
 def _power(sampler: Sampler, start_s: float, frames: int) -> dict[str, float]:

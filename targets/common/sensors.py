@@ -14,6 +14,8 @@ _TOOL_PATIENCE_S = 5.0
 _PI_FLAGS = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 _SINCE_BOOT = 16
 
+_PC_SENSORS = ("coretemp", "k10temp", "zenpower")  # Intel's, AMD's, and another driver for AMD's
+
 # The Jetson GPU's files: JetPack 6 calls it gpu, those before call it by the chip
 _GPU_NAMES = ("gpu", "ga10b", "gv11b", "gp10b")
 _GPU_LOADS = ("sys/devices/platform/*/load", "sys/class/devfreq/*/device/load")
@@ -73,11 +75,16 @@ def frequency_limit_mhz(root: Path) -> float | None:
 
 
 def temperature_c(root: Path) -> float | None:
-    """Return the hottest thermal zone in degrees Celsius."""
-    zones = [value / 1000 for value in _integers(root, "sys/class/thermal/thermal_zone*/temp")]
-    # an absent sensor reads 0 or far below freezing on several boards
-    plausible = [value for value in zones if 0 < value < 150]
-    return max(plausible, default=None)
+    """Return the hottest reading of a PC processor's own sensor, else the hottest thermal zone, in degrees Celsius."""
+    chips = [each.parent.name for each in root.glob("sys/class/hwmon/hwmon*/name") if read(each) in _PC_SENSORS]
+    own = [value for chip in chips for value in _integers(root, f"sys/class/hwmon/{chip}/temp*_input")]
+    zones = _integers(root, "sys/class/thermal/thermal_zone*/temp")
+    # an absent sensor reads 0 or far below freezing on several boards; a PC's zones may be anywhere in its case
+    return next((max(good) for values in (own, zones) if (good := _plausible(values))), None)
+
+
+def _plausible(millidegrees: list[int]) -> list[float]:
+    return [value / 1000 for value in millidegrees if 0 < value < 150_000]
 
 
 def pi_flags(root: Path) -> int | None:

@@ -1,13 +1,17 @@
 """A target: a kind of computer, the engines that serve each format there, and how to know such a board."""
 
 import importlib
+import os
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.plan import OVER_SSH
 from segfast_edge.errors import TargetError, unknown
+from targets.common import board
 from targets.common.session import CheckedSession, Engine, Options, engine, installed
 
 _TARGETS = Path(__file__).parent.parent
@@ -81,3 +85,22 @@ def open_artifact(where: Target, artifact: Path, options: Options, name: str | N
     chosen_name, chosen = choose_engine(where, manifest, name)
     chosen.runtime()
     return CheckedSession(chosen.load(artifact, manifest, where.preferring(options)), manifest, chosen_name)
+
+
+def refuse_elsewhere(where: Target, root: Path) -> None:
+    """Raise TargetError where this machine is not the target: its figures would be another computer's."""
+    if where.is_here(root):
+        return
+    fitting = [name for name in targets() if name != "null" and target(name).is_here(root)]
+    kind = f"; it is --target {' or '.join(fitting)}" if fitting else ""
+    refused = (
+        f"this machine ({board.model(root) or platform.machine()}) is no {where.description}, so its figures would be"
+        f" another computer's{kind}"
+    )
+    if OVER_SSH in os.environ:
+        raise TargetError(refused)
+    raise TargetError(
+        f"{refused}. Either measure over ssh: segfast-edge profile ARTIFACT --target {where.name} --host"
+        f" USER@BOARD; or copy a bundle there (segfast-edge bundle ARTIFACT --target {where.name} -o"
+        f" car.tar.gz) and run: python -m targets {where.name} profile ARTIFACT"
+    )

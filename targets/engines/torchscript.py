@@ -6,6 +6,7 @@ A TorchScript file can hold code. The caller has held it to its manifest's SHA-2
 import importlib
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,11 +18,12 @@ from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import TargetError
 from targets.common.session import Options, Output, Trace, import_runtime, refuse_precision, unreadable
-from targets.common.trace import typical_layers
+from targets.common.trace import convolution_macs, typical_layers
 
 FORMATS = ("torchscript",)
 PACKAGES = ("torch",)
 MODULES = ("torch",)
+_CONVOLUTION_ARGUMENTS = 13  # input, weights, bias, stride, padding, dilation, transposed, output padding, groups, ...
 
 
 def runtime() -> ModuleType:
@@ -63,8 +65,7 @@ def _device(torch: ModuleType, options: Options) -> str:
 def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
     """Time each operator that the graph calls by torch's profiler, which slows the short ones; on the processor only.
 
-    What is left of ``forward`` is the interpreter's own time. No multiply-accumulates: the profiler tells no shape
-    of an output.
+    What is left of ``forward`` is the interpreter's own time.
     """
     session = load(artifact, manifest, trace.options)
     if session.on_gpu:
@@ -72,16 +73,41 @@ def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
     profiler = importlib.import_module("torch.profiler")
 
     def run() -> list[Layer]:
-        with profiler.profile(activities=[profiler.ProfilerActivity.CPU]) as traced:
+        with profiler.profile(activities=[profiler.ProfilerActivity.CPU], record_shapes=True) as traced:
             session.run(trace.batch)
         (whole,) = (event for event in traced.events() if event.name == "forward")
-        called = [
-            Layer(f"{each.name} {place}", each.name, each.name, each.cpu_time_total / 1000)
-            for place, each in enumerate(whole.cpu_children)
-        ]
+        called = [_layer(each, place) for place, each in enumerate(whole.cpu_children)]
         return [*called, Layer("forward", "forward", "interpreter", whole.self_cpu_time_total / 1000)]
 
     return typical_layers(run, trace.runs)
+
+
+def _layer(event: Any, place: int) -> Layer:
+    """Return one operator; of a convolution, which is most of the time, also its form and what it multiplies."""
+    layer = Layer(f"{event.name} {place}", event.name, event.name, event.cpu_time_total / 1000)
+    # in front of the arguments the profiler lists what else lay on the interpreter's stack
+    shapes, values = (list(each or ())[-_CONVOLUTION_ARGUMENTS:] for each in (event.input_shapes, _values(event)))
+    if (
+        event.name != "aten::_convolution"
+        or len(shapes) < _CONVOLUTION_ARGUMENTS
+        or len(values) < _CONVOLUTION_ARGUMENTS
+    ):
+        return layer
+    (frame, weights), (stride, padding, dilation, transposed, _, groups) = shapes[:2], values[3:9]
+    size = "x".join(map(str, weights[2:]))
+    form = "transposed" if transposed else "depthwise" if groups == frame[1] > 1 else ""
+    steps = zip(frame[2:], weights[2:], padding, dilation, stride, strict=True)
+    spatial = [(length + 2 * pad - spread * (taps - 1) - 1) // step + 1 for length, taps, pad, spread, step in steps]
+    return replace(
+        layer,
+        kind=" ".join(filter(None, (event.name, form))),
+        kernel=f"{size}, {frame[1]} channels at {'x'.join(map(str, frame[2:]))}",
+        macs=convolution_macs(weights, frame[2:] if transposed else spatial),
+    )
+
+
+def _values(event: Any) -> Any:
+    return getattr(event, "concrete_inputs", ())  # torch 2.2 has no such list yet
 
 
 def _precision(module: Any) -> str:
