@@ -43,7 +43,7 @@ def test_overlays_show_the_frame_through_the_mask(tmp_path):
 
 
 def test_overlays_of_a_reduced_decode_have_the_frames_size(tmp_path):
-    opened(f"overlays:{tmp_path}").write(result(1, pixels=tiny.frame(20, 30)))
+    opened(f"overlays:{tmp_path}").write(result(1, picture=Image.fromarray(tiny.frame(20, 30))))
     with Image.open(tmp_path / "000001.overlay.jpg") as picture:
         assert picture.size == (60, 40)
 

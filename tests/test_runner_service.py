@@ -184,6 +184,26 @@ def test_the_runner_has_no_clock_that_a_change_of_the_date_could_move():
                 raise AssertionError(f"{path}:{node.lineno} reads the wall clock")
 
 
+_LISTING_WHAT_WAS_IMPORTED = """
+import atexit, runpy, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+runpy.run_module("targets", run_name="__main__")
+"""
+
+
+def test_a_runner_does_not_load_what_only_measuring_or_the_page_needs(tmp_path):
+    words = ["null", "stream", proven_artifact(tmp_path / "a"), pictures(tmp_path / "in", 2), "jsonl:-"]
+    done = subprocess.run(
+        [sys.executable, "-c", _LISTING_WHAT_WAS_IMPORTED, *map(str, words)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "targets.runner.pipeline" in loaded
+    # megabytes each: docs/performance.md
+    heavy = {"_hashlib", "importlib.metadata", "http.client", "targets.common.profiler", "targets.common.emulated"}
+    assert not heavy & loaded
+
+
 @pytest.mark.parametrize("kind", ["tflite", "openvino"])
 def test_a_model_file_cut_short_under_a_running_engine_does_not_end_the_process(tmp_path, kind):
     pytest.importorskip({"tflite": "ai_edge_litert", "openvino": "openvino"}[kind], reason="the engine is an extra")

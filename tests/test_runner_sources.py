@@ -1,4 +1,5 @@
 import contextlib
+import io
 import os
 import time
 
@@ -9,6 +10,7 @@ import tiny_runner
 from camera import FAULTS, Camera, part
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from tiny_runner import Kept, jpeg, null_model, serving, wait_for
 
 from segfast_edge.contract.images import write_picture
@@ -212,8 +214,21 @@ def test_a_picture_that_vanishes_is_a_corrupt_frame(tmp_path):
 def test_the_test_pattern_moves(tmp_path):
     source = open_source("test:64x48", SourceOptions(rate=1000))
     first, second = (source.read(1).payload.decode(None)[0] for _ in range(2))
-    assert first.shape == (48, 64, 3)
+    assert first.size == (64, 48)
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("at_least", [None, (100, 70)])
+def test_a_picture_that_lies_on_its_side_is_turned_and_so_is_its_size(orientation, at_least):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    Image.fromarray(tiny.frame(240, 320)).save(stream, "JPEG", exif=exif)
+    picture, size = Encoded(stream.getvalue(), "x").decode(at_least)
+    assert size == ((320, 240) if orientation > 4 else (240, 320))
+    scale = 2 if at_least else 1  # a quarter would be below 100 x 70 whichever way it lies
+    assert (picture.height * scale, picture.width * scale) == size
 
 
 def test_a_picture_bomb_is_refused_before_it_is_decoded(tmp_path):
