@@ -1,6 +1,7 @@
 import contextlib
 import io
 import os
+import socket
 import time
 
 import numpy as np
@@ -183,12 +184,40 @@ def test_closing_wakes_a_reader_of_raw_frames(pipe):
         ("nowhere", {}, "no input 'nowhere'. An input is: "),
         ("http://", {}, "names no host"),
         ("http://h:99999/", {}, "not a valid address"),
+        ("http://a..b/", {}, "not a valid address"),
+        (f"http://{'a' * 70}.de/", {}, "not a valid address"),
         ("test:4x4", {}, "for example test:1280x720"),
     ],
 )
 def test_inputs_that_are_none_are_refused_with_what_is_allowed(text, options, message):
     with pytest.raises(DataError, match=message):
         open_source(text, SourceOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("/ström?kanal=ü 1", b"/str%C3%B6m?kanal=%C3%BC%201"),
+        ("/a%20b?c=%2F", b"/a%20b?c=%2F"),
+        ("/a+b;c=d?e", b"/a+b;c=d?e"),
+    ],
+)
+def test_an_address_is_escaped_as_a_browser_would(text, asked):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        source = open_source(f"http://127.0.0.1:{listener.getsockname()[1]}{text}", SourceOptions(silence_s=0.2))
+        with pytest.raises(SourceLostError):
+            source.connect()
+        with listener.accept()[0] as camera:
+            assert camera.recv(4096).startswith(b"GET " + asked + b" HTTP/1.1\r\n")
+
+
+def test_what_is_no_picture_is_said_in_the_same_words_each_time():
+    said = set()
+    for _ in range(3):
+        with pytest.raises(DataError) as refusal:
+            Encoded(b"no picture", "frame").decode(None)
+        said.add(str(refusal.value))
+    assert said == {"frame cannot be decoded: it does not begin as JPEG, PNG, PPM, BMP, WEBP, TIFF do"}
 
 
 def test_a_folder_at_a_rate_behaves_like_a_camera_and_repeats(tmp_path):

@@ -19,6 +19,7 @@ from targets.common.runner import WRITERS, parse_outputs, run_pictures
 from targets.common.session import PRECISIONS, CheckedSession, Options, engines
 from targets.common.target import open_artifact, target, targets
 from targets.runner.command import arguments as stream_arguments
+from targets.runner.command import own_stdout
 from targets.runner.command import run as run_stream
 
 _ROOT = Path("/")
@@ -92,10 +93,7 @@ def _pictures(text: str) -> Iterator[Path]:
 
 def _private_stdout() -> TextIO:
     """Return standard output, and send what native runtimes print there to standard error from now on."""
-    sys.stdout.flush()
-    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return own
+    return os.fdopen(own_stdout(), "w", encoding="utf-8")
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segfast_edge.contract.images import Labels, upright_rgb
 from segfast_edge.errors import DataError
@@ -54,6 +54,8 @@ class Encoded:
                 picture.draft("RGB", at_least if turned else at_least[::-1])
             picture.load()
             return upright_rgb(picture, self.name, convert=self.convert), size[::-1] if turned else size
+        except UnidentifiedImageError as error:  # Pillow names an object by its address, another with each frame
+            raise DataError(f"{self.name} cannot be decoded: it does not begin as {', '.join(FORMATS)} do") from error
         except DAMAGE as error:
             raise DataError(f"{self.name} cannot be decoded: {error}") from error
 
