@@ -2,6 +2,7 @@ import contextlib
 import io
 import os
 import socket
+import threading
 import time
 
 import numpy as np
@@ -209,6 +210,26 @@ def test_an_address_is_escaped_as_a_browser_would(text, asked):
             source.connect()
         with listener.accept()[0] as camera:
             assert camera.recv(4096).startswith(b"GET " + asked + b" HTTP/1.1\r\n")
+
+
+def test_a_camera_that_trickles_without_ever_finishing_a_frame_is_lost():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        source = open_source(f"http://127.0.0.1:{listener.getsockname()[1]}/", SourceOptions(silence_s=0.2))
+
+        def trickle():
+            with listener.accept()[0] as camera, contextlib.suppress(OSError):
+                camera.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n--b\r\n\r\n"
+                )
+                while True:
+                    camera.sendall(b"x")
+                    time.sleep(0.02)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        source.connect()
+        with pytest.raises(SourceLostError, match=r"no whole frame for 0\.8 s"):
+            source.read(1)
+        source.close()
 
 
 def test_what_is_no_picture_is_said_in_the_same_words_each_time():
