@@ -73,6 +73,8 @@ class Memory:
 class Kept:
     """Keeps when each result was finished, and how old its frame was by then."""
 
+    wants_frame = False
+
     def __init__(self) -> None:
         self.finished_ns: list[int] = []
         self.ages_ms: list[float] = []
@@ -104,8 +106,8 @@ def stages(
     preprocess = model.manifest.preprocess
     for index in range(count):
         payload = Encoded(frames[index % len(frames)], "frame")
-        pixels, _ = timed("decode", lambda: payload.decode(preprocess.size if reduced else None))  # noqa: B023 - called at once
-        batch = timed("preprocess", lambda: preprocess.image(pixels)[np.newaxis])  # noqa: B023
+        picture, _ = timed("decode", lambda: payload.decode(preprocess.size if reduced else None))  # noqa: B023 - called at once
+        batch = timed("preprocess", lambda: preprocess.picture(picture)[np.newaxis])  # noqa: B023
         labels = timed("inference", lambda: model.labels(batch))  # noqa: B023
         timed("postprocess", lambda: mask_at(labels, size))  # noqa: B023
     return {name: statistics.median(each) for name, each in times.items()}

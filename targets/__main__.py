@@ -19,10 +19,11 @@ def start() -> int:
         print(f"targets: {' and '.join(missing)} missing. Run: pip install numpy pillow", file=sys.stderr)
         return 2
     # imported after the checks, because little else imports without; a counted process imports all of it again
-    from targets.common import emulated
+    if sys.argv[2:3] == ["profile"]:
+        from targets.common import emulated
 
-    if sys.argv[2:3] == ["profile"] and emulated.needs_counter(Path("/")):
-        return emulated.run_counted(sys.argv[1:], Path("/"))
+        if emulated.needs_counter(Path("/")):
+            return emulated.run_counted(sys.argv[1:], Path("/"))
     from targets.common.commands import main
 
     return main()

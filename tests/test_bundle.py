@@ -7,11 +7,14 @@ import subprocess
 import sys
 import tarfile
 import tracemalloc
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 import tiny_artifacts as tiny
 import tiny_bundle
-from hypothesis import given, settings
+from fuzzing import tries
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny_runner import proven_artifact
 
@@ -19,6 +22,7 @@ from segfast_edge.bundling.build import BundleRequest, build, parse_platform, pr
 from segfast_edge.cli import main
 from segfast_edge.contract.bundle import LISTING, SIGNATURE, ListedFile, Listing, check_name
 from segfast_edge.errors import ArtifactError, TargetError
+from segfast_edge.weights import DEFAULT, find
 from targets.install.archive import Archive
 from targets.install.trust import Trust, read_public_key
 from targets.install.unpack import inspect, unpack
@@ -225,7 +229,7 @@ def test_a_changed_list_is_noticed_by_the_signature_before_anything_is_written(b
     assert list((tmp_path / "in").iterdir()) == []
 
 
-@settings(max_examples=150, deadline=None)
+@tries(150)
 @given(st.data())
 def test_no_bytes_make_the_unpacking_fail_with_anything_but_a_refusal(tmp_path_factory, bundle, data):
     with gzip.open(bundle) as stream:
@@ -238,7 +242,7 @@ def test_no_bytes_make_the_unpacking_fail_with_anything_but_a_refusal(tmp_path_f
         inspect(path, ANY)
 
 
-@settings(max_examples=200, deadline=None)
+@tries(200)
 @given(st.binary(max_size=2000))
 def test_no_bytes_make_the_archive_reader_fail_with_anything_but_a_refusal(data):
     try:
@@ -249,6 +253,46 @@ def test_no_bytes_make_the_archive_reader_fail_with_anything_but_a_refusal(data)
         pass
 
 
+_NAMES = st.lists(
+    st.sampled_from(["..", ".", "", "a", "b", "run.py", "bundle.json", "\\", "C:", "\n", "~"]), min_size=1, max_size=4
+).map("/".join)
+_KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
+_ENTRIES = st.lists(
+    st.tuples(_NAMES, _KINDS, st.sampled_from(["..", "/etc", "a"]), st.binary(max_size=700)), max_size=5
+)
+
+
+@tries(150)
+@given(_ENTRIES, st.booleans())
+def test_no_archive_that_lists_what_it_holds_gets_out_of_its_folder(tmp_path_factory, entries, compressed_twice):
+    home = tmp_path_factory.mktemp("archive")
+    listed = {name: {"sha256": sha256(data).hexdigest(), "size": len(data), "executable": False}
+              for name, _, _, data in entries}  # fmt: skip
+    about = dict.fromkeys(("name", "target", "format", "version"), "x")
+    listing = json.dumps({"bundle_version": 1, **about, "packages": {}, "files": listed}).encode()
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, kind, link, data in [(LISTING, tarfile.REGTYPE, "", listing), *entries]:
+            member, _ = _entry(name, kind=kind, link=link)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    packed = gzip.compress(plain.getvalue())
+    (home / "x.tar.gz").write_bytes(gzip.compress(packed) if compressed_twice else packed)
+    (home / "in").mkdir()
+    try:
+        unpack(home / "x.tar.gz", ANY, home / "in")
+    except ArtifactError:
+        pass
+    else:
+        assert {str(path.relative_to(home / "in")) for path in (home / "in").rglob("*") if path.is_file()} == {
+            LISTING,
+            *listed,
+        }
+    assert sorted(path.name for path in home.iterdir()) == ["in", "x.tar.gz"]
+    assert not any(path.is_symlink() for path in home.rglob("*"))
+    shutil.rmtree(home)
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
@@ -256,6 +300,7 @@ _JSON = st.recursive(
 )
 
 
+@tries(100)
 @given(
     st.sampled_from(["bundle_version", "name", "target", "format", "version", "packages", "files"]),
     _JSON,
@@ -284,6 +329,25 @@ def test_an_artifact_that_cannot_be_proven_or_run_is_not_bundled(tmp_path):
         BundleRequest(openvino, "pi", tmp_path / "x.tar.gz")
     with pytest.raises(TargetError, match=r"ends in .tar.gz"):
         BundleRequest(openvino, "x86", tmp_path / "x.zip")
+
+
+def test_shipped_weights_bring_their_model_card_and_others_the_one_that_is_given(tmp_path):
+    artifact = proven_artifact(tmp_path / "a")
+    manifest = json.loads((artifact / "manifest.json").read_text())
+    for checkpoint, text, begins in (
+        (find(Path(DEFAULT)), None, f"# {DEFAULT}"),
+        (find(Path(DEFAULT)), "mine", "mine"),
+        (artifact / "model.tflite", None, None),
+    ):
+        manifest["provenance"]["checkpoint_sha256"] = sha256(checkpoint.read_bytes()).hexdigest()
+        (artifact / "manifest.json").write_text(json.dumps(manifest))
+        card = tmp_path / "card.md"
+        card.write_text(text or "")
+        folder = tmp_path / f"files-{begins}"
+        folder.mkdir()
+        prepare(BundleRequest(artifact, "null", tmp_path / "x.tar.gz", card if text else None), folder)
+        made = folder / "MODEL_CARD.md"
+        assert made.read_text().startswith(begins) if begins else not made.exists()
 
 
 def test_torchscript_is_bundled_only_where_torch_is_allowed(tmp_path):

@@ -4,7 +4,8 @@ import subprocess
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from fuzzing import tries
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segfast_edge.bundling.keys import new_key, read_key, sign
@@ -49,7 +50,7 @@ def test_the_rfcs_own_signatures_fit_and_no_neighbour_of_them_does(name):
     assert not verified(bytes([key[0] ^ 1]) + key[1:], message, signature)
 
 
-@settings(max_examples=25, deadline=None)
+@tries(25)
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=300), st.integers(0, 63), st.integers(1, 255))
 def test_what_cryptography_signs_is_verified_and_a_changed_byte_is_not(seed, message, place, change):
     private = Ed25519PrivateKey.from_private_bytes(seed)
@@ -83,6 +84,7 @@ def test_keys_that_would_let_anything_pass_are_none(key):
     assert not verified(key, b"message", bytes(64))
 
 
+@tries(100)
 @given(st.binary(max_size=80), st.binary(max_size=40), st.binary(max_size=100))
 def test_no_bytes_make_the_verifier_fail(key, message, signature):
     assert verified(key, message, signature) is False
@@ -112,6 +114,7 @@ def test_files_that_are_no_key_are_named(tmp_path):
             read_public_key(tmp_path / name)
 
 
+@tries(100)
 @given(st.text(max_size=200))
 def test_no_text_makes_the_key_reader_fail(text):
     with pytest.raises(TargetError, match="no Ed25519 public key"):
@@ -141,6 +144,7 @@ _VALUES = st.one_of(st.none(), st.integers(), st.text(max_size=130))
 _NEARLY = st.dictionaries(st.sampled_from(["key", "signature"]), _VALUES).map(lambda value: json.dumps(value).encode())
 
 
+@tries(100)
 @given(st.one_of(st.binary(max_size=200), _NEARLY))
 def test_no_signature_file_makes_the_check_fail(data):
     with pytest.raises(ArtifactError):

@@ -1,10 +1,11 @@
+import hashlib
 import json
 
 import numpy as np
 import pytest
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.files import read_json, replacing_file, replacing_folder, write_json
+from segfast_edge.contract.files import read_json, replacing_file, replacing_folder, sha256, write_json
 from segfast_edge.contract.manifest import Manifest, TensorSpec
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.report import percentile
@@ -42,6 +43,12 @@ def test_a_changed_or_missing_file_is_refused(artifact):
     (artifact / "model.onnx").unlink()
     with pytest.raises(ArtifactError, match=r"lacks model\.onnx"):
         Manifest.load(artifact)
+
+
+@pytest.mark.parametrize("size", [0, 5, 1 << 20, (1 << 20) + 1, 16 << 20])
+def test_a_checksum_is_sha256_whichever_library_computes_it(tmp_path, size):
+    (tmp_path / "file").write_bytes(bytes(range(256)) * (size // 256) + b"x" * (size % 256))
+    assert sha256(tmp_path / "file") == hashlib.sha256((tmp_path / "file").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ def test_a_release_that_fails_its_self_test_never_becomes_current(bundles, root)
     assert done.returncode == 2
     assert "0.00% of the golden labels agree" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert [each.name for each in Layout(root).installed()] == [bundles["old"][1]]  # nor does it stay and fill the disk
     assert current(root) == bundles["old"][1]
 
 
@@ -167,8 +168,37 @@ def running_release(root):
 def test_the_service_runs_the_new_release_and_on_what_was_said_once(bundles, root):
     install(bundles["old"][0], root, "--trust", public(), *RUN)
     assert running_release(root) == bundles["old"][1]
-    install(bundles["new"][0], root, *RUN[3:])
+    install(bundles["new"][0], root, *RUN[5:])  # the service is known from the first time, too
     assert running_release(root) == bundles["new"][1]
+    assert not (root / "pending.json").exists()
+    install(None, root, "--rollback", *RUN[5:])
+    assert running_release(root) == bundles["old"][1]
+    (root / "service.json").write_text("{}")
+    done = install(None, root, "--rollback", check=False)
+    assert (done.returncode, "names no service; remove it, or pass --service" in done.stderr) == (2, True)
+
+
+def test_a_release_taken_back_takes_the_configuration_that_came_with_it_along(bundles, root):
+    install(bundles["old"][0], root, "--trust", public(), *RUN)
+    before = (root / "config.json").read_text()
+    words = ("--input", "nowhere.png", "--health-s", "3", "--well-s", "0.5")
+    done = install(bundles["new"][0], root, *words, check=False)
+    assert (done.returncode, f"release {bundles['old'][1]} runs again" in done.stderr) == (2, True)
+    assert (root / "config.json").read_text() == before
+    assert running_release(root) == bundles["old"][1]
+
+
+@pytest.mark.parametrize(("step", "restored_at"), [("configured", 1), ("previous", 1), ("switched", STARTS + 1)])
+def test_the_guard_restores_the_configuration_too(bundles, root, step, restored_at):
+    install(bundles["old"][0], root, "--trust", public(), "--input", "test:64x48")
+    before = (root / "config.json").read_text()
+    kill = {**os.environ, KILL_VARIABLE: step}
+    install(bundles["dies"][0], root, "--service", "process", "--input", "nowhere.png", check=False, env=kill)
+    for _ in range(restored_at):
+        assert (root / "config.json").read_text() != before
+        guard(root)
+    assert (root / "config.json").read_text() == before
+    assert current(root) == bundles["old"][1]
     assert not (root / "pending.json").exists()
 
 
@@ -271,6 +301,39 @@ def test_the_unit_is_written_for_this_installation(bundles, root):
         command = ["systemd-analyze", "verify", "--man=no", root / "segfast-edge.service"]
         done = subprocess.run(command, capture_output=True, text=True)
         assert "segfast-edge.service" not in done.stderr
+
+
+def test_a_path_that_systemd_would_read_otherwise_is_refused(tmp_path):
+    (tmp_path / "my car/current").mkdir(parents=True)
+    (tmp_path / "my car/current/segfast-edge.service").write_text("ExecStart=@PYTHON@ @ROOT@/current/run.py")
+    with pytest.raises(TargetError, match="choose another path"):
+        Systemd(Layout(tmp_path / "my car"), "/usr/bin/python3", user=False).text()
+
+
+@pytest.mark.parametrize("room", [0, 5000, 30_000])  # for nothing, for a part of the list, for all but a large file
+def test_a_full_disk_leaves_the_old_release_and_nothing_of_the_new(bundles, root, room, tmp_path):
+    large = variant(tmp_path / "large", lambda folder: (folder / "MODEL_CARD.md").write_text("x" * 100_000))
+    bundle = write(large, tmp_path / "large.tar.gz")
+    install(bundles["old"][0], root, "--trust", public())
+    before = sorted(str(path) for path in root.rglob("*"))
+    command = [sys.executable, "-m", "targets.install", bundle, "--root", root]
+    # what Linux calls a file size limit stops each file at ``room`` bytes, as a full disk would
+    limited = ["sh", "-c", f'ulimit -f {room // 512}; exec "$@"', "sh", *map(str, command)]
+    done = subprocess.run(limited, capture_output=True, text=True, cwd=tiny_bundle.ROOT)
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(str(path) for path in root.rglob("*")) == before
+    assert current(root) == bundles["old"][1]
+
+
+def test_what_cannot_be_set_up_after_the_switch_is_taken_back(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    (root / "run").write_text("in the way of the service's folder")
+    done = install(bundles["new"][0], root, *RUN, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert current(root) == bundles["old"][1]
+    assert not (root / "pending.json").exists()
 
 
 def test_services_are_chosen_by_name_and_refused_clearly(tmp_path):

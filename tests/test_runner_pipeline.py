@@ -43,7 +43,7 @@ def test_a_live_source_is_never_kept_waiting_and_the_newest_frame_wins(tmp_path)
     assert tally.out < 200
     assert tally.out + sum(tally.dropped.values()) == 200
     assert set(tally.dropped) == {"superseded"}
-    assert kept.results[-1].pixels[0, 0, 0] == 199
+    assert kept.results[-1].picture.getpixel((0, 0))[0] == 199
 
 
 def test_corrupt_frames_are_counted_and_the_stream_goes_on(tmp_path):
@@ -302,13 +302,13 @@ def test_reduced_decoding_is_used_while_it_gives_the_same_labels_and_no_longer(t
         source.give(Encoded(grey, "grey"))
         wait_for(lambda: pipeline.reduced.lowest_agreement is not None)
         assert pipeline.reduced.allowed
-        assert kept.results[0].pixels.shape == (60, 80, 3)  # an eighth would be below the network's 32 x 48
+        assert kept.results[0].picture.size == (80, 60)  # an eighth would be below the network's 32 x 48
         assert kept.results[0].mask.shape == (240, 320)
         source.give(Encoded(noisy, "noisy"))
         wait_for(lambda: not pipeline.reduced.allowed)
         source.give(Encoded(noisy, "noisy"))
         wait_for(lambda: len(kept.results) == 3)
-        assert kept.results[2].pixels.shape == (240, 320, 3)
+        assert kept.results[2].picture.size == (320, 240)
 
 
 def test_settings_out_of_range_are_refused():

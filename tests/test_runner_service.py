@@ -136,6 +136,41 @@ def test_input_of_which_nothing_can_be_used_is_an_error(tmp_path):
     assert "no frame could be used" in errors.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["jsonl:-", "pipe:-"], "jsonl:- and pipe:- would mix on standard output"),
+        (["--status-file", "/proc/none/status.json"], "cannot write /proc/none/status.json"),
+    ],
+)
+def test_what_could_not_work_is_refused_before_anything_starts(tmp_path, words, message):
+    with running(proven_artifact(tmp_path / "a"), "test:64x48", *words) as child:
+        status, out, errors = ended(child)
+    assert (status, out, len(errors.splitlines())) == (2, b"", 1)
+    assert message in errors
+
+
+def test_a_fallback_whose_labels_mean_something_else_is_refused(tmp_path):
+    artifact, other = proven_artifact(tmp_path / "a"), proven_artifact(tmp_path / "b")
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["classes"]["names"].reverse()
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    with running(artifact, "test:64x48", "--fallback", other) as child:
+        status, _, errors = ended(child)
+    assert (status, "has other classes than" in errors) == (2, True)
+
+
+@pytest.mark.parametrize(("closed", "name"), [("<&-", "standard input, which"), (">&-", "standard output")])
+def test_a_closed_standard_stream_is_one_clear_line(tmp_path, closed, name):
+    words = [sys.executable, "-m", "targets", "null", "stream", proven_artifact(tmp_path / "a"), "-", "--raw", "8x8"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    assert done.returncode == 2
+    assert f"{name} is closed" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_options_may_stand_between_input_and_outputs(tmp_path):
     words = (proven_artifact(tmp_path / "a"), pictures(tmp_path / "in", 2), "--quiet", "jsonl:-", f"masks:{tmp_path}/m")
     with running(*words) as child:
@@ -182,6 +217,26 @@ def test_the_runner_has_no_clock_that_a_change_of_the_date_could_move():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in forbidden:
                 raise AssertionError(f"{path}:{node.lineno} reads the wall clock")
+
+
+_LISTING_WHAT_WAS_IMPORTED = """
+import atexit, runpy, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+runpy.run_module("targets", run_name="__main__")
+"""
+
+
+def test_a_runner_does_not_load_what_only_measuring_or_the_page_needs(tmp_path):
+    words = ["null", "stream", proven_artifact(tmp_path / "a"), pictures(tmp_path / "in", 2), "jsonl:-"]
+    done = subprocess.run(
+        [sys.executable, "-c", _LISTING_WHAT_WAS_IMPORTED, *map(str, words)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "targets.runner.pipeline" in loaded
+    # megabytes each: docs/performance.md
+    heavy = {"_hashlib", "importlib.metadata", "http.client", "targets.common.profiler", "targets.common.emulated"}
+    assert not heavy & loaded
 
 
 @pytest.mark.parametrize("kind", ["tflite", "openvino"])

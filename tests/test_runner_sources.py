@@ -1,5 +1,8 @@
 import contextlib
+import io
 import os
+import socket
+import threading
 import time
 
 import numpy as np
@@ -9,6 +12,7 @@ import tiny_runner
 from camera import FAULTS, Camera, part
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from tiny_runner import Kept, jpeg, null_model, serving, wait_for
 
 from segfast_edge.contract.images import write_picture
@@ -181,12 +185,60 @@ def test_closing_wakes_a_reader_of_raw_frames(pipe):
         ("nowhere", {}, "no input 'nowhere'. An input is: "),
         ("http://", {}, "names no host"),
         ("http://h:99999/", {}, "not a valid address"),
+        ("http://a..b/", {}, "not a valid address"),
+        (f"http://{'a' * 70}.de/", {}, "not a valid address"),
         ("test:4x4", {}, "for example test:1280x720"),
     ],
 )
 def test_inputs_that_are_none_are_refused_with_what_is_allowed(text, options, message):
     with pytest.raises(DataError, match=message):
         open_source(text, SourceOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("/ström?kanal=ü 1", b"/str%C3%B6m?kanal=%C3%BC%201"),
+        ("/a%20b?c=%2F", b"/a%20b?c=%2F"),
+        ("/a+b;c=d?e", b"/a+b;c=d?e"),
+    ],
+)
+def test_an_address_is_escaped_as_a_browser_would(text, asked):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        source = open_source(f"http://127.0.0.1:{listener.getsockname()[1]}{text}", SourceOptions(silence_s=0.2))
+        with pytest.raises(SourceLostError):
+            source.connect()
+        with listener.accept()[0] as camera:
+            assert camera.recv(4096).startswith(b"GET " + asked + b" HTTP/1.1\r\n")
+
+
+def test_a_camera_that_trickles_without_ever_finishing_a_frame_is_lost():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        source = open_source(f"http://127.0.0.1:{listener.getsockname()[1]}/", SourceOptions(silence_s=0.2))
+
+        def trickle():
+            with listener.accept()[0] as camera, contextlib.suppress(OSError):
+                camera.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n--b\r\n\r\n"
+                )
+                while True:
+                    camera.sendall(b"x")
+                    time.sleep(0.02)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        source.connect()
+        with pytest.raises(SourceLostError, match=r"no whole frame for 0\.8 s"):
+            source.read(1)
+        source.close()
+
+
+def test_what_is_no_picture_is_said_in_the_same_words_each_time():
+    said = set()
+    for _ in range(3):
+        with pytest.raises(DataError) as refusal:
+            Encoded(b"no picture", "frame").decode(None)
+        said.add(str(refusal.value))
+    assert said == {"frame cannot be decoded: it does not begin as JPEG, PNG, PPM, BMP, WEBP, TIFF do"}
 
 
 def test_a_folder_at_a_rate_behaves_like_a_camera_and_repeats(tmp_path):
@@ -212,8 +264,21 @@ def test_a_picture_that_vanishes_is_a_corrupt_frame(tmp_path):
 def test_the_test_pattern_moves(tmp_path):
     source = open_source("test:64x48", SourceOptions(rate=1000))
     first, second = (source.read(1).payload.decode(None)[0] for _ in range(2))
-    assert first.shape == (48, 64, 3)
+    assert first.size == (64, 48)
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("at_least", [None, (100, 70)])
+def test_a_picture_that_lies_on_its_side_is_turned_and_so_is_its_size(orientation, at_least):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    Image.fromarray(tiny.frame(240, 320)).save(stream, "JPEG", exif=exif)
+    picture, size = Encoded(stream.getvalue(), "x").decode(at_least)
+    assert size == ((320, 240) if orientation > 4 else (240, 320))
+    scale = 2 if at_least else 1  # a quarter would be below 100 x 70 whichever way it lies
+    assert (picture.height * scale, picture.width * scale) == size
 
 
 def test_a_picture_bomb_is_refused_before_it_is_decoded(tmp_path):

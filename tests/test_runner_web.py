@@ -113,21 +113,34 @@ def test_metrics_are_well_formed_and_balance(page):
 
 
 def test_the_stream_shows_results_and_says_when_there_is_none(page):
-    page.show()
     connection = http.client.HTTPConnection("127.0.0.1", page.output.server.port, timeout=10)
     connection.request("GET", "/stream.mjpg")
     answer = connection.getresponse()
     parser, parts = PartParser(boundary_of(answer.getheader("Content-Type"))), []
+    wait_for(lambda: page.output.wants_frame)
+    page.show()
     while not parts:
         parts += parser.feed(answer.read1(65536))
-    assert parts[0].decode(None)[0].shape == (40, 60, 3)
+    assert parts[0].decode(None)[0].size == (60, 40)
     page.output.notice(Notice("no_result", "the engine failed: ☠", 1))
     while len(parts) < 2:
         parts += parser.feed(answer.read1(65536))
-    pixels = parts[1].decode(None)[0]
+    pixels = np.asarray(parts[1].decode(None)[0])
     assert pixels[..., 0].mean() > 2 * pixels[..., 1].mean()  # dark red
     answer.close()
     connection.close()
+
+
+def test_a_frame_that_nobody_watches_is_not_kept_and_whoever_comes_gets_the_next(page):
+    feed = page.output._feed
+    page.output.notice(Notice("no_frames", "unplugged", 1))
+    assert feed.next(0, 5) is not None
+    page.show()
+    wait_for(lambda: feed.next(0, 0.05) is None)  # the notice holds no longer, and there is no picture yet
+    with feed.watching():
+        page.source.give(np.full((40, 60, 3), 7, np.uint8))
+        assert feed.next(0, 5) is not None
+    assert not page.output.wants_frame
 
 
 def test_without_a_token_only_requests_addressed_to_this_machine_are_answered(page):

@@ -79,6 +79,8 @@ def wait_for(condition, seconds: float = 10.0):
 class Kept:
     """An output that keeps what it is given; ``hold`` makes it slow and ``error`` makes it fail."""
 
+    wants_frame = True
+
     def __init__(self) -> None:
         self.results: list[Result] = []
         self.notices: list[Notice] = []
@@ -171,7 +173,7 @@ def result(number: int = 1, size: tuple[int, int] = (40, 60), **changes) -> Resu
         "name": f"{number:06d}",
         "captured_ns": 1_000_000_000 * number,
         "finished_ns": 1_000_000_000 * number + 20_000_000,
-        "pixels": pixels,
+        "picture": Image.fromarray(pixels),
         "labels": labels,
         "mask": mask_at(labels, size),
         "classes": tiny.manifest("tflite").classes,

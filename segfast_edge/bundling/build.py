@@ -15,6 +15,7 @@ from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
 from segfast_edge.errors import ArtifactError, TargetError, unknown
 from segfast_edge.remote.site import requirements
 from segfast_edge.remote.wheels import Platform, gather
+from segfast_edge.weights import card_of
 
 _ROOT_FILES = Path("targets/install/root")  # what stands at the top of a bundle: run.py, install, the unit
 _USUAL = {  # the computer that --wheels means where nothing else is said
@@ -29,7 +30,8 @@ class BundleRequest:
     """What is to be bundled for which target.
 
     ``packages``: the computer to bring Python packages for, None to leave them out. ``with_torch`` allows an artifact
-    that needs torch on the device.
+    that needs torch on the device. Without ``model_card`` an artifact of shipped weights gets theirs, which says under
+    what licence they are.
     """
 
     artifact: Path
@@ -103,11 +105,12 @@ def prepare(request: BundleRequest, folder: Path) -> Prepared:
         packages = gather(needed[0], request.packages)
         shutil.copytree(packages, folder / "site", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     (folder / "LICENSE").write_text(_licence(), encoding="utf-8")
-    if request.model_card is not None:
+    card = request.model_card or card_of(str(manifest.provenance.get("checkpoint_sha256")))
+    if card is not None:
         try:
-            shutil.copyfile(request.model_card, folder / "MODEL_CARD.md")
+            shutil.copyfile(card, folder / "MODEL_CARD.md")
         except OSError as error:
-            raise TargetError(f"cannot read model card {request.model_card}: {error.strerror or error}") from error
+            raise TargetError(f"cannot read model card {card}: {error.strerror or error}") from error
     return Prepared(folder, _listing(request, manifest, folder))
 
 

@@ -24,7 +24,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     signing.add_argument("--new-key", type=Path, metavar="FILE", help="make a key pair, FILE and FILE.pub")
     wheels = "bring Python packages along, for a device without internet (by default the target's usual system)"
     parser.add_argument("--wheels", nargs="?", const="", metavar="MACHINE-PYTHON-GLIBC", help=wheels)
-    parser.add_argument("--model-card", type=Path, metavar="FILE", help="put this text beside the artifact")
+    parser.add_argument(
+        "--model-card",
+        type=Path,
+        metavar="FILE",
+        help="put this text beside the artifact (shipped weights bring theirs)",
+    )
     parser.add_argument("--with-torch", action="store_true", help="allow an artifact that needs torch on the device")
     parser.add_argument("--json", action="store_true", help="print what was made as JSON")
 

@@ -4,12 +4,12 @@ The order in the archive is ``bundle.json``, ``bundle.sig`` where it is signed, 
 Whoever unpacks it knows what to expect before the first file comes, and takes nothing that is not on the list.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from segfast_edge.contract.digest import new_sha256
 from segfast_edge.errors import ArtifactError, SegfastError
 
 BUNDLE_VERSION = 1
@@ -136,4 +136,6 @@ def _check_folders(files: Mapping[str, ListedFile]) -> None:
 
 def release_of(listing: bytes) -> str:
     """Return the release's name: the SHA-256 of ``bundle.json``, which holds that of every other file."""
-    return hashlib.sha256(listing).hexdigest()
+    digest = new_sha256(len(listing))
+    digest.update(listing)
+    return digest.hexdigest()

@@ -85,7 +85,7 @@ class CountReport:
                 versions=dict(value["versions"]),
                 machine=dict(value["machine"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ArtifactError(f"report is not valid: {type(error).__name__} {error}") from error
 
 

@@ -1,7 +1,6 @@
 """Writing that leaves the old file or the new one, never half of one."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -10,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from segfast_edge.contract.digest import new_sha256
 from segfast_edge.errors import ArtifactError
 
 
 def sha256(path: Path) -> str:
     """Return the file's SHA-256 as hexadecimal."""
-    digest = hashlib.sha256()
+    digest = new_sha256(path.stat().st_size)
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):  # hashlib.file_digest needs Python 3.11; JetPack 6 has 3.10
             digest.update(block)

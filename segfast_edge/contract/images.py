@@ -57,8 +57,8 @@ def read_frame(path: Path, *, convert: bool = False) -> Frame:
     return np.array(upright_rgb(_open(path), str(path), convert=convert))
 
 
-def upright_rgb(picture: Image.Image, name: str, *, convert: bool = False) -> Frame:
-    """Return an opened picture's pixels under ``read_frame``'s rules, read-only; errors call it ``name``."""
+def upright_rgb(picture: Image.Image, name: str, *, convert: bool = False) -> Image.Image:
+    """Return an opened picture as mode RGB under ``read_frame``'s rules; errors call it ``name``."""
     if picture.mode != "RGB":
         if not convert:
             what = _OTHER_MODES.get(picture.mode, "not 8-bit RGB")
@@ -74,7 +74,7 @@ def upright_rgb(picture: Image.Image, name: str, *, convert: bool = False) -> Fr
             raise DataError(f"{name} holds floating-point pixels, which have no defined range; save it as 8-bit RGB")
         picture = picture.convert("RGB")
     ImageOps.exif_transpose(picture, in_place=True)  # no copy where there is nothing to turn
-    return np.asarray(picture, dtype=np.uint8)
+    return picture
 
 
 def read_labels(path: Path) -> Labels:

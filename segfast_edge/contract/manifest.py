@@ -123,7 +123,7 @@ class Manifest:
             )
         except SegfastError as error:
             raise ArtifactError(f"manifest is not valid: {error}") from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ArtifactError(f"manifest is not valid: {type(error).__name__} {error}") from error
 
     @classmethod

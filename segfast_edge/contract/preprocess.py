@@ -57,7 +57,13 @@ class Preprocess:
         check_frame(frame)
         if frame.shape[:2] == self.size:
             return np.ascontiguousarray(frame)
-        picture = Image.fromarray(np.ascontiguousarray(frame))
+        return self.picture(Image.fromarray(np.ascontiguousarray(frame)))
+
+    def picture(self, picture: Image.Image) -> Frame:
+        """Do the same to a Pillow picture of mode RGB, without a copy of its pixels in between."""
+        if picture.mode != "RGB":
+            raise DataError(f"picture has mode {picture.mode}; expected RGB")
+        # a picture of this size is returned as it is: Pillow copies it instead of filtering it
         return np.asarray(picture.resize((self.width, self.height), _PILLOW[self.filter]))
 
     def labels(self, labels: Labels) -> Labels:

@@ -243,7 +243,7 @@ class Report:
                 executed_device=str(value.get("executed_device", PROCESSOR)),
                 gpu=None if value.get("gpu") is None else Latency.from_json(value["gpu"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ArtifactError(f"report is not valid: {type(error).__name__} {error}") from error
 
 

@@ -18,6 +18,7 @@ _PARTS = (
     "segfast_edge/errors.py",
     "segfast_edge/contract/__init__.py",
     "segfast_edge/contract/bundle.py",
+    "segfast_edge/contract/digest.py",
 )
 _MAIN = "from targets.install.__main__ import main\n\nraise SystemExit(main())\n"
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from segfast_edge.contract.files import sha256
 from segfast_edge.errors import ArtifactError, unknown
 
 DEFAULT = "camvid-standard-segfast_fast"
@@ -11,6 +12,13 @@ _FOLDER = Path(__file__).parent
 def shipped() -> list[str]:
     """Return the names of the weights that come with the package."""
     return sorted(path.stem for path in _FOLDER.glob("*.pt"))
+
+
+def card_of(checkpoint_sha256: str) -> Path | None:
+    """Return the model card of shipped weights by their checksum, None where none of them has it."""
+    found = (name for name in shipped() if sha256(_FOLDER / f"{name}.pt") == checkpoint_sha256)
+    name = next(found, None)
+    return None if name is None else _FOLDER / f"{name}.md"
 
 
 def find(given: Path) -> Path:

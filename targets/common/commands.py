@@ -10,20 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from segfast_edge.contract.counts import CountReport, count_figures
-from segfast_edge.contract.figures import layer_lines, lines
 from segfast_edge.contract.images import list_pictures
 from segfast_edge.contract.plan import add_plan_arguments, plan_from
 from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
-from targets.common import emulated
 from targets.common.arguments import Parser
-from targets.common.layers import trace
 from targets.common.needs import choices
-from targets.common.profiler import profile
 from targets.common.runner import WRITERS, parse_outputs, run_pictures
 from targets.common.session import PRECISIONS, CheckedSession, Options, engines
 from targets.common.target import open_artifact, refuse_elsewhere, target, targets
 from targets.runner.command import arguments as stream_arguments
+from targets.runner.command import own_stdout
 from targets.runner.command import run as run_stream
 
 _ROOT = Path("/")
@@ -97,10 +93,7 @@ def _pictures(text: str) -> Iterator[Path]:
 
 def _private_stdout() -> TextIO:
     """Return standard output, and send what native runtimes print there to standard error from now on."""
-    sys.stdout.flush()
-    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return own
+    return os.fdopen(own_stdout(), "w", encoding="utf-8")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -123,6 +116,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _profile(args: argparse.Namespace) -> int:
+    from segfast_edge.contract.counts import CountReport, count_figures  # what only this verb needs: 2 MB of a runner
+    from segfast_edge.contract.figures import lines
+    from targets.common.profiler import profile
+
     plan = plan_from(args)
     done = threading.Event()
     if args.leash:
@@ -154,6 +151,10 @@ def _end_with_input(done: threading.Event) -> None:
 
 
 def _layers(args: argparse.Namespace) -> int:
+    from segfast_edge.contract.figures import layer_lines
+    from targets.common import emulated
+    from targets.common.layers import trace
+
     plan = plan_from(args)
     stdout = _private_stdout()
     where = target(args.target)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -124,6 +123,8 @@ class LiteRtSession:
 
     def facts(self) -> Mapping[str, Any]:
         """Tell the precision from the type of what flows into each layer with weights, which TFLite kernels follow."""
+        from importlib.metadata import version  # 3 MB that a runner, which never asks, does without
+
         types = {tensor["index"]: np.dtype(tensor["dtype"]).name for tensor in self._interpreter.get_tensor_details()}
         names = {tensor["index"]: tensor["name"] for tensor in self._interpreter.get_tensor_details()}
         found = []

@@ -44,7 +44,12 @@ def _parser(own: Path | None) -> argparse.ArgumentParser:
     add("--input", metavar="INPUT", help="where frames come from, as for run.py; kept for later releases")
     add("--output", action="append", default=[], metavar="OUTPUT", help="where results go; may be repeated")
     add("--option", action="append", default=[], metavar="OPTION", help="an option for run.py, such as --rate=10")
-    add("--service", choices=KINDS, default="auto", help="what keeps the runner running (default: systemd if there)")
+    add(
+        "--service",
+        choices=KINDS,
+        default="auto",
+        help="what keeps the runner running (default: as before, else systemd if there)",
+    )
     add("--python", default=sys.executable, help="the interpreter that runs it (default %(default)s)")
     add("--health-s", type=float, default=60.0, metavar="S", help="a new release must be well by then (default 60)")
     add("--well-s", type=float, default=5.0, metavar="S", help="for this long without a break (default 5)")
@@ -80,9 +85,10 @@ def _run(args: argparse.Namespace) -> None:
         print(json.dumps([asdict(release) for release in layout.installed()]))
         return
     service = choose(args.service, layout, args.python)
-    installer = Installer(layout, service, args.python, _say, Patience(args.health_s, args.well_s))
+    patience = Patience(args.health_s, args.well_s)
+    installer = Installer(layout, service, args.python, _say, patience, keep_service=args.service != "auto")
     if args.rollback:
-        _say(f"release {installer.rollback()} runs")
+        _say(f"release {installer.rollback()} is the current one")
         return
     if args.bundle is None:
         raise TargetError("give a bundle, --rollback or --list")
@@ -104,6 +110,9 @@ def main(argv: Sequence[str] | None = None, own: Path | None = None) -> int:
     except SegfastError as error:
         print(f"install: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # what was begun is undone or done the next time; what runs was not touched, or taken back
+        print(f"install: {' '.join(str(error).split())}", file=sys.stderr)
+        return SegfastError.exit_code
     except KeyboardInterrupt:
         return 130
     return 0

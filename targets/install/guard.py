@@ -3,7 +3,8 @@
 The installer watches a new release and takes it back itself. This is for when the installer is not there to do that
 (the power went, the connection broke): ``pending.json`` names the release on trial, each start of it is counted here,
 and after three starts without proving itself the release before it is put back. The runner removes ``pending.json``
-when it has been well for a while. Copied to the root of the installation, so it imports only the standard library.
+when it has been well for a while. Where the release came with another configuration, ``pending.json`` has the one
+before, which goes back with it. Copied to the root of the installation, so it imports only the standard library.
 """
 
 import json
@@ -23,8 +24,10 @@ def guard(root: Path) -> str:
         current = (root / "current").readlink().name
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    if current != release:
-        return ""  # the power went before the switch: there is nothing on trial yet
+    if current != release:  # the power went before the switch: there is nothing on trial
+        _restore(root, trial)
+        pending.unlink(missing_ok=True)
+        return ""
     if starts < STARTS or previous is None or not (root / "releases" / str(previous) / "run.py").is_file():
         _write(pending, json.dumps({**trial, "starts": starts + 1}))
         return f"release {release} is on trial, start {starts + 1}"
@@ -32,9 +35,16 @@ def guard(root: Path) -> str:
     link.unlink(missing_ok=True)
     link.symlink_to(f"releases/{previous}")
     link.replace(root / "current")
+    _restore(root, trial)
     pending.unlink(missing_ok=True)
     _sync(root)
     return f"release {release} did not prove itself in {STARTS} starts; back to {previous}"
+
+
+def _restore(root: Path, trial: "dict[str, object]") -> None:
+    """Put the configuration from before the trial back, where there was another."""
+    if isinstance(trial.get("config"), dict):
+        _write(root / "config.json", json.dumps(trial["config"], indent=2) + "\n")
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
 from targets.install.health import Patience, watch
-from targets.install.layout import NAME_LENGTH, Layout, write_durably
+from targets.install.layout import NAME_LENGTH, Layout, replace_durably, write_durably
 from targets.install.service import Service
 from targets.install.steps import passed
 from targets.install.trust import Trust
@@ -29,6 +29,7 @@ class Installer:
     python: str
     say: Callable[[str], None]
     patience: Patience = Patience()  # noqa: RUF009 - frozen, so sharing it is safe
+    keep_service: bool = False  # the kind of service was said, and holds for later releases
 
     def install(self, bundle: Path, trust: Trust, *, config: dict[str, Any] | None = None, keep: int = 3) -> str:
         """Install a bundle, switch to it, and return its release's name.
@@ -44,11 +45,16 @@ class Installer:
             passed("begun")
             name = self._bring(bundle, trust)
             passed("sealed")
-            self._self_test(name)
+            try:
+                self._self_test(name)
+            except ArtifactError:
+                if name not in self.layout.in_use:
+                    self.layout.remove(name)
+                raise
             passed("tested")
-            self._keep_trust(trust, config)
+            self._keep(trust)
             passed("kept")
-            self._activate(name)
+            self._activate(name, config)
             self.layout.prune(keep)
             passed("pruned")
         return name
@@ -128,23 +134,29 @@ class Installer:
             raise ArtifactError(f"release {name} is not taken into use: {lines[-1].removeprefix('segfast: ')}")
         self.say(lines[-1])
 
-    def _keep_trust(self, trust: Trust, config: dict[str, Any] | None) -> None:
+    def _keep(self, trust: Trust) -> None:
         for key in trust.keys:
             path = self.layout.keys / f"{key.hex()[:NAME_LENGTH]}.json"
             if not path.exists():
                 write_durably(path, {"algorithm": "ed25519", "key": key.hex()})
-        if config is not None:
-            write_durably(self.layout.config, config)
+        if self.keep_service:
+            write_durably(self.layout.service, {"kind": self.service.name})
 
-    def _activate(self, name: str) -> None:
+    def _activate(self, name: str, config: dict[str, Any] | None) -> None:
         before, older = self.layout.pointed("current"), self.layout.pointed("previous")
         fallback = before if before != name else older  # installed again, it may still be on trial from the first time
+        config_before = self._config() if config is not None else None
         if self.service.status_file is not None:
-            _replace(self.layout.folder(name) / "targets/install/guard.py", self.layout.root / "guard.py")
-            write_durably(self.layout.pending, {"release": name, "previous": fallback, "starts": 0})
+            guard = self.layout.folder(name) / "targets/install/guard.py"
+            replace_durably(self.layout.root / "guard.py", guard.read_bytes())
+            trial = {"release": name, "previous": fallback, "starts": 0, "config": config_before}
+            write_durably(self.layout.pending, trial)
         else:
             self.layout.pending.unlink(missing_ok=True)  # nobody would count its starts
         passed("marked")
+        if config is not None:
+            write_durably(self.layout.config, config)
+        passed("configured")
         if before is not None and before != name:
             self.layout.point("previous", before)
         passed("previous")
@@ -155,14 +167,24 @@ class Installer:
             self.service.set_up()
             passed("service")
             trouble = self._restarted(name)
-        except SegfastError as error:
+        except (SegfastError, OSError) as error:  # a full disk, for one
             trouble = str(error)
         if trouble:
             self.layout.point("previous", older)
+            if config_before is not None:
+                write_durably(self.layout.config, config_before)
             self._take_back(name, fallback, trouble)
         passed("healthy")
         self.layout.pending.unlink(missing_ok=True)
         passed("confirmed")
+
+    def _config(self) -> dict[str, Any] | None:
+        """Return the configuration as it is, None where there is none that is worth going back to."""
+        try:
+            value = json.loads(self.layout.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
 
     def _restarted(self, name: str) -> str:
         """Restart the service and return what is wrong with the release, "" for nothing."""
@@ -195,12 +217,6 @@ class Installer:
 
 def _signed(opened: Opened) -> str:
     return "unsigned" if opened.signed_by is None else f"signed by {opened.signed_by[:NAME_LENGTH]}"
-
-
-def _replace(source: Path, destination: Path) -> None:
-    temporary = destination.with_name(f".{destination.name}.new")
-    shutil.copyfile(source, temporary)
-    temporary.replace(destination)
 
 
 def stored_keys(layout: Layout) -> tuple[bytes, ...]:

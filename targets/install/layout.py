@@ -5,6 +5,7 @@ ROOT/current          link to the release that runs; another link is renamed ove
 ROOT/previous         link to the one before
 ROOT/trusted_keys/    public keys whose bundles are taken
 ROOT/config.json      what to run on: input, outputs, options; never touched by a bundle
+ROOT/service.json     what keeps the runner running, where that was said once; see service.py
 ROOT/pending.json     the release on trial, until it has proven itself; see guard.py
 """
 
@@ -56,6 +57,11 @@ class Layout:
         return self.root / "config.json"
 
     @property
+    def service(self) -> Path:
+        """What keeps the runner running."""
+        return self.root / "service.json"
+
+    @property
     def pending(self) -> Path:
         """The release on trial."""
         return self.root / "pending.json"
@@ -77,6 +83,11 @@ class Layout:
             return None
         name = target.name
         return name if _NAME.fullmatch(name) and (self.folder(name) / LISTING).is_file() else None
+
+    @property
+    def in_use(self) -> set[str | None]:
+        """The releases that are not to be removed."""
+        return {self.pointed("current"), self.pointed("previous")}
 
     def point(self, link: str, name: str | None) -> None:
         """Make ``current`` or ``previous`` point to a release, or to none; on the disk when this returns."""
@@ -149,16 +160,19 @@ class Layout:
             releases.append(Release(name, *about, current=name == current, previous=name == previous))
         return releases
 
+    def remove(self, name: str) -> None:
+        """Remove a release; renamed first, because a folder with a release's name is always complete."""
+        doomed = self.releases / _PART
+        shutil.rmtree(doomed, ignore_errors=True)
+        self.folder(name).replace(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
     def prune(self, keep: int) -> list[str]:
         """Remove the oldest releases but ``keep``; never the current one nor the previous."""
-        safe = {self.pointed("current"), self.pointed("previous")}
         names = self.names()
-        removed = [name for name in names[: max(0, len(names) - keep)] if name not in safe]
+        removed = [name for name in names[: max(0, len(names) - keep)] if name not in self.in_use]
         for name in removed:
-            doomed = self.releases / _PART  # renamed first: a folder with a release's name is always complete
-            shutil.rmtree(doomed, ignore_errors=True)
-            self.folder(name).replace(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+            self.remove(name)
         return removed
 
 
@@ -173,10 +187,14 @@ def sync_folder(folder: Path) -> None:
 
 def write_durably(path: Path, value: Any) -> None:
     """Write JSON whole or not at all, and force it to the disk."""
+    replace_durably(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def replace_durably(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and force it to the disk."""
     temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=2)
-        stream.write("\n")
+    with temporary.open("wb") as stream:
+        stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)

@@ -1,7 +1,9 @@
 """What keeps the runner running: systemd, or a plain process where there is no systemd, or nothing."""
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from segfast_edge.errors import TargetError, unknown
-from targets.install.layout import Layout
+from targets.install.layout import Layout, replace_durably
 
 UNIT = "segfast-edge.service"
 KINDS = ("auto", "systemd", "process", "none")
@@ -37,19 +39,33 @@ class Service(Protocol):
 
 
 def choose(kind: str, layout: Layout, python: str) -> Service:
-    """Return the service of a kind; ``auto``: systemd where this device runs it, nothing where not.
+    """Return the service of a kind; ``auto``: what was said before, else systemd where it runs here, else nothing.
 
     Raises:
         TargetError: no such kind, or systemd is asked for and not there.
     """
     if kind not in KINDS:
         raise TargetError(unknown("service", kind, KINDS))
+    if kind == "auto":
+        kind = _said_before(layout)
     booted = Path("/run/systemd/system").is_dir() and shutil.which("systemctl") is not None
     if kind == "systemd" and not booted:
         raise TargetError("systemd does not run here; use --service process or none")
     if kind == "systemd" or (kind == "auto" and booted):
         return Systemd(layout, python, user=os.getuid() != 0)
     return Process(layout, python) if kind == "process" else Nothing()
+
+
+def _said_before(layout: Layout) -> str:
+    try:
+        kind = json.loads(layout.service.read_text(encoding="utf-8"))["kind"]
+    except FileNotFoundError:
+        return "auto"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        kind = None
+    if kind not in KINDS:
+        raise TargetError(f"{layout.service} names no service; remove it, or pass --service")
+    return str(kind)
 
 
 class Nothing:
@@ -93,6 +109,9 @@ class Systemd:
         template = (self._layout.root / "current" / UNIT).read_text(encoding="utf-8")
         wanted = "default.target" if self._user else "multi-user.target"
         values = {"@ROOT@": str(self._layout.root), "@PYTHON@": self._python, "@WANTED@": wanted}
+        for path in (str(self._layout.root), self._python):
+            if not re.fullmatch(r"[\w/.,+@=-]+", path):
+                raise TargetError(f"'{path}' has characters that a systemd unit takes for its own; choose another path")
         for mark, value in values.items():
             template = template.replace(mark, value)
         return template
@@ -102,9 +121,7 @@ class Systemd:
         text = self.text()
         if not self.unit.is_file() or self.unit.read_text(encoding="utf-8") != text:
             self.unit.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self.unit.with_name(f".{UNIT}.new")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(self.unit)
+            replace_durably(self.unit, text.encode())
             self._systemctl("daemon-reload")
         self._systemctl("enable", UNIT)
 

@@ -11,6 +11,7 @@ STEPS = (
     "tested",
     "kept",
     "marked",
+    "configured",
     "previous",
     "switched",
     "service",

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from segfast_edge.contract.classes import ClassSet
+from segfast_edge.contract.images import Labels
 from segfast_edge.contract.postprocess import class_shares
 from segfast_edge.contract.statistics import percentile
 from targets.runner.frames import Result, now_ns
@@ -39,6 +41,14 @@ class Point:
     late: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The labels of one result, at the network's size, and their classes; its frame and mask are not kept."""
+
+    labels: Labels
+    classes: ClassSet
+
+
 class Board:
     """Collects results; ``describe`` is asked for everything else at the moment somebody looks.
 
@@ -51,7 +61,7 @@ class Board:
         self._points: deque[Point] = deque(maxlen=HISTORY)
         self._stages: dict[str, Histogram] = {}
         self._age = Histogram()
-        self._last: Result | None = None
+        self._last: Seen | None = None
         self.late = 0
         self.describe: Callable[[], Mapping[str, Any]] = dict
 
@@ -62,15 +72,15 @@ class Board:
             for stage, spent_ms in result.timings_ms.items():
                 self._stages.setdefault(stage, Histogram()).observe(spent_ms)
             self._age.observe(result.age_ms)
-            self._last = result
+            self._last = Seen(result.labels, result.classes)
             self.late += result.late
 
     @property
-    def last(self) -> Result | None:
-        """The newest result."""
+    def last(self) -> Seen | None:
+        """What the newest result saw."""
         return self._last
 
-    def ahead(self, result: Result) -> dict[str, float] | None:
+    def ahead(self, result: Result | Seen) -> dict[str, float] | None:
         """Return how much of the way ahead can be driven on, 0 to 1; None where no class can be."""
         way = ahead(result.labels, drivable_labels(result.classes, self._drivable))
         return None if way is None else {"drivable": round(way.share, 4), "free": round(way.free, 4)}

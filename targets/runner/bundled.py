@@ -61,6 +61,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
         named = any(not word.startswith("-") for word in _without_status(words))
         if layout is not None and not named and "--help" not in words and "-h" not in words:
             words = [*words, *configured(layout)]
+            os.chdir(layout.root)  # where a relative path in config.json leads, however the runner was started
         args = _parser().parse_args(words)
         args.artifact = bundle / ARTIFACT
         args.pending = None if layout is None else layout.pending
@@ -68,6 +69,8 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
     except (SegfastError, OSError) as error:
         print(f"segfast: {' '.join(str(error).split())}", file=sys.stderr)
         return SegfastError.exit_code
+    except KeyboardInterrupt:  # before the runner itself listens to signals
+        return 130
 
 
 def _without_status(words: list[str]) -> list[str]:

@@ -5,14 +5,17 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from segfast_edge.contract.files import check_writable
 from segfast_edge.errors import DataError
 from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import Target
 from targets.runner.allocator import bound_arenas
 from targets.runner.board import Board
+from targets.runner.lane import Output
 from targets.runner.model import Model, ModelChoice, open_model
 from targets.runner.notify import Notifier
 from targets.runner.outputs import OutputContext, open_output
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace, target: Target) -> int:
     """
     bound_arenas()
     _log(quiet=args.quiet)
-    stdout = _own_stdout()
+    stdout = own_stdout()
     settings = _settings(args)
     source = open_source(args.input, _source_options(args))
     options = Options(args.threads, args.precision, args.device)
@@ -91,12 +94,14 @@ def run(args: argparse.Namespace, target: Target) -> int:
     notifier = Notifier()
     if target.prefers_gpu:
         notifier.starting(_ENGINE_BUILD_S)
+    if args.status_file is not None:
+        check_writable(args.status_file)
     model = open_model(choice)
     if args.fallback is not None:
-        open_model(ModelChoice(target, args.fallback, choice.options, self_test=choice.self_test))
+        _check_fallback(ModelChoice(target, args.fallback, choice.options, self_test=choice.self_test), model)
     board = Board(_drivable(args.drivable, model))
     context = OutputContext(board, stdout, _token(args.token_file))
-    outputs = {text: open_output(text, context) for text in args.outputs}
+    outputs = _outputs(args.outputs, context)
     pipeline = Pipeline(source, model, outputs, settings=settings, board=board)
     trial = getattr(args, "pending", None)  # a release on trial proves itself by being well
     service = Service(pipeline, model, notifier=notifier, status_file=args.status_file, trial=trial)
@@ -117,8 +122,10 @@ def _log(*, quiet: bool) -> None:
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it has much to say about damaged pictures, at every one
 
 
-def _own_stdout() -> int:
+def own_stdout() -> int:
     """Return standard output, and send what native runtimes print there to standard error from now on."""
+    if sys.stdout is None:  # the first file opened here would get its number, and what others print
+        raise DataError("standard output is closed. Start this with it open, for example >/dev/null")
     sys.stdout.flush()
     own = os.dup(1)
     os.dup2(2, 1)
@@ -156,6 +163,24 @@ def _token(path: Path | None) -> str | None:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read the token in {path}: {error}") from error
+
+
+def _check_fallback(choice: ModelChoice, model: Model) -> None:
+    """Open the smaller artifact once, so that it is known to work before it is needed.
+
+    Raises:
+        SegfastError: it does not open, or its labels mean something else than those of ``model``.
+    """
+    if open_model(choice).manifest.classes.names != model.manifest.classes.names:
+        raise DataError(f"the fallback {choice.artifact} has other classes than {model.choice.artifact}")
+
+
+def _outputs(texts: Sequence[str], context: OutputContext) -> dict[str, Output]:
+    """Open the outputs, of which one at most may write to standard output."""
+    to_stdout = sorted({text for text in texts if text in ("jsonl:-", "pipe:-")})
+    if len(to_stdout) > 1:
+        raise DataError(f"{' and '.join(to_stdout)} would mix on standard output; give one of them a place of its own")
+    return {text: open_output(text, context) for text in texts}
 
 
 def _drivable(text: str | None, model: Model) -> tuple[str, ...] | None:

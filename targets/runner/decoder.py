@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,13 +21,21 @@ class Decoder:
     """Decodes and resizes what ``inbox`` gives; damaged frames are counted and the stream goes on."""
 
     def __init__(
-        self, ledger: Ledger, inbox: Slot[Packet], outbox: Slot[Decoded], *, pace: Pace, reduced: ReducedScale
+        self,
+        ledger: Ledger,
+        inbox: Slot[Packet],
+        outbox: Slot[Decoded],
+        *,
+        pace: Pace,
+        reduced: ReducedScale,
+        picture_wanted: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
         self._inbox = inbox
         self._outbox = outbox
         self._pace = pace
         self._reduced = reduced
+        self._picture_wanted = picture_wanted
         self.preprocess = Preprocess()
         self.resolution: tuple[int, int] | None = None
         self.resolution_changes = 0
@@ -37,13 +46,16 @@ class Decoder:
         """Be the thread's body."""
         try:
             while True:
-                packet = self._inbox.take()
-                if packet is not None:
-                    self._take(packet)
+                self._next_packet()
         except ClosedError:
             pass
         finally:
             self._outbox.close()
+
+    def _next_packet(self) -> None:
+        packet = self._inbox.take()  # gone with this call, not kept while the next one is waited for
+        if packet is not None:
+            self._take(packet)
 
     def _take(self, packet: Packet) -> None:
         if not self._pace.admits():
@@ -59,22 +71,23 @@ class Decoder:
             return
         left = self._outbox.put(decoded)
         if left is not None:
-            self._ledger.leave(left.packet.number, "superseded")
+            self._ledger.leave(left.number, "superseded")
 
     def _decode(self, packet: Packet) -> Decoded:
         preprocess = self.preprocess
         reduce = self._reduced.allowed
         started = time.perf_counter_ns()
-        pixels, size = packet.payload.decode(preprocess.size if reduce else None)
+        picture, size = packet.payload.decode(preprocess.size if reduce else None)
         decoded = time.perf_counter_ns()
-        batch = preprocess.image(pixels)[np.newaxis]
+        batch = preprocess.picture(picture)[np.newaxis]
         resized = time.perf_counter_ns()
         exact = None
-        if reduce and pixels.shape[:2] != size and self._reduced.due():
-            exact = preprocess.image(packet.payload.decode(None)[0])[np.newaxis]
+        if reduce and picture.size != size[::-1] and self._reduced.due():
+            exact = preprocess.picture(packet.payload.decode(None)[0])[np.newaxis]
         self._note(size)
         timings = {"decode": (decoded - started) / 1e6, "preprocess": (resized - decoded) / 1e6}
-        return Decoded(packet, pixels, size, batch, exact, timings)
+        kept = picture if self._picture_wanted() else None
+        return Decoded(packet.number, packet.name, packet.captured_ns, kept, size, batch, exact, timings)
 
     def _note(self, size: tuple[int, int]) -> None:
         if size != self.resolution:

@@ -7,14 +7,15 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from segfast_edge.contract.images import Frame, Labels, upright_rgb
+from segfast_edge.contract.images import Labels, upright_rgb
 from segfast_edge.errors import DataError
 from targets.runner.frames import Size
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF")
 MAX_STREAM_PIXELS = 40_000_000  # an 8K frame has 33 million; more in a stream is a mistake or an attack
+_ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations whose width is the picture's height
 # What Pillow raises for damaged pictures. In a million of them Pillow 12 gave the first five kinds and OverflowError;
 # the others are those of the modules that its decoders are made of
 DAMAGE = (
@@ -41,21 +42,22 @@ class Encoded:
     name: str
     convert: bool = False
 
-    def decode(self, at_least: Size | None, /) -> tuple[Frame, Size]:
+    def decode(self, at_least: Size | None, /) -> tuple[Image.Image, Size]:
         """Decode; a JPEG by a half, a quarter or an eighth where that is still at least ``at_least``."""
         try:
             picture = Image.open(io.BytesIO(self.data), formats=FORMATS)
             size = picture.height, picture.width
             if picture.height * picture.width > MAX_STREAM_PIXELS:
                 raise DataError(f"{self.name} is {size[1]}x{size[0]}; at most {MAX_STREAM_PIXELS} pixels are decoded")
+            turned = picture.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
             if at_least is not None and picture.mode == "RGB":
-                picture.draft("RGB", (at_least[1], at_least[0]))
+                picture.draft("RGB", at_least if turned else at_least[::-1])
             picture.load()
-            pixels = upright_rgb(picture, self.name, convert=self.convert)
+            return upright_rgb(picture, self.name, convert=self.convert), size[::-1] if turned else size
+        except UnidentifiedImageError as error:  # Pillow names an object by its address, another with each frame
+            raise DataError(f"{self.name} cannot be decoded: it does not begin as {', '.join(FORMATS)} do") from error
         except DAMAGE as error:
             raise DataError(f"{self.name} cannot be decoded: {error}") from error
-        turned = (pixels.shape[0] > pixels.shape[1]) != (picture.height > picture.width)
-        return pixels, (size[1], size[0]) if turned else size
 
 
 class ReducedScale:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from PIL import Image
+
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.errors import DataError
@@ -20,10 +22,10 @@ def now_ns() -> int:
 class Payload(Protocol):
     """A frame as its source gives it, not yet decoded."""
 
-    def decode(self, at_least: Size | None, /) -> tuple[Frame, Size]:
-        """Return RGB pixels and the frame's own size.
+    def decode(self, at_least: Size | None, /) -> tuple[Image.Image, Size]:
+        """Return the frame as a Pillow picture of mode RGB, and its own size.
 
-        Where the format can be decoded at a reduced scale, the pixels may be smaller than the frame, but never
+        Where the format can be decoded at a reduced scale, the picture may be smaller than the frame, but never
         smaller than ``at_least`` on either side; None asks for all of them.
 
         Raises:
@@ -38,9 +40,9 @@ class Pixels:
 
     frame: Frame
 
-    def decode(self, _: Size | None, /) -> tuple[Frame, Size]:
+    def decode(self, _: Size | None, /) -> tuple[Image.Image, Size]:
         """Return the pixels as they are."""
-        return self.frame, (self.frame.shape[0], self.frame.shape[1])
+        return Image.fromarray(self.frame), (self.frame.shape[0], self.frame.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Broken:
 
     reason: str
 
-    def decode(self, _: Size | None, /) -> tuple[Frame, Size]:
+    def decode(self, _: Size | None, /) -> tuple[Image.Image, Size]:
         """Raise DataError with the reason."""
         raise DataError(self.reason)
 
@@ -66,10 +68,16 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One frame ready for the network; ``exact`` is the batch from a full decode where both are to be compared."""
+    """One frame ready for the network; ``exact`` is the batch from a full decode where both are to be compared.
 
-    packet: Packet
-    pixels: Frame
+    The packet is not kept, nor the picture where no output shows it: at 1280x720 each would be 3 or 4 MB, several at a
+    time.
+    """
+
+    number: int
+    name: str
+    captured_ns: int
+    picture: Image.Image | None
     size: Size
     batch: Frame
     exact: Frame | None
@@ -80,14 +88,15 @@ class Decoded:
 class Result:
     """One frame's answer: ``labels`` at the network's size, ``mask`` at the frame's, both uint8 height x width.
 
-    ``pixels`` are the decoded frame, possibly at a reduced scale. ``timings_ms`` has a figure per stage.
+    ``picture`` is the decoded frame, mode RGB, possibly at a reduced scale; None where no output shows it.
+    ``timings_ms`` has a figure per stage.
     """
 
     number: int
     name: str
     captured_ns: int
     finished_ns: int
-    pixels: Frame
+    picture: Image.Image | None
     labels: Labels
     mask: Labels
     classes: ClassSet

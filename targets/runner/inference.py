@@ -58,11 +58,14 @@ class Inference:
         try:
             while True:
                 self._take_over()
-                decoded = self._inbox.take(0.25)
-                if decoded is not None:
-                    self._take(decoded)
+                self._next_frame()
         except ClosedError:
             return
+
+    def _next_frame(self) -> None:
+        decoded = self._inbox.take(0.25)  # gone with this call, not kept while the next one is waited for
+        if decoded is not None:
+            self._take(decoded)
 
     def _take_over(self) -> None:
         with self._swap_lock:
@@ -72,7 +75,7 @@ class Inference:
             self._backoff.succeeded()
 
     def _take(self, decoded: Decoded) -> None:
-        number = decoded.packet.number
+        number = decoded.number
         if self._down:
             self._reopen()
         model = self.model
@@ -106,14 +109,13 @@ class Inference:
         inferred = time.perf_counter_ns()
         mask = mask_at(labels, decoded.size)
         finished = time.perf_counter_ns()
-        packet = decoded.packet
         timings = {"inference": (inferred - started) / 1e6, "postprocess": (finished - inferred) / 1e6}
         return Result(
-            number=packet.number,
-            name=packet.name,
-            captured_ns=packet.captured_ns,
+            number=decoded.number,
+            name=decoded.name,
+            captured_ns=decoded.captured_ns,
             finished_ns=now_ns(),
-            pixels=decoded.pixels,
+            picture=decoded.picture,
             labels=labels,
             mask=mask,
             classes=model.manifest.classes,

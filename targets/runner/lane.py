@@ -16,7 +16,15 @@ Item = TypeVar("Item", Result, Notice)
 
 
 class Output(Protocol):
-    """What takes results; it may raise OSError or SegfastError, which the lane counts and survives."""
+    """What takes results; it may raise OSError or SegfastError, which the lane counts and survives.
+
+    A frame that no output wants is let go as soon as it is resized for the network.
+    """
+
+    @property
+    def wants_frame(self) -> bool:
+        """Whether it looks, at this time, at the frame itself and not at the mask alone."""
+        ...
 
     def write(self, result: Result) -> None:
         """Take a result."""
@@ -79,14 +87,17 @@ class Lane:
     def _run(self) -> None:
         try:
             while True:
-                taken = self._slot.take(0.1)
-                notice, self._notice = self._notice, None
-                if taken is not None:
-                    self.ledger.leave(taken[0], self._write(taken[1]))
-                elif notice is not None:
-                    self._try(self.output.notice, notice)
+                self._next_item()
         except ClosedError:
             self._close()
+
+    def _next_item(self) -> None:
+        taken = self._slot.take(0.1)  # gone with this call, not kept while the next one is waited for
+        notice, self._notice = self._notice, None
+        if taken is not None:
+            self.ledger.leave(taken[0], self._write(taken[1]))
+        elif notice is not None:
+            self._try(self.output.notice, notice)
 
     def _write(self, result: Result) -> str:
         if self.ended:

@@ -63,7 +63,14 @@ class Pipeline:
         self.pace = Pace()
         self.reduced = ReducedScale(wanted=settings.reduced_decode)
         self.reader = Reader(source, self.ledger, packets)
-        self.decoder = Decoder(self.ledger, packets, batches, pace=self.pace, reduced=self.reduced)
+        self.decoder = Decoder(
+            self.ledger,
+            packets,
+            batches,
+            pace=self.pace,
+            reduced=self.reduced,
+            picture_wanted=self._picture_wanted,
+        )
         self.inference = Inference(
             self.ledger, batches, self._deliver, deadline_ms=settings.deadline_ms, reduced=self.reduced
         )
@@ -93,6 +100,9 @@ class Pipeline:
             lane.start()
         for thread in self._threads:
             thread.start()
+
+    def _picture_wanted(self) -> bool:
+        return any(lane.output.wants_frame for lane in self.lanes)
 
     def _infer(self) -> None:
         self.inference.run()

@@ -11,6 +11,7 @@ exits (CPython issue 82300), so both ends here map the file themselves.
 """
 
 import contextlib
+import fcntl
 import mmap
 import os
 import re
@@ -70,7 +71,13 @@ def _size(capacity: int) -> int:
 
 
 class MaskWriter:
-    """The one writer. Memory left by an earlier run is used again, so that readers need not notice a restart."""
+    """The one writer. Memory left by an earlier run is used again, so that readers need not notice a restart.
+
+    It holds a lock on the memory (``flock``), which the system lets go when the process ends, however that comes about.
+
+    Raises:
+        DataError: another runner writes there, or the memory is another program's.
+    """
 
     def __init__(self, name: str) -> None:
         self._path = _path(name)
@@ -78,8 +85,11 @@ class MaskWriter:
         self._capacity = 0
         self._map: mmap.mmap | None = None
         self._last: _About = (0, 0, 0, 0, 0, 0, 0)
-        with contextlib.suppress(FileNotFoundError):
-            self._adopt()
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self._adopt()
+        except OSError as error:
+            raise DataError(f"cannot use shared memory {name}: {error.strerror or error}") from error
         if self._map is None:
             self._make(0)
         self._put("starting", b"", self._last)
@@ -90,6 +100,7 @@ class MaskWriter:
             size = os.fstat(descriptor).st_size
             if size == 0:
                 return
+            self._lock(descriptor)
             kept = mmap.mmap(descriptor, size)
         finally:
             os.close(descriptor)
@@ -98,6 +109,15 @@ class MaskWriter:
             kept.close()
             raise DataError(f"shared memory {self._path.name} belongs to another program; choose another name")
         self._map, self._capacity, self._number = kept, capacity, number
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            # the map keeps a duplicate of the descriptor, and with it the lock, until it is closed
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"another runner writes shared memory {self._path.name}; end it or choose another name"
+            ) from error
 
     def _make(self, capacity: int) -> None:
         """Make new memory under the same name; readers of the old one are told that it was replaced."""
@@ -109,6 +129,7 @@ class MaskWriter:
             self._path.unlink(missing_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
             try:
+                self._lock(descriptor)
                 os.posix_fallocate(descriptor, 0, _size(capacity))  # or a full memory would be a SIGBUS later
                 self._map = mmap.mmap(descriptor, _size(capacity))
             finally:

@@ -10,11 +10,10 @@ from targets.runner.frames import Result
 
 def painted(result: Result, max_width: int) -> Frame:
     """Return the overlay at the frame's own shape, at most ``max_width`` pixels wide."""
+    assert result.picture is not None, "this output's wants_frame is off"
     height, width = result.mask.shape
     wide = min(width, max_width)
     size = max(1, round(height * wide / width)), wide
-    pixels = result.pixels
-    if pixels.shape[:2] != size:
-        pixels = np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    pixels = np.asarray(result.picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
     mask = result.mask if result.mask.shape == size else mask_at(result.labels, size)
     return overlay(pixels, mask, result.classes)

@@ -43,6 +43,8 @@ def line_of(result: Result, board: Board) -> dict[str, Any]:
 class JsonLines:
     """Appends whole lines; one that does not fit on the disk is taken back, so a reader never sees half of one."""
 
+    wants_frame = False
+
     def __init__(self, path: Path | None, context: OutputContext) -> None:
         self._path = path
         self._board = context.board

@@ -16,6 +16,8 @@ def open_output(argument: str, _: OutputContext) -> Output:
 class Masks:
     """Writes NAME.mask.png; with no result there is no picture."""
 
+    wants_frame = False
+
     def __init__(self, folder: PictureFolder) -> None:
         self._folder = folder
 

@@ -18,6 +18,8 @@ def open_output(argument: str, _: OutputContext) -> Output:
 class Overlays:
     """Writes NAME.overlay.jpg; with no result there is no picture."""
 
+    wants_frame = True
+
     def __init__(self, folder: PictureFolder) -> None:
         self._folder = folder
 

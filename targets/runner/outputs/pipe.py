@@ -20,6 +20,8 @@ def open_output(argument: str, context: OutputContext) -> Output:
 class Pipe:
     """Writes each mask at once."""
 
+    wants_frame = False
+
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._size = (1, 1)

@@ -16,6 +16,8 @@ def open_output(argument: str, _: OutputContext) -> Output:
 class SharedMemoryOutput:
     """Keeps the newest mask and the state there."""
 
+    wants_frame = False
+
     def __init__(self, writer: MaskWriter) -> None:
         self._writer = writer
 

@@ -50,6 +50,8 @@ class Video:
     Without ``fps`` a file plays at the average rate at which its frames were captured.
     """
 
+    wants_frame = True
+
     def __init__(self, path: Path, fps: float | None) -> None:
         self._path = path
         self._fps = fps

@@ -51,6 +51,11 @@ class Web:
         self._feed = feed
         self.server = server
 
+    @property
+    def wants_frame(self) -> bool:
+        """Whether anybody is looking."""
+        return self._feed.watched
+
     def write(self, result: Result) -> None:
         """Show a result."""
         self._feed.put(result)

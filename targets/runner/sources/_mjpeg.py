@@ -8,10 +8,12 @@ import ssl
 from collections import deque
 from urllib.parse import SplitResult, unquote
 
+from targets.runner.frames import now_ns
 from targets.runner.sources import Grab, SourceLostError, SourceOptions
 from targets.runner.sources._multipart import Part, PartParser, boundary_of
 
 _READ_BYTES = 256 << 10
+_TRICKLE = 4  # a camera that sends something, but no whole frame for this many times the silence, is lost too
 
 
 class HttpStream:
@@ -72,7 +74,10 @@ class HttpStream:
 
     def read(self, _: float, /) -> Grab:
         """Return the next part; the connection's own time limit tells a silent camera."""
+        until_ns = now_ns() + round(_TRICKLE * self._options.silence_s * 1e9)
         while not self._parts:
+            if now_ns() > until_ns:
+                raise SourceLostError(f"{self._name} gave no whole frame for {_TRICKLE * self._options.silence_s:g} s")
             self._receive()
         self._count += 1
         return Grab(f"{self._count:06d}", self._parts.popleft())

@@ -24,6 +24,8 @@ def open_source(_: str, options: SourceOptions) -> "RawFrames":
     """Return the frames on standard input."""
     if options.raw_size is None:
         raise DataError("input '-' has raw frames; say how large with --raw WIDTHxHEIGHT, for example --raw 1280x720")
+    if sys.stdin is None:
+        raise DataError("input '-' is standard input, which is closed")
     return RawFrames(sys.stdin.fileno(), options)
 
 

@@ -1,7 +1,9 @@
 """The newest overlay as JPEG, made once for however many look, and not at all when nobody does."""
 
+import contextlib
 import io
 import threading
+from collections.abc import Iterator
 
 from PIL import Image, ImageDraw
 
@@ -23,26 +25,45 @@ class Feed:
         self._encoded: tuple[int, bytes] = (0, b"")
         self._size = (360, 640)
         self._closed = False
+        self._viewers = 0
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody is looking."""
+        return self._viewers > 0
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count a viewer while the block runs; frames come to the feed from the next one on."""
+        with self._changed:
+            self._viewers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._viewers -= 1
 
     def put(self, item: Result | Notice) -> None:
-        """Take in what is newest."""
+        """Take in what is newest; a result whose frame nobody wanted only ends what was shown before."""
         with self._changed:
-            self._newest = item
+            self._newest = None if isinstance(item, Result) and item.picture is None else item
             self._version += 1
             self._changed.notify_all()
 
     def next(self, after: int, timeout_s: float) -> tuple[int, bytes] | None:
         """Return the newest version after ``after`` and its JPEG, waiting for one; None after ``timeout_s``."""
         with self._changed:
-            if self._version <= after and not self._closed:
-                self._changed.wait(timeout_s)
-            if self._version <= after or self._newest is None:
+            self._changed.wait_for(lambda: self._closed or self._shows_more_than(after), timeout_s)
+            if self._newest is None or self._version <= after:
                 return None
             version, newest = self._version, self._newest
         with self._encoding:
             if self._encoded[0] < version:
                 self._encoded = (version, self._jpeg(newest))
             return self._encoded
+
+    def _shows_more_than(self, version: int) -> bool:
+        return self._newest is not None and self._version > version
 
     @property
     def closed(self) -> bool:

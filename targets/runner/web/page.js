@@ -4,6 +4,11 @@ const number = (value, digits = 0) => value === null || value === undefined ? "�
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 const ms = (summary, rank) => summary ? `${number(summary[rank], summary[rank] < 10 ? 1 : 0)} ms` : "–";
 const percent = (share) => `${number(100 * share, 1)} %`;
+const lasting = (seconds) => [[86400, "d"], [3600, "h"], [60, "min"]].filter(([unit]) => seconds >= unit)
+  .map(([unit, name], index, units) => `${Math.floor(index ? seconds % units[index - 1][0] / unit : seconds / unit)} ${name}`)
+  .slice(0, 2).join(" ") || `${number(seconds)} s`;
+const total = (counts) => Object.values(counts).reduce((sum, each) => sum + each, 0);
+const reasons = (counts) => Object.entries(counts).map(([reason, count]) => `${number(count)} ${reason}`).join(", ");
 const words = { starting: "starting", running: "running", no_frames: "no frames", no_result: "no result", stopping: "stopping" };
 const kinds = { running: "good", starting: "wait", stopping: "wait" };
 const HEARTBEAT_MS = 500, PATIENCE_MS = 3000;
@@ -45,14 +50,17 @@ function health(status) {
     ["camera lost", `${source.losses} times, ${source.resolution_changes} changes of size`, "good"],
     ["engine", engine.failure || `${engine.name}, ${engine.failures} failures, ${engine.restarts} restarts`, engine.failure ? "bad" : "good"],
     ["golden frame", engine.golden === null ? "not tested" : `${percent(engine.golden)} of labels agree`, engine.golden === null ? "wait" : "good"],
-    ["frames", `${frames.in} in, ${frames.out} out, ${frames.corrupt} corrupt, ${frames.in_flight} under way`, frames.corrupt ? "wait" : "good"],
+    ["frames", `${number(frames.in)} in, ${number(frames.out)} out, ${number(frames.corrupt)} corrupt, ${frames.in_flight} under way`,
+      frames.corrupt ? "wait" : "good"],
+    ["dropped", reasons(frames.dropped) || "none", "good"],
     ["step", `${policy.step}${policy.reason ? ": " + policy.reason : ""}`, policy.index ? "wait" : "good"],
     ["temperature", status.temperature_c === null ? "no sensor" : `${number(status.temperature_c)} °C`, "good"],
     ["memory", status.resident_bytes === null ? "–" : `${number(status.resident_bytes / 1e6)} MB`, "good"],
-    ["running for", `${number(status.uptime_s)} s`, "good"],
+    ["running for", lasting(status.uptime_s), "good"],
   ];
   for (const [name, tally] of Object.entries(outputs)) {
-    rows.push([name, tally.trouble || `${tally.out} written`, tally.trouble ? "bad" : "good"]);
+    const lost = total(tally.dropped) ? `; not: ${reasons(tally.dropped)}` : "";
+    rows.push([name, tally.trouble || `${number(tally.out)} written${lost}`, tally.trouble ? "bad" : "good"]);
   }
   at("health").replaceChildren(...rows.map(([name, value, kind]) => {
     const row = document.createElement("tr"), left = document.createElement("td"), right = document.createElement("td");
@@ -126,7 +134,7 @@ async function look() {
     text("drivable", status.ahead ? percent(status.ahead.drivable) : "–");
     text("free", status.ahead ? percent(status.ahead.free) : "–");
     text("late", `${number(status.late)}`);
-    text("dropped", number(Object.values(status.frames.dropped).reduce((sum, each) => sum + each, 0)));
+    text("dropped", number(total(status.frames.dropped)));
     classes(status.classes, status.shares);
     health(status);
     drawn = [points, status.deadline_ms, status.at_ns / 1e6];

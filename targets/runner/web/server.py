@@ -171,8 +171,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._common({"Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}"})
         if self.command == "HEAD":
             return
-        feed, version = self.server.feed, 0
-        pause = threading.Event()
+        with self.server.feed.watching():
+            self._send_frames(self.server.feed)
+
+    def _send_frames(self, feed: Feed) -> None:
+        version, pause = 0, threading.Event()
         while not feed.closed:
             item = feed.next(version, 1.0)
             if item is None:
