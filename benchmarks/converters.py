@@ -12,7 +12,7 @@ load, throttling, unsteadiness), which is then said beside it.
 Ours is what ``segfast-edge convert`` writes. The default path converts the network as it is: torch.jit.trace;
 ov.convert_model and nncf.quantize; torch.onnx.export, quant_pre_process and quantize_static; litert-torch and
 ai-edge-quantizer's static_wi8_ai8. OpenVINO runs its files once with floats in f32 and once in bf16. Both sides
-calibrate on the same drawn scenes. The weights of ``segfast`` are the shipped ones, all others random, which is enough
+calibrate on the same drawn scenes. Weights are the shipped ones of the network, random where none ship, which is enough
 for time; the share of labels that agree with torch is beside each figure all the same.
 
 Converting is kept in the work folder and goes on where it was stopped; delete that folder after changing a converter.
@@ -126,6 +126,7 @@ def _write(result: dict[str, Any], output: Path | None) -> None:
     """Bring claims and description up to date, and write both files."""
     machine, pace = result["machine"], result["pace"]
     versions = {k: v for case in result["cases"] for row in case["rows"] for k, v in row.get("versions", {}).items()}
+    trained = [case["network"] for case in result["cases"] if case["weights"] == "shipped"]
     result["claims"] = list(results.claims(result["cases"]))
     result["versions"] = versions
     result["described"] = (
@@ -133,7 +134,7 @@ def _write(result: dict[str, Any], output: Path | None) -> None:
         + ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
         + f". {pace['rounds']} rounds of at least {pace['seconds']:g} s each, {pace['samples']} samples at least;"
         f" begun {result['began']}, load then {result['load_before'][0]:.1f}."
-        " Weights are random but for segfast's."
+        f" Shipped weights: {', '.join(dict.fromkeys(trained)) or 'none'}; all others random."
     )
     if output is not None:
         write_json(output.with_suffix(".json"), result)

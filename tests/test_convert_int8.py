@@ -233,6 +233,14 @@ def test_a_layer_that_is_kept_float_is_executed_in_float(source, data, tmp_path,
 
 
 @pytest.mark.slow
+def test_in_openvino_a_depthwise_convolution_behind_interleaved_phases_is_executed_in_integers(data, tmp_path):
+    source = Source(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
+    manifest = convert(source, ExportRequest("openvino", tmp_path / "a", quantization=quantization(data)))
+    executed = {name: precision for name, precision in manifest.parity["executed_layers"] if ".fuse.depthwise" in name}
+    assert len(executed) == 3
+    assert set(executed.values()) == {"int8"}
+
+
 def test_the_search_keeps_layers_float_until_the_gate_passes(data, tmp_path):
     source = Source(write_checkpoint(tmp_path / "two.pt", "tiny_export:two_layers"))
     for seed in range(FRAMES):  # the truth is what this network says

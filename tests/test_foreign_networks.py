@@ -3,6 +3,8 @@
 import pytest
 from tiny_export import write_checkpoint
 
+from segfast_edge.cli import main
+from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import ConversionError
 from segfast_edge.export.convert import ExportRequest, Source, convert
 
@@ -19,3 +21,33 @@ def test_a_network_that_gives_a_dictionary_is_told_what_to_take_of_it(tmp_path):
     source = Source(write_checkpoint(tmp_path / "a.pt", "foreign_networks:dictionary", size=SIZE))
     with pytest.raises(ConversionError, match=r"gives a dictionary \(out\).*returns its logits from forward"):
         convert(source, ExportRequest("torchscript", tmp_path / "a"))
+
+
+def test_a_network_that_was_trained_elsewhere_converts_with_the_weights_that_its_factory_loads(tmp_path):
+    words = ["convert", "--model", "foreign_networks:scaled", "--classes", "5", "--size", "48x64", "--target"]
+    assert main([*words, "openvino,tflite", "-o", str(tmp_path / "a")]) == 0
+    for name in ("openvino", "tflite"):
+        manifest = Manifest.load(tmp_path / "a" / name)
+        assert manifest.preprocess.size == (48, 64)
+        assert len(manifest.classes) == 5
+        assert manifest.parity["label_agreement"] == 1
+        assert manifest.provenance["training"] == {"weights": "as foreign_networks:scaled gives them"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "name a CHECKPOINT, or with --model"),
+        (["a.pt", "--model", "foreign_networks:scaled"], "not both"),
+        (["a.pt", "--classes", "3"], "--classes and --size are for --model"),
+        (["--model", "foreign_networks:scaled", "-o", "a"], "--model needs --classes N"),
+        (["--model", "foreign_networks:scaled", "--classes", "5"], "and --out DIR"),
+        (["--model", "foreign_networks:none", "--classes", "5", "-o", "a"], "has no function 'none'"),
+    ],
+)
+def test_half_a_network_is_refused_in_one_line(words, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", *words, "--target", "openvino"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert says in line
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ from torch import nn
 
 from segfast_edge.errors import ConversionError
 from segfast_edge.export.common.lowerings import LOWERINGS, lower
+from segfast_edge.export.torchscript import BiasApart, biases_apart
 
 pairs = st.tuples
 sides = st.integers(1, 7)
@@ -83,3 +84,39 @@ def test_a_depthwise_2x2_becomes_one_pointwise_depthwise_convolution():
 def test_an_unknown_lowering_is_refused_with_the_nearest_name():
     with pytest.raises(ConversionError, match="Did you mean 'subpixel'"):
         lower(nn.Sequential(), "sub-pixel")
+
+
+@pytest.mark.parametrize("name", ["phases", "subpixel"])
+def test_a_relu_behind_goes_before_the_phases_are_interleaved(name):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.ConvTranspose2d(4, 4, 3, 2, 1, 1, groups=4), nn.Identity(), nn.ReLU(inplace=True))
+    x = torch.randn(1, 4, 5, 6)
+    with torch.no_grad():
+        expected = network(x)
+        lowered = lower(network, name)
+        torch.testing.assert_close(lowered(x), expected)
+    assert isinstance(lowered[0].activation, nn.ReLU)
+    assert not isinstance(lowered[2], nn.ReLU)
+    assert isinstance(network[2], nn.ReLU), "the original keeps its own"
+
+
+@pytest.mark.parametrize("between", [nn.Tanh(), nn.Conv2d(4, 4, 1)])
+def test_a_relu_further_on_stays_where_it_is(between):
+    network = nn.Sequential(nn.ConvTranspose2d(4, 4, 2, 2), between, nn.ReLU())
+    x = torch.randn(1, 4, 3, 3)
+    with torch.no_grad():
+        lowered = lower(network, "phases")
+        torch.testing.assert_close(lowered(x), network(x))
+    assert isinstance(lowered[2], nn.ReLU)
+
+
+def test_torchscript_adds_the_bias_of_a_depthwise_transposed_convolution_apart_and_no_other():
+    torch.manual_seed(0)
+    depthwise, dense = nn.ConvTranspose2d(6, 6, 3, 2, 1, 1, groups=6), nn.ConvTranspose2d(6, 4, 2, 2)
+    network = nn.Sequential(depthwise, dense)
+    apart = biases_apart(network)
+    x = torch.randn(1, 6, 4, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(apart(x), network(x))
+    assert [type(layer) for layer in apart] == [BiasApart, nn.ConvTranspose2d]
+    assert depthwise.bias is not None

@@ -27,9 +27,17 @@ INPUT = "frames"
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def untouched(checkpoint: Checkpoint) -> Deployable:
-    """Return the network behind normalisation and before argmax, its own layers as the author wrote them."""
-    return Deployable(checkpoint.module(), checkpoint.preprocess, checkpoint.classes)
+class Untouched(Deployable):
+    """Normalisation, the network as its author wrote it, and argmax as anybody would write it."""
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Compute labels of uint8 frames, 1 x H x W x 3."""
+        return self.logits(frames).argmax(1).to(torch.uint8)
+
+
+def untouched(checkpoint: Checkpoint) -> Untouched:
+    """Return the graph that every default path and eager torch start from."""
+    return Untouched(checkpoint.module(), checkpoint.preprocess, checkpoint.classes)
 
 
 def torchscript(checkpoint: Path, path: Path) -> None:

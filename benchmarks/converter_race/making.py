@@ -26,11 +26,12 @@ from segfast_edge.export.common.quantization import Quantization, Recipe
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
-from segfast_edge.weights import DEFAULT as SHIPPED
 from segfast_edge.weights import find
+from segfast_edge.weights import shipped as shipped_weights
 
 Say = Callable[[str], None]
 SETTLING = 8  # frames from which batch normalisation takes its statistics where weights are random
+SHIPPED = "camvid-standard-{}"  # by network; the classes of segfast's go for those that have none
 LITERT = defaults.ROOT / ".venv-litert-torch" / "bin" / "python"
 INSTALL = (
     "python3.11 -m venv .venv-litert-torch && .venv-litert-torch/bin/pip install -c tools/constraints.txt -e"
@@ -94,7 +95,8 @@ def _write_checkpoint(case: Case, pictures: Path) -> None:
     if case.checkpoint.is_file():
         return
     case.folder.mkdir(parents=True, exist_ok=True)
-    shipped = Checkpoint.load(find(Path(SHIPPED)))
+    own = SHIPPED.format(case.network)
+    shipped = Checkpoint.load(find(Path(own if own in shipped_weights() else SHIPPED.format("segfast"))))
     preprocess = replace(shipped.preprocess, height=case.size[0], width=case.size[1])
     if shipped.network == case.network:
         replace(shipped, preprocess=preprocess).save(case.checkpoint)

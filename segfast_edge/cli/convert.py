@@ -1,19 +1,15 @@
 """segfast-edge convert: from a checkpoint to artifacts that compute what torch computes."""
 
 import argparse
-import contextlib
 import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from segfast_edge.contract.manifest import Manifest
     from segfast_edge.export import Exporter
     from segfast_edge.export.common.job import ExportRequest
     from segfast_edge.export.common.quantization import Quantization
@@ -28,7 +24,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from segfast_edge.export import formats
     from segfast_edge.export.converters import converters
 
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .pt file that train wrote")
+    parser.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="a .pt file that train wrote")
+    foreign = parser.add_argument_group("a network that was trained elsewhere, in place of a checkpoint")
+    foreign.add_argument("--model", metavar="NAME", help="package.module:factory, whose factory loads its own weights")
+    foreign.add_argument("--classes", type=int, metavar="N", help="number of classes, which the factory is called with")
+    foreign.add_argument("--size", metavar="HxW", help="input size (default 224x224)")
     parser.add_argument(
         "--target",
         "--format",
@@ -75,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     """Convert to every format asked for and say how each compared with torch."""
     from rich.console import Console
 
+    from segfast_edge.cli._conversion_view import show, show_layers, table_of_what_was_lost
+
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
 
     from segfast_edge.export.convert import Source, convert, convert_tuned
@@ -82,8 +84,13 @@ def run(args: argparse.Namespace) -> int:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
     console = Console(stderr=True)
-    with _table_of_what_was_lost(console), console.status("reading the checkpoint") as status:
-        source = Source(find(args.checkpoint), args.golden)
+    with (
+        TemporaryDirectory(prefix="segfast-model-") as folder,
+        table_of_what_was_lost(console),
+        console.status("reading the checkpoint") as status,
+    ):
+        path = find(args.checkpoint) if args.model is None else _built(args, Path(folder))
+        source = Source(path, args.golden)
         made = {}
         for request in requests:
             if tuning is None:
@@ -94,10 +101,31 @@ def run(args: argparse.Namespace) -> int:
         documents = [{"artifact": str(folder), **manifest.to_json()} for folder, manifest in made.items()]
         print(json.dumps(documents, indent=2, ensure_ascii=False))
     else:
-        _show(made)
+        show(made)
         if args.layers:
-            _show_layers(made)
+            show_layers(made)
     return 0
+
+
+def _built(args: argparse.Namespace, folder: Path) -> Path:
+    """Write a checkpoint of the network that ``--model`` names, as its factory gives it."""
+    from segfast_edge.contract.preprocess import Preprocess, parse_size
+    from segfast_edge.model.checkpoint import as_built
+
+    path = folder / f"{args.model.rpartition(':')[2]}.pt"
+    as_built(args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
+    return path
+
+
+def _refuse_half_a_network(args: argparse.Namespace) -> None:
+    from segfast_edge.errors import ConversionError
+
+    if (args.checkpoint is None) == (args.model is None):
+        raise ConversionError("name a CHECKPOINT, or with --model a network that was trained elsewhere, not both")
+    if args.model is None and (args.classes is not None or args.size is not None):
+        raise ConversionError("--classes and --size are for --model; a checkpoint knows its own")
+    if args.model is not None and (args.classes is None or args.out is None):
+        raise ConversionError("--model needs --classes N, and --out DIR for the artifacts")
 
 
 def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
@@ -105,6 +133,7 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
     from segfast_edge.errors import ConversionError
     from segfast_edge.export import exporter
 
+    _refuse_half_a_network(args)
     names = list(dict.fromkeys(part.strip() for part in args.target.split(",") if part.strip()))
     if not names:
         raise ConversionError("--target names no format")
@@ -184,69 +213,3 @@ def _folder(args: argparse.Namespace, name: str, *, alone: bool) -> Path:
         return checkpoint.with_name(f"{checkpoint.stem}-{name}{'-int8' if args.int8 else ''}")
     out: Path = args.out
     return out if alone else out / name
-
-
-@contextlib.contextmanager
-def _table_of_what_was_lost(console: "Console") -> Iterator[None]:
-    """Print IoU per class, before and after, where the accuracy gate closes."""
-    from rich.table import Table
-
-    from segfast_edge.errors import AccuracyGateError
-
-    try:
-        yield
-    except AccuracyGateError as error:
-        table = Table("class", "IoU float", "IoU int8", "change")
-        for name, (before, after) in error.figures["iou"].items():
-            known = before is not None and after is not None
-            change = f"{after - before:+.4f}" if known else ""
-            table.add_row(name, *("absent" if each is None else f"{each:.4f}" for each in (before, after)), change)
-        console.print(table)
-        raise
-
-
-def _show(made: dict[Path, "Manifest"]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="held to torch in a process without it, on the same frames")
-    for column in ("artifact", "format", "executed"):
-        table.add_column(column, overflow="fold")
-    gated = any("gate" in manifest.parity for manifest in made.values())
-    for column in ("logits off by", "labels alike", *(["mIoU int8 / float"] if gated else []), "lowering", "MB"):
-        table.add_column(column, justify="right")
-    for folder, manifest in made.items():
-        parity = manifest.parity
-        size = sum((folder / name).stat().st_size for name in manifest.files if not name.startswith("golden/"))
-        table.add_row(
-            str(folder),
-            manifest.format,
-            parity["executed_precision"],
-            f"{parity['logits_max_abs_diff']:.2g}" if "logits_max_abs_diff" in parity else "",
-            f"{parity['label_agreement']:.3%}",
-            *([_gate(parity.get("gate"))] if gated else []),
-            manifest.provenance["lowering"],
-            f"{size / 1e6:.2f}",
-        )
-    Console().print(table)
-
-
-def _gate(gate: Mapping[str, Any] | None) -> str:
-    return "" if gate is None else f"{gate['int8_miou']:.4f} / {gate['float_miou']:.4f}"
-
-
-def _show_layers(made: dict[Path, "Manifest"]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    for folder, manifest in made.items():
-        layers = manifest.parity.get("executed_layers")
-        if layers is None:
-            Console().print(f"{folder}: its runtime does not tell the precision of a layer", highlight=False)
-            continue
-        table = Table(title=f"{folder}: layers with weights as {manifest.parity['runtime']} executed them")
-        table.add_column("layer", overflow="fold")
-        table.add_column("precision")
-        for row in layers:
-            table.add_row(*row)
-        Console().print(table)

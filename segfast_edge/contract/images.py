@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from segfast_edge.errors import DataError
 
@@ -41,7 +41,8 @@ def _open(path: Path) -> Image.Image:
                 raise DataError(f"{path} is {picture.width}x{picture.height}; at most {MAX_PIXELS} pixels are read")
             picture.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is not a readable image: {error}") from error
+        reason = "its format is unknown" if isinstance(error, UnidentifiedImageError) else error
+        raise DataError(f"{path} is not a readable image: {reason}") from error
     return picture
 
 

@@ -52,6 +52,7 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=kept),
         )
+    one_range_for_phases(model)
     _save(model, manifest, folder)
     return manifest
 
@@ -61,6 +62,37 @@ def _layer_of(op: Any) -> str:
     if op.get_type_name() not in WEIGHTED:
         return ""
     return str(op.get_friendly_name()).partition("/")[0].removeprefix("__module.")
+
+
+def one_range_for_phases(model: Any) -> None:
+    """Give the phases of a transposed convolution one range for all their channels, in place.
+
+    NNCF takes a range per channel for what a depthwise convolution reads, but OpenVINO carries integers through an
+    interleaving only where all channels have one: else it computes that depthwise convolution in float.
+    """
+    for concatenation in model.get_ops():
+        if concatenation.get_type_name() != "Concat":
+            continue
+        phases = [source.get_source_output().get_node() for source in concatenation.inputs()]
+        readers = {reader.get_node().get_type_name() for reader in concatenation.output(0).get_target_inputs()}
+        if readers <= {"DepthToSpace", "Reshape"} and {each.get_type_name() for each in phases} == {"FakeQuantize"}:
+            _widen(phases)
+
+
+def _widen(quantizers: list[Any]) -> None:
+    """Set ranges to the union of them all, moved so that zero stays exact."""
+    from openvino import opset13
+
+    bounds = [[quantizer.input_value(place).get_node().get_data() for place in (1, 2)] for quantizer in quantizers]
+    low, high = min(float(each[0].min()) for each in bounds), max(float(each[1].max()) for each in bounds)
+    steps = max(quantizer.get_attributes()["levels"] for quantizer in quantizers) - 1
+    step = (high - low) / steps
+    if step > 0 and low < 0:
+        below = round(-low / step)
+        low, high = -below * step, (steps - below) * step
+    for quantizer in quantizers:
+        for place, value in ((1, low), (2, high), (3, low), (4, high)):
+            quantizer.input(place).replace_source_output(opset13.constant(np.float32(value)).output(0))
 
 
 def _named(manifest: Manifest) -> Manifest:

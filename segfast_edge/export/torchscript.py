@@ -1,10 +1,12 @@
 """TorchScript: traced and frozen. Optimising is left to the device, since a module saved after it does not load."""
 
+import copy
 import io
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.export.common.failure import explained, writing
@@ -22,6 +24,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
         ConversionError: torch cannot trace the network.
     """
     lowered = graph.lowered()
+    lowered.network = biases_apart(lowered.network)
     with explained("torch cannot trace this network", "Take what the message names out of its forward"):
         with torch.no_grad():
             traced = torch.jit.trace(lowered, graph.example(), check_trace=False)
@@ -36,3 +39,32 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
         torch.jit.save(frozen, whole, _extra_files={KEY: embedded_text(manifest)})
         (folder / manifest.model_file).write_bytes(whole.getvalue())
     return manifest
+
+
+class BiasApart(nn.Module):
+    """A depthwise transposed convolution that adds its bias in a step of its own."""
+
+    def __init__(self, layer: nn.ConvTranspose2d, bias: Tensor) -> None:
+        super().__init__()
+        self.conv = copy.deepcopy(layer)
+        self.conv.bias = None
+        self.register_buffer("bias", bias.detach().reshape(1, -1, 1, 1).clone())
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Take and give what the transposed convolution does."""
+        result: Tensor = self.conv(x, output_size) + self.bias
+        return result
+
+
+def biases_apart(network: nn.Module) -> nn.Module:
+    """Return ``network`` with every depthwise transposed convolution as a ``BiasApart``, which computes the same.
+
+    With a bias, which folding gives them, torch 2.13 takes a slow path on a CPU: 128 channels, 56x56 to 112x112 and
+    channels last take 6.3 ms, without it 0.2 ms and with the sum behind it 0.3 ms (one thread of an AVX-512 server).
+    """
+    network = copy.deepcopy(network)
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.ConvTranspose2d) and child.groups == child.in_channels == child.out_channels:
+                setattr(parent, name, child if child.bias is None else BiasApart(child, child.bias))
+    return network.eval().requires_grad_(False)

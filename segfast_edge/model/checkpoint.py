@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segfast_edge.contract.classes import ClassSet
+from segfast_edge.contract.classes import ClassSet, distinct_palette
 from segfast_edge.contract.files import replacing_file
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import ArtifactError, SegfastError
@@ -105,6 +105,19 @@ class Checkpoint:
                 )
         network.load_state_dict(self.weights)
         return network.eval()
+
+
+def as_built(name: str, classes: int, preprocess: Preprocess) -> Checkpoint:
+    """Return a network with the weights that its factory gives it, for a network that was trained elsewhere.
+
+    Its classes are called by their numbers, and it was trained under no protocol of ours.
+
+    Raises:
+        SegfastError: as ``model.build``.
+    """
+    weights = build(name, classes).state_dict()
+    named = ClassSet(tuple(f"class {number}" for number in range(classes)), distinct_palette(classes))
+    return Checkpoint(name, named, preprocess, "", weights, {"weights": f"as {name} gives them"})
 
 
 def _read(path: Path) -> Any:

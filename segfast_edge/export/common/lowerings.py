@@ -22,6 +22,9 @@ Pair = tuple[int, int]
 def lower(network: nn.Module, name: str) -> nn.Module:
     """Return a copy of ``network`` with every ``nn.ConvTranspose2d`` in the form ``name``, which computes the same.
 
+    A ReLU behind such a layer in an ``nn.Sequential`` goes before the phases are interleaved, which computes the same:
+    where integers are interleaved, and not the floats before a ReLU, a quarter of the bytes move.
+
     Raises:
         ConversionError: no such lowering, or a layer that pads with anything but zeros.
     """
@@ -34,8 +37,23 @@ def lower(network: nn.Module, name: str) -> nn.Module:
     for parent in list(lowered.modules()):
         for child_name, child in parent.named_children():
             if isinstance(child, nn.ConvTranspose2d):
-                setattr(parent, child_name, make(child))
+                made = make(child)
+                if isinstance(made, Interleaved) and type(parent) is nn.Sequential:
+                    made.activation = _taken_relu(parent, child_name)
+                setattr(parent, child_name, made)
     return lowered.eval().requires_grad_(False)
+
+
+def _taken_relu(parent: nn.Sequential, name: str) -> nn.Module:
+    """Take the ReLU that directly follows the layer ``name`` out of its parent; an identity where there is none."""
+    later = [*parent.named_children()]
+    for other, module in later[[each for each, _ in later].index(name) + 1 :]:
+        if type(module) is nn.ReLU:
+            setattr(parent, other, nn.Identity())
+            return module
+        if type(module) is not nn.Identity:
+            break
+    return nn.Identity()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +105,15 @@ class Lowered(nn.Module):
         return rows.excess(extra[0]), columns.excess(extra[1])
 
 
-class SubPixel(Lowered):
+class Interleaved(Lowered):
+    """Phases that are computed apart and then put between each other, after an ``activation`` of each value."""
+
+    def __init__(self, layer: nn.ConvTranspose2d) -> None:
+        super().__init__(layer)
+        self.activation: nn.Module = nn.Identity()
+
+
+class SubPixel(Interleaved):
     """One convolution computes all phases as channels; a pixel shuffle interleaves them."""
 
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
@@ -104,11 +130,15 @@ class SubPixel(Lowered):
         """Take and give what the transposed convolution does."""
         excesses = self.excesses(x, output_size)
         phases = self.conv(place(x, [pads(*each) for each in zip(self.axes, self.spans, excesses, strict=True)]))
-        return interleave(phases, self.axes, excesses)
+        return interleave(self.activation(phases), self.axes, excesses)
 
 
-class Phases(Lowered):
-    """One small convolution per phase, with that phase's taps alone; their outputs interleave."""
+class Phases(Interleaved):
+    """One small convolution per phase, with that phase's taps alone; their outputs interleave.
+
+    Phase runs slower than channel here: a runtime that keeps channels together moves whole pixels, where ``SubPixel``
+    makes it move single values.
+    """
 
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
         super().__init__(layer)
@@ -126,10 +156,14 @@ class Phases(Lowered):
         """Take and give what the transposed convolution does."""
         excesses = self.excesses(x, output_size)
         phases = [
-            conv(place(x, [pads(*each) for each in zip(self.axes, spans, excesses, strict=True)]))
+            self.activation(conv(place(x, [pads(*each) for each in zip(self.axes, spans, excesses, strict=True)])))
             for conv, spans in zip(self.convs, self.spans, strict=True)
         ]
-        return interleave(torch.stack(phases, dim=2).flatten(1, 2), self.axes, excesses)
+        n, channels, height, width = phases[0].shape
+        rows, columns = (axis.stride for axis in self.axes)
+        split = torch.cat(phases, dim=1).reshape(n, rows, columns, channels, height, width)
+        woven = split.permute(0, 3, 4, 1, 5, 2).reshape(n, channels, height * rows, width * columns)
+        return trimmed(woven, self.axes, excesses)
 
 
 class ZeroInsertion(Lowered):
@@ -247,5 +281,10 @@ def interleave(phases: Tensor, axes: Sequence[Axis], excesses: Pair) -> Tensor:
         n, channels, height, width = phases.shape
         split = phases.reshape(n, channels // (rows * columns), rows, columns, height, width)
         woven = split.permute(0, 1, 4, 2, 5, 3).reshape(n, -1, height * rows, width * columns)
+    return trimmed(woven, axes, excesses)
+
+
+def trimmed(woven: Tensor, axes: Sequence[Axis], excesses: Pair) -> Tensor:
+    """Cut off the rows and columns by which whole phases are larger than the output."""
     surplus = [-excess % axis.stride for axis, excess in zip(axes, excesses, strict=True)]
     return place(woven, [(0, -amount) for amount in surplus]) if any(surplus) else woven
