@@ -24,7 +24,7 @@ def _make(folder: Path, requirements: list[str]) -> Path:
     if stamp.is_file() and stamp.read_text() == digest and python.exists():
         return python
     print(f"setting up {folder.name} (once; a few minutes) ...", flush=True)
-    venv.create(folder, with_pip=True, clear=False)
+    venv.create(folder, with_pip=True, clear=False, symlinks=True)  # a running program does not block it
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, *requirements], check=True, cwd=ROOT)
     stamp.write_text(digest)

@@ -103,7 +103,8 @@ def card(name: str, lineage: Lineage, checkpoint: Checkpoint, found: Evaluation)
     commands = "\n".join(f"$ {command}" for command in lineage.numbered(name))
     versions = provenance["versions"]
     learned = [t.numel() for key, t in checkpoint.weights.items() if not key.endswith(STATISTICS)]
-    how = f"{versions['device']} ({versions['threads']} threads, {versions['precision']})"
+    threads = "1 thread" if versions["threads"] == 1 else f"{versions['threads']} threads"
+    how = f"{versions['device']} ({threads}, {versions['precision']})"
     changed = {key: value for key, value in chosen.items() if key != "name" and value not in (False, 0, 0.0)}
     return f"""# {name}
 

@@ -49,7 +49,8 @@ class _ScaledCopies(nn.ConvTranspose2d):
         if input.device.type != "cpu" or output_size is not None:
             return super().forward(input, output_size)
         reduced = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-        result: Tensor = _Copies.apply(input.to(reduced), self.weight.to(reduced))
+        copies: Any = _Copies  # torch declares no types for ``apply``
+        result: Tensor = copies.apply(input.to(reduced), self.weight.to(reduced))
         return result
 
 
@@ -66,7 +67,7 @@ class _Copies(torch.autograd.Function):
         return copies.reshape(count, height * high, width * wide, channels).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override] # torch has *Any
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         size, none = list(weight.shape[2:]), [0, 0]
         found = torch.ops.aten.convolution_backward(
