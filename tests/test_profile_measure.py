@@ -255,12 +255,47 @@ def test_the_json_has_the_derived_figures_beside_the_samples():
         ({"conditions": {"timeline": [[0.0, "fast", None, None]]}}, "not valid: ValueError"),
         ({"conditions": {"temperature_c": {"first": 50.0}}}, "not valid: KeyError 'least'"),
         ({"conditions": {"ends_s": {"latency": 3}}}, "not valid: TypeError"),
+        ({"conditions": {"governors": [1]}}, "not valid: TypeError 1 is no text"),
+        ({"conditions": {"governors": None}}, "not valid: TypeError None is no list"),
+        ({"conditions": {"governors": "schedutil"}}, "not valid: TypeError 'schedutil' is no list"),
+        ({"conditions": {"energy_per_frame_j": 1.0}}, "energy_per_frame_j is given without watts"),
+        ({"versions": {"onnxruntime": None}}, "not valid: TypeError None is no text"),
+        ({"versions": {"onnxruntime": 1.2}}, "not valid: TypeError 1.2 is no text"),
+        ({"machine": {"memory_bytes": "much"}}, "not valid: ValueError"),
+        ({"artifact": {"name": "a", "sha256": ["1"]}}, r"not valid: TypeError \['1'\] is no text"),
     ],
 )
 def test_a_report_that_is_none_is_one_clear_error(spoil, says, tmp_path):
     write_json(tmp_path / "r.json", report().to_json() | spoil)
     with pytest.raises(ArtifactError, match=says):
         read_reports(tmp_path / "r.json")
+
+
+def test_numbers_that_a_report_holds_as_text_are_numbers_once_read():
+    stream = dict.fromkeys(("target_fps", "deadline_ms", "arrived", "taken", "dropped", "missed"), "1")
+    conditions = {
+        "timeline": [["0", "1500", None, None, "0.5"]],
+        "ends_s": {"latency": ["1"]},
+        "frequency_mhz": {"least": "1", "most": "2"},
+        "foreign_cpu_share": "0.1",
+        "energy_per_frame_j": "1",
+        "watts": "2",
+    }
+    spoilt = {
+        "stream": stream | {"age": {"p50_ms": "1", "p99_ms": "2"}},
+        "conditions": conditions,
+        "machine": {"memory_bytes": "8"},
+    }
+    read = Report.from_json(report().to_json() | spoilt)
+    shown = figures(read)
+    assert shown["clock"] == "1 to 2 MHz"
+    assert shown["other processes"] == "10% of the cores"
+    assert shown["energy"] == "1000.00 mJ a frame, 2.0 W"
+    assert shown["stream at 1 frames/s"] == "1 arrived, 1 dropped, 1 past the deadline"
+    assert shown["frame age"] == "p50 1.00 ms, p99 2.00 ms; deadline 1.00 ms"
+    assert read.conditions["timeline"] == [[0.0, 1500.0, None, None, 0.5]]
+    assert read.conditions["ends_s"] == {"latency": [1.0]}
+    assert read.machine["memory_bytes"] == 8
 
 
 def test_a_file_without_any_report_is_refused(tmp_path):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from segfast_edge.contract import checked
 from segfast_edge.contract.report import REPORT_VERSION, Report, title
 from segfast_edge.contract.statistics import percentile
 from segfast_edge.errors import ArtifactError
@@ -77,13 +78,13 @@ class CountReport:
             raise ArtifactError(f"report has version {version}; this release reads {REPORT_VERSION}. Profile again")
         try:
             return cls(
-                artifact=dict(value["artifact"]),
+                artifact=checked.artifact(value["artifact"]),
                 target=str(value["target"]),
                 engine=str(value["engine"]),
                 executed_precision=str(value["executed_precision"]),
                 runs=tuple({str(k): int(n) for k, n in run.items()} for run in value["instructions"]["runs"]),
-                versions=dict(value["versions"]),
-                machine=dict(value["machine"]),
+                versions=checked.texts(value["versions"]),
+                machine=checked.machine(value["machine"]),
             )
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ArtifactError(f"report is not valid: {type(error).__name__} {error}") from error

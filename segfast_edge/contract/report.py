@@ -220,7 +220,7 @@ class Report:
             raise ArtifactError(f"report is partial: {'; '.join(map(str, value.get('reasons', [])))}. Profile again")
         try:
             return cls(
-                artifact=dict(value["artifact"]),
+                artifact=checked.artifact(value["artifact"]),
                 target=str(value["target"]),
                 engine=str(value["engine"]),
                 executed_precision=str(value["executed_precision"]),
@@ -230,8 +230,8 @@ class Report:
                 first_inference_ms=float(value["first_inference_ms"]),
                 latency=Latency.from_json(value["latency"]),
                 memory=Memory.from_json(value["memory"]),
-                versions=dict(value["versions"]),
-                machine=dict(value["machine"]),
+                versions=checked.texts(value["versions"]),
+                machine=checked.machine(value["machine"]),
                 cold_start_ms=None if value["cold_start_ms"] is None else float(value["cold_start_ms"]),
                 warm_up=dict(value["warm_up"]),
                 stages={str(name): Latency.from_json(stage) for name, stage in value["stages"].items()},
