@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 from hypothesis import given, settings
@@ -168,6 +169,24 @@ def test_a_full_disk_is_seen_before_and_during_the_copy(start_board, tmp_path, m
     with pytest.raises(TargetError, match="No space left on device"), workspace(ssh) as folder:
         copy(ssh, board, tmp_path, f"{folder}/load")
     assert small.shell("ls /tmp").split() == []
+
+
+@pytest.mark.parametrize("df", ["exit 0", "echo no such disk >&2; exit 1", "echo one two three four"])
+def test_a_disk_that_tells_nothing_does_not_hide_why_a_copy_failed(df, tmp_path, monkeypatch):
+    here = tmp_path / "bin"  # this computer's own shell stands for the device's
+    here.mkdir()
+    for name, script in (
+        ("ssh", 'for script; do :; done\nexec sh -c "$script"'),
+        ("tar", "echo tar: what a pity >&2; exit 2"),
+        ("df", df),
+        ("tail", f"cat >/dev/null; {df}"),
+    ):
+        (here / name).write_text(f"#!/bin/sh\n{script}\n")
+        (here / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here}:{os.environ['PATH']}")
+    board = types.SimpleNamespace(tools=frozenset())
+    with pytest.raises(TargetError, match=r"^device: tar: what a pity$"):
+        copy(Ssh("device"), board, here, str(tmp_path / "there"))
 
 
 def test_a_workspace_goes_whatever_happens_and_an_old_one_goes_the_next_time(pc):

@@ -127,8 +127,11 @@ def _busy(before: str, after: str) -> float:
 
 
 def free_bytes(line: str) -> int:
-    """Read the line that ``df -Pk`` gives for a file system."""
-    return int(line.split()[3]) * 1024  # df -P: device, size, used, available
+    """Read the line that ``df -Pk`` gives for a file system; TargetError where it is none."""
+    try:
+        return int(line.split()[3]) * 1024  # df -P: device, size, used, available
+    except (IndexError, ValueError) as error:
+        raise TargetError(f"df -Pk on the device does not tell what is free: '{line.strip()}'") from error
 
 
 def _version(parts: list[str]) -> tuple[int, int]:

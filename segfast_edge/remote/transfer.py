@@ -60,9 +60,17 @@ def copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
     except UnreachableError:
         raise
     except TargetError as error:  # of a full disk tar may say only that it wrote too little
-        if free_bytes(ssh.output(f"df -Pk {quoted(destination)} | tail -n 1").decode()) < _FULL_BYTES:
+        if _is_full(ssh, destination):
             raise TargetError(f"{ssh.host}: No space left on device for {destination}") from error
         raise
+
+
+def _is_full(ssh: Ssh, folder: str) -> bool:
+    """Say whether the device's disk is full; no where the device does not tell."""
+    try:
+        return free_bytes(ssh.output(f"df -Pk {quoted(folder)} | tail -n 1").decode(errors="replace")) < _FULL_BYTES
+    except TargetError:  # what the copy failed of is what the user is to see
+        return False
 
 
 def _copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
