@@ -9,7 +9,7 @@ from segfast_edge.cli import main
 from segfast_edge.contract.counts import CountReport, any_report
 from segfast_edge.contract.report import Report, read_reports
 from segfast_edge.errors import ArtifactError, TargetError
-from segfast_edge.remote.fleet import Device, read_fleet
+from segfast_edge.remote.fleet import Device, measure, read_fleet
 from segfast_edge.remote.profile import Wish
 from segfast_edge.remote.site import requirements
 
@@ -79,6 +79,16 @@ def test_an_unreachable_host_is_one_line_and_exit_2(tmp_path, monkeypatch, capsy
     assert said.err.splitlines()[-1].startswith("segfast-edge: cannot reach 127.0.0.1: ssh:")
     assert "Connection refused" in said.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
+def test_every_artifact_that_fails_on_a_device_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGFAST_SSH", "sh -c :")  # a device that answers nothing
+    artifacts = [tiny.write_null_artifact(tmp_path / name) for name in ("a", "b")]
+    device = Device("car", "car", "x86")
+    failures = measure([device], artifacts, Wish("x86")).failures
+    assert [line.partition(": car has no POSIX shell")[0] for line in failures] == ["car: a", "car: b"]
+    (failure,) = measure([device], artifacts[:1], Wish("x86")).failures
+    assert failure.startswith("car: car has no POSIX shell")
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,8 @@ def _measure_one(device: Device, ssh: Ssh, artifacts: Sequence[Path], wish: Wish
             report = named(profile_remote(artifact, ssh, wish), names[artifact])
             reports.append(replace(report, machine={**report.machine, "device": device.name}))
         except SegfastError as error:
-            failures[artifact] = f"{device.name}: {error}"
+            which = f"{names[artifact]}: " if len(names) > 1 and not isinstance(error, UnreachableError) else ""
+            failures[artifact] = f"{device.name}: {which}{error}"
             if isinstance(error, UnreachableError):
                 break
     return Measured(tuple(reports), tuple(dict.fromkeys(failures.values())))
