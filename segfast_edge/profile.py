@@ -1,6 +1,7 @@
 """Measure artifacts, each in a fresh process of the device code."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -77,7 +78,7 @@ def check_artifacts(artifacts: Sequence[Path]) -> None:
     Raises:
         ArtifactError: one is missing, damaged or of another version, or is a folder of artifacts.
     """
-    for artifact in artifacts:
+    for artifact in dict.fromkeys(artifacts):
         inside = sorted(str(each.parent) for each in artifact.glob(f"*/{FILE_NAME}"))
         if inside and not (artifact / FILE_NAME).is_file():
             raise ArtifactError(f"{artifact} is a folder of artifacts, not one. Name them: {' '.join(inside)}")
@@ -85,8 +86,8 @@ def check_artifacts(artifacts: Sequence[Path]) -> None:
 
 
 def distinct_names(artifacts: Sequence[Path]) -> dict[Path, str]:
-    """Name each artifact by its folder, and by as many folders above as tell it from the others."""
-    parts = {artifact: artifact.resolve().parts for artifact in artifacts}
+    """Name each artifact by its folder, and by as many folders above as tell it from the others; a link by its own."""
+    parts = {each: Path(os.path.abspath(each)).parts for each in artifacts}  # noqa: PTH100 (resolve follows links)
     depth = dict.fromkeys(parts, 1)
     while True:
         names = {artifact: "/".join(parts[artifact][-depth[artifact] :]) for artifact in parts}

@@ -123,6 +123,14 @@ def test_artifacts_of_one_name_are_told_apart_by_their_folders(tmp_path, capsys)
     assert "--samples is one file for one measurement" in capsys.readouterr().err
 
 
+def test_a_link_is_called_as_it_is_and_not_as_its_target(tmp_path, monkeypatch):
+    tiny.write_null_artifact(tmp_path / "run5" / "onnx")
+    (tmp_path / "best").symlink_to("run5/onnx")
+    monkeypatch.chdir(tmp_path / "run5" / "onnx")
+    names = distinct_names([tmp_path / "best", tmp_path / "run5/onnx", Path(), Path("../onnx")])
+    assert list(names.values()) == ["best", "onnx", "onnx", "onnx"]
+
+
 def test_json_on_standard_output_is_the_report(nothing, capsys):
     assert main(["profile", str(nothing), "--target", "null", *SHORT_WORDS, "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
