@@ -1,5 +1,7 @@
 """Two measurements set against each other: the ratio of their medians, how sure it is, and a verdict."""
 
+import operator
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +25,21 @@ class Runs:
     file: str
     name: str
     reports: tuple[Report, ...]
+
+    @property
+    def device(self) -> str | None:
+        """The device's name, where it is another than the one that asked."""
+        return self.reports[0].machine.get("device")
+
+    @property
+    def sha256(self) -> str | None:
+        """The checksum of the artifact's model, where it is known."""
+        return self.reports[0].artifact.get("sha256")
+
+    @property
+    def folder(self) -> tuple[str, ...]:
+        """The artifact's folder, and as many above as its name tells; the innermost first."""
+        return tuple(reversed(str(self.reports[0].artifact.get("name")).split("/")))
 
     def samples(self, stage: str) -> list[tuple[float, ...]]:
         """Return each run's samples of a stage in milliseconds."""
@@ -59,7 +76,7 @@ class Comparison:
 
     ``ratio`` is the other's median over the base's (above 1 is slower), ``interval`` its 95 % bootstrap confidence
     interval. ``noise`` is the relative difference below which two measurements count as equal, whatever it says.
-    ``alone`` names what stands in one of the two files only, and so was compared with nothing.
+    ``missing`` says what stands in the base's file only, ``added`` what in the other's only.
     """
 
     base: Runs
@@ -68,7 +85,8 @@ class Comparison:
     noise: float
     medians_ms: tuple[float, float]
     interval: Interval
-    alone: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, base: Runs, other: Runs, *, stage: str, noise: float) -> "Comparison":
@@ -108,7 +126,7 @@ class Comparison:
         for runs in (self.base, self.other):
             void = {reason for report in runs.reports for reason in report.reasons}
             notes += [f"{runs.file} {runs.name} is void: {reason}" for reason in sorted(void)]
-        return notes + [f"{each}, and was not compared" for each in self.alone]
+        return notes + [f"{each}, and was not compared" for each in (*self.missing, *self.added)]
 
     def slower_by_more_than(self, limit: float) -> bool:
         """Say whether it is slower, and by more than ``limit`` (0.05 is 5 %)."""
@@ -137,7 +155,7 @@ def compare(base: Path, others: Sequence[Path], *, stage: str = INFERENCE, noise
     """Compare files of reports with ``base``.
 
     A file with one artifact is compared with a base of one, whatever their names; otherwise artifacts of the same
-    name are.
+    name are, and what is left of the same model, or where one name is the other's with fewer folders.
 
     Raises:
         ArtifactError: a file that is no report, no stage of that name, or no artifact in common.
@@ -146,20 +164,38 @@ def compare(base: Path, others: Sequence[Path], *, stage: str = INFERENCE, noise
     found = []
     for path in others:
         runs = read_runs(path)
-        pairs: list[tuple[Runs, Runs]]
-        if len(runs) == len(base_runs) == 1:
-            pairs = [(next(iter(base_runs.values())), next(iter(runs.values())))]
-        else:
-            pairs = [(base_runs[name], runs[name]) for name in runs if name in base_runs]
+        pairs = _pairs(base_runs, runs)
         if not pairs:
             raise ArtifactError(f"{path} has no artifact in common with {base} ({', '.join(base_runs)})")
         compared = [Comparison.of(before, after, stage=stage, noise=noise) for before, after in pairs]
-        found += [replace(each, alone=_alone(base_runs, runs, pairs)) for each in compared]
+        missing, added = (_alone(side, [pair[n] for pair in pairs]) for n, side in enumerate((base_runs, runs)))
+        found += [replace(each, missing=missing, added=added) for each in compared]
     return found
 
 
-def _alone(base: dict[str, Runs], other: dict[str, Runs], pairs: Sequence[tuple[Runs, Runs]]) -> tuple[str, ...]:
-    """Name what has no partner: an artifact that was renamed would else never be slower again."""
-    paired = {(runs.file, runs.name) for pair in pairs for runs in pair}
-    several = (runs for side in (base, other) for runs in side.values())
-    return tuple(f"{runs.name} is in {runs.file} only" for runs in several if (runs.file, runs.name) not in paired)
+def _pairs(base: dict[str, Runs], other: dict[str, Runs]) -> list[tuple[Runs, Runs]]:
+    """Return what to compare with what. How much of a name a profile tells depends on what else was profiled."""
+    if len(base) == len(other) == 1:
+        return [(next(iter(base.values())), next(iter(other.values())))]
+    pairs = [(base[name], runs) for name, runs in other.items() if name in base]
+    for alike in (_same_model, _same_folder):
+        taken = [{pair[n].name for pair in pairs} for n in (0, 1)]
+        left = [[runs for runs in side.values() if runs.name not in taken[n]] for n, side in enumerate((base, other))]
+        found = [(before, after) for after in left[1] for before in left[0] if alike(before, after)]
+        often = [Counter(pair[n].name for pair in found) for n in (0, 1)]
+        pairs += [each for each in found if often[0][each[0].name] == often[1][each[1].name] == 1]
+    return pairs
+
+
+def _same_model(base: Runs, other: Runs) -> bool:
+    return base.device == other.device and base.sha256 is not None and base.sha256 == other.sha256
+
+
+def _same_folder(base: Runs, other: Runs) -> bool:
+    return base.device == other.device and all(map(operator.eq, base.folder, other.folder))
+
+
+def _alone(side: dict[str, Runs], paired: Sequence[Runs]) -> tuple[str, ...]:
+    """Say what of a file has no partner in the other."""
+    names = {runs.name for runs in paired}
+    return tuple(f"{runs.name} is in {runs.file} only" for runs in side.values() if runs.name not in names)

@@ -88,6 +88,51 @@ def test_artifacts_are_matched_by_name_where_there_are_several(write):
         compare(base, [write("c.json", report(5, name="z"))])
 
 
+def named(name, median=10.0, sha256=None, device=None):
+    return report(median, artifact={"name": name, "sha256": sha256}, machine={"device": device})
+
+
+@pytest.mark.parametrize(
+    ("base", "other", "pairs"),
+    [
+        # what else was profiled decides how much of a name is told
+        (["fast/onnx", "slow/onnx"], ["slow/onnx", "tflite"], [("slow/onnx", "slow/onnx")]),
+        (["run/fast/onnx", "old/fast/onnx"], ["old/fast/onnx", "x"], [("old/fast/onnx", "old/fast/onnx")]),
+        (["fast/onnx", "tflite"], ["onnx", "lite"], [("fast/onnx", "onnx")]),
+        (["onnx"], ["fast/onnx", "fast/tflite"], [("onnx", "fast/onnx")]),
+        (["a:1", "b:2"], ["c:2", "d:3"], [("b", "c")]),
+        # a rebuilt artifact keeps its name; the name decides before the checksum
+        (["a:1", "b:2"], ["a:2", "b:1"], [("a", "a"), ("b", "b")]),
+        (["fast/onnx:1", "slow/onnx:2"], ["onnx:2"], [("slow/onnx", "onnx")]),
+    ],
+)
+def test_artifacts_find_each_other_by_name_model_or_the_end_of_a_name(base, other, pairs, write):
+    sides = []
+    for side in (base, other):
+        parts = [each.partition(":") for each in side]
+        sides.append([named(name, sha256=digest or None) for name, _, digest in parts])
+    found = compare(write("a.json", *sides[0]), [write("b.json", *sides[1])])
+    assert [(each.base.name, each.other.name) for each in found] == pairs
+
+
+def test_what_could_be_either_or_is_another_devices_is_not_guessed(write):
+    base = write("a.json", named("fast/onnx", sha256="1"), named("slow/onnx", sha256="2"))
+    for other in (named("onnx", sha256="3"), named("fast/onnx", sha256="1", device="pi"), named("lonnx")):
+        with pytest.raises(ArtifactError, match="no artifact in common"):
+            compare(base, [write("b.json", other)])
+
+
+def test_an_artifact_that_went_missing_fails_what_must_not_be_slower(write, capsys):
+    base = str(write("a.json", report(10, name="x"), report(10, name="y")))
+    renamed = str(write("b.json", report(10, name="x"), report(30, name="z")))
+    more = str(write("c.json", report(10, name="x"), report(10, name="y"), report(10, name="z")))
+    assert main(["compare", base, renamed]) == 0
+    assert main(["compare", base, more, "--fail-if-slower", "5%"]) == 0
+    capsys.readouterr()
+    assert main(["compare", base, renamed, "--fail-if-slower", "5%"]) == 1
+    assert capsys.readouterr().err == f"segfast-edge: y is in {base} only: whether it is slower is not known\n"
+
+
 def test_two_devices_and_two_artifacts_of_one_name_are_no_repeated_runs(write):
     here, there = ({"device": name} for name in ("pi 4", "pi 5"))
     base = write("a.json", report(10, machine=here), report(40, machine=there))

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +34,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("others", type=Path, nargs="+", metavar="OTHER.json", help="reports of segfast-edge profile")
     parser.add_argument("--stage", default="inference", help="what to compare, for example end_to_end")
     parser.add_argument("--noise", default="2%", help="smaller differences are none (default %(default)s)")
-    parser.add_argument("--fail-if-slower", metavar="SHARE", help="exit 1 where one is slower by more, such as 5%%")
+    parser.add_argument(
+        "--fail-if-slower", metavar="SHARE", help="exit 1 where one is slower by more, such as 5%%, or missing"
+    )
     parser.add_argument("--require-valid", action="store_true", help="exit 5 where a measurement is void")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print each comparison; say by the exit status whether one is slower than allowed."""
+    """Print each comparison; say by the exit status whether one is slower than allowed, or missing."""
     from segfast_edge.compare import compare
 
     limit = None if args.fail_if_slower is None else _share(args.fail_if_slower)
@@ -51,7 +54,12 @@ def run(args: argparse.Namespace) -> int:
     reports = [report for each in comparisons for runs in (each.base, each.other) for report in runs.reports]
     if args.require_valid and not all(report.valid for report in reports):
         raise InvalidMeasurementError("a measurement that was compared is void; see the notes")
-    return EXIT_SLOWER if limit is not None and any(each.slower_by_more_than(limit) for each in comparisons) else 0
+    if limit is None:
+        return 0
+    missing = list(dict.fromkeys(line for each in comparisons for line in each.missing))
+    if missing:  # what was renamed or left out would else never be slower again
+        print(f"segfast-edge: {'; '.join(missing)}: whether it is slower is not known", file=sys.stderr)
+    return EXIT_SLOWER if missing or any(each.slower_by_more_than(limit) for each in comparisons) else 0
 
 
 def _show(comparisons: "list[Comparison]") -> None:
