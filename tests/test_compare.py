@@ -167,6 +167,14 @@ def test_the_verb_prints_a_table_and_exits_1_only_when_slower_than_allowed(write
     assert main(["compare", slower, base, "--fail-if-slower", "5%"]) == 0
 
 
+def test_in_a_pipe_a_row_is_a_line_however_long_the_names(write, monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    names = "segfast-openvino-int8-percentile", "segfast-openvino-int8-minmax-with-layers"
+    files = [str(write(f"{name}.json", report(10, name=name))) for name in names]
+    assert main(["compare", *files]) == 0
+    assert any(all(word in line for word in (*names, "no difference")) for line in capsys.readouterr().out.splitlines())
+
+
 def test_json_has_the_ratio_and_the_verdict(write, capsys):
     assert main(["compare", str(write("a.json", report(10))), str(write("b.json", report(8))), "--json"]) == 0
     (value,) = json.loads(capsys.readouterr().out)

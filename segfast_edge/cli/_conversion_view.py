@@ -32,8 +32,9 @@ def table_of_what_was_lost(console: "Console") -> Iterator[None]:
 
 def show(made: dict[Path, "Manifest"]) -> None:
     """Print a line for each artifact: what executed it, and how it compared with torch."""
-    from rich.console import Console
     from rich.table import Table
+
+    from segfast_edge.cli._console import console
 
     table = Table(title="held to torch in a process without it, on the same frames")
     for column in ("artifact", "format", "executed"):
@@ -54,7 +55,7 @@ def show(made: dict[Path, "Manifest"]) -> None:
             manifest.provenance["lowering"],
             f"{size / 1e6:.2f}",
         )
-    Console().print(table)
+    console().print(table)
 
 
 def _gate(gate: Mapping[str, Any] | None) -> str:
@@ -63,17 +64,18 @@ def _gate(gate: Mapping[str, Any] | None) -> str:
 
 def show_layers(made: dict[Path, "Manifest"]) -> None:
     """Print for each artifact the precision that its layers with weights were executed in."""
-    from rich.console import Console
     from rich.table import Table
+
+    from segfast_edge.cli._console import console
 
     for folder, manifest in made.items():
         layers = manifest.parity.get("executed_layers")
         if layers is None:
-            Console().print(f"{folder}: its runtime does not tell the precision of a layer", highlight=False)
+            console().print(f"{folder}: its runtime does not tell the precision of a layer", highlight=False)
             continue
         table = Table(title=f"{folder}: layers with weights as {manifest.parity['runtime']} executed them")
         table.add_column("layer", overflow="fold")
         table.add_column("precision")
         for row in layers:
             table.add_row(*row)
-        Console().print(table)
+        console().print(table)

@@ -63,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(comparisons: "list[Comparison]") -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from segfast_edge.cli._console import console
 
     table = Table(title=f"{comparisons[0].stage}, median in ms; ratio above 1 is slower than the base")
     for name in ("base", "other", "base ms", "other ms", "ratio", "95 % interval", "verdict"):
@@ -74,7 +75,7 @@ def _show(comparisons: "list[Comparison]") -> None:
         low, high = value["interval"]
         times = (f"{value['base_p50_ms']:.3f}", f"{value['other_p50_ms']:.3f}", f"{value['ratio']:.3f}")
         table.add_row(each.base.name, each.other.name, *times, f"{low:.3f} to {high:.3f}", value["verdict"])
-    console = Console()
-    console.print(table)
+    screen = console()
+    screen.print(table)
     for note in dict.fromkeys(note for each in comparisons for note in each.notes):
-        console.print(f"note: {note}", highlight=False)
+        screen.print(f"note: {note}", highlight=False, soft_wrap=True)

@@ -90,9 +90,10 @@ def _opened(args: argparse.Namespace) -> tuple[str, "Source"]:
 
 
 def _show(found: "Check") -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from segfast_edge.cli._console import console
 
     table = Table(title=f"{found.name}: {len(found.classes)} classes")
     table.add_column("class")
@@ -106,14 +107,14 @@ def _show(found: "Check") -> None:
         table.add_row(escape(name), *(f"{share[name]:.2%}" for share in shares))
     table.add_section()
     table.add_row("not counted", *(f"{split.void_share(found.classes):.2%}" for split in found.splits))
-    console = Console()
-    console.print(table)
+    screen = console()
+    screen.print(table)
     if found.absent:
-        console.print(escape(f"no pixel of: {', '.join(found.absent)}"))
+        screen.print(escape(f"no pixel of: {', '.join(found.absent)}"))
     for problem in found.problems[:SHOWN]:
-        console.print(escape(problem), soft_wrap=True)
+        screen.print(escape(problem), soft_wrap=True)
     if len(found.problems) > SHOWN:
-        console.print(f"... and {len(found.problems) - SHOWN} more; --json has them all")
+        screen.print(f"... and {len(found.problems) - SHOWN} more; --json has them all")
 
 
 def _sheet(source: "Source") -> "Frame":

@@ -74,11 +74,12 @@ def _show(releases: list[dict[str, object]], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(releases, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from segfast_edge.cli._console import console
 
     table = Table("release", "artifact", "target", "version", "")
     for release in releases:
         mark = "current" if release["current"] else "previous" if release["previous"] else ""
         table.add_row(*(str(release[key]) for key in ("name", "title", "target", "version")), mark)
-    Console().print(table if releases else "nothing is installed there")
+    console().print(table if releases else "nothing is installed there")

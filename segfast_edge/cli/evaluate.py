@@ -58,9 +58,9 @@ def _model(path: Path) -> dict[str, str]:
 
 
 def _show(found: "Evaluation", path: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from segfast_edge.cli._console import console
     from segfast_edge.metrics import DEFINITION, summary
 
     figures = found.to_json()
@@ -71,7 +71,7 @@ def _show(found: "Evaluation", path: Path) -> None:
     shares = found.matrix.counts.sum(1) / max(1, found.matrix.pixels)
     for (name, iou), share in zip(figures["iou"].items(), shares, strict=True):
         table.add_row(name, "absent" if iou is None else f"{iou:.4f}", f"{share:.2%}")
-    console = Console()
-    console.print(table)
-    console.print(f"{summary(figures)}  ({found.protocol})", highlight=False, soft_wrap=True)
-    console.print(f"{DEFINITION}; labels compared at the network's size", style="dim", highlight=False, soft_wrap=True)
+    screen = console()
+    screen.print(table)
+    screen.print(f"{summary(figures)}  ({found.protocol})", highlight=False, soft_wrap=True)
+    screen.print(f"{DEFINITION}; labels compared at the network's size", style="dim", highlight=False, soft_wrap=True)

@@ -16,9 +16,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the list."""
-    from rich.console import Console
     from rich.table import Table
 
+    from segfast_edge.cli._console import console
     from segfast_edge.model import description, networks
     from segfast_edge.model.summary import on_meta, parameters
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     table.add_column("description")
     for name, count in counts.items():
         table.add_row(name, f"{count:,}", description(name))
-    Console().print(
+    console().print(
         table, "Or your own: package.module:factory, where factory(classes) gives a torch.nn.Module.", sep="\n"
     )
     return 0

@@ -17,9 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the summary."""
-    from rich.console import Console
     from rich.table import Table
 
+    from segfast_edge.cli._console import console
     from segfast_edge.contract.preprocess import parse_size
     from segfast_edge.model.summary import summarise
 
@@ -37,5 +37,5 @@ def run(args: argparse.Namespace) -> int:
         table.add_row(row.name, shape, f"{row.parameters:,}", f"{row.macs:,}", f"{row.macs / max(found.macs, 1):.1%}")
     table.add_section()
     table.add_row("total", "", f"{found.parameters:,}", f"{found.macs:,}", "")
-    Console().print(table, "1 MAC = one multiply-accumulate of a convolution or matrix product.", sep="\n")
+    console().print(table, "1 MAC = one multiply-accumulate of a convolution or matrix product.", sep="\n")
     return 0
