@@ -7,7 +7,7 @@ from typing import Any
 from segfast_edge import __version__
 from segfast_edge.contract.figures import KIND_TITLES, LAYER_TITLES, figures, kind_rows, layer_rows
 from segfast_edge.contract.files import read_json
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.layers import Layer, by_kind
 from segfast_edge.contract.report import Report
 from segfast_edge.errors import ArtifactError
 from segfast_edge.page import write_page
@@ -136,7 +136,9 @@ def _layers(report: Report) -> dict[str, Any]:
     rows = layer_rows(layers)
     return {
         "kind_titles": KIND_TITLES,
-        "kinds": [(row, float(row[KIND_TITLES.index("share")].split()[0])) for row in kind_rows(layers)],
+        "kinds": [
+            (row, 100 * kind.ms / total) for row, (kind, _) in zip(kind_rows(layers), by_kind(layers), strict=True)
+        ],
         "titles": LAYER_TITLES,
         "longest": [(rows[place], 100 * layers[place].ms / total) for place in longest],
         "count": len(layers),
