@@ -202,6 +202,18 @@ def test_the_guard_restores_the_configuration_too(bundles, root, step, restored_
     assert not (root / "pending.json").exists()
 
 
+def test_the_guard_leaves_an_installer_that_is_at_work_alone(bundles, root):
+    install(bundles["old"][0], root, "--trust", public(), "--input", "test:64x48")
+    kill = {**os.environ, KILL_VARIABLE: "configured"}
+    install(bundles["new"][0], root, "--service", "process", "--input", "test:32x32", check=False, env=kill)
+    with Layout(root).locked():  # as if it had not been killed, and systemd restarts the old runner now
+        before = {name: (root / name).read_text() for name in ("config.json", "pending.json")}
+        assert guard(root) == ""
+        assert {name: (root / name).read_text() for name in before} == before
+    assert guard(root) == ""
+    assert not (root / "pending.json").exists()
+
+
 @pytest.mark.parametrize("bad", ["dies", "blind"])
 def test_a_release_that_is_not_well_is_taken_back_and_the_old_one_runs_again(bundles, root, bad):
     install(bundles["old"][0], root, "--trust", public(), *RUN)

@@ -7,6 +7,7 @@ when it has been well for a while. Where the release came with another configura
 before, which goes back with it. Copied to the root of the installation, so it imports only the standard library.
 """
 
+import fcntl
 import json
 import os
 import sys
@@ -24,9 +25,8 @@ def guard(root: Path) -> str:
         current = (root / "current").readlink().name
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    if current != release:  # the power went before the switch: there is nothing on trial
-        _restore(root, trial)
-        pending.unlink(missing_ok=True)
+    if current != release:
+        _forget(root, pending, trial)
         return ""
     if starts < STARTS or previous is None or not (root / "releases" / str(previous) / "run.py").is_file():
         _write(pending, json.dumps({**trial, "starts": starts + 1}))
@@ -39,6 +39,19 @@ def guard(root: Path) -> str:
     pending.unlink(missing_ok=True)
     _sync(root)
     return f"release {release} did not prove itself in {STARTS} starts; back to {previous}"
+
+
+def _forget(root: Path, pending: Path, trial: "dict[str, object]") -> None:
+    """Undo what an installer left that did not come to its switch; one that is still at work holds the lock."""
+    lock = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _restore(root, trial)
+        pending.unlink(missing_ok=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(lock)
 
 
 def _restore(root: Path, trial: "dict[str, object]") -> None:
