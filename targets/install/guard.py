@@ -55,8 +55,10 @@ def _forget(root: Path, pending: Path, trial: "dict[str, object]") -> None:
 
 
 def _restore(root: Path, trial: "dict[str, object]") -> None:
-    """Put the configuration from before the trial back, where there was another."""
-    if isinstance(trial.get("config"), dict):
+    """Put the configuration from before the trial back, where there was another; {} stands for none at all."""
+    if trial.get("config") == {}:
+        (root / "config.json").unlink(missing_ok=True)
+    elif isinstance(trial.get("config"), dict):
         _write(root / "config.json", json.dumps(trial["config"], indent=2) + "\n")
 
 
@@ -79,6 +81,9 @@ def _sync(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    done = guard(Path(__file__).resolve().parent)
+    try:
+        done = guard(Path(__file__).resolve().parent)
+    except OSError as error:  # a full disk: the runner starts all the same
+        done = f"cannot do its work: {error}"
     if done:
         print(f"segfast guard: {done}", file=sys.stderr)
