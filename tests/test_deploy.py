@@ -293,6 +293,15 @@ def test_a_release_that_is_not_well_is_taken_back_and_the_old_one_runs_again(bun
     assert not (root / "pending.json").exists()
 
 
+def test_the_kind_of_service_is_kept_once_a_release_was_well_with_it(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    words = ("--service", "process", "--input", "nowhere.png", "--health-s", "1", "--well-s", "0.5")
+    install(bundles["new"][0], root, *words, check=False)
+    assert not (root / "service.json").exists()
+    install(bundles["old"][0], root, "--service", "process")
+    assert json.loads((root / "service.json").read_text()) == {"kind": "process"}
+
+
 def test_a_first_release_that_is_not_well_leaves_nothing_running(bundles, root):
     words = (*RUN[:5], "--health-s", "2", "--well-s", "0.5")
     done = install(bundles["dies"][0], root, "--trust", public(), *words, check=False)
@@ -381,11 +390,10 @@ def test_the_unit_is_written_for_this_installation(bundles, root):
         assert "segfast-edge.service" not in done.stderr
 
 
-def test_a_path_that_systemd_would_read_otherwise_is_refused(tmp_path):
-    (tmp_path / "my car/current").mkdir(parents=True)
-    (tmp_path / "my car/current/segfast-edge.service").write_text("ExecStart=@PYTHON@ @ROOT@/current/run.py")
+@pytest.mark.parametrize(("folder", "python"), [("my car", "/usr/bin/python3"), ("car", "/opt/my python")])
+def test_a_path_that_systemd_would_read_otherwise_is_refused_before_anything_is_there(tmp_path, folder, python):
     with pytest.raises(TargetError, match="choose another path"):
-        Systemd(Layout(tmp_path / "my car"), "/usr/bin/python3", user=False).text()
+        Systemd(Layout(tmp_path / folder), python, user=False)
 
 
 @pytest.mark.parametrize("room", [0, 5000, 30_000])  # for nothing, for a part of the list, for all but a large file

@@ -144,8 +144,6 @@ class Installer:
             path = self.layout.keys / f"{key.hex()[:NAME_LENGTH]}.json"
             if not path.exists():
                 write_durably(path, {"algorithm": "ed25519", "key": key.hex()})
-        if self.keep_service:
-            write_durably(self.layout.service, {"kind": self.service.name})
 
     def _activate(self, name: str, config: dict[str, Any] | None) -> None:
         before, older = self.layout.pointed("current"), self.layout.pointed("previous")
@@ -169,6 +167,8 @@ class Installer:
             self._take_back(name, fallback, older, config_before, trouble)
         passed("healthy")
         self.layout.pending.unlink(missing_ok=True)
+        if self.keep_service:
+            write_durably(self.layout.service, {"kind": self.service.name})
         passed("confirmed")
 
     def _mark(self, trial: dict[str, Any]) -> None:
