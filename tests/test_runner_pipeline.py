@@ -226,8 +226,10 @@ def test_a_closed_pipe_ends_its_output_and_the_last_one_ends_the_service(tmp_pat
     gone, source = Kept(), Script()
     gone.error = BrokenPipeError()
     with serving(source, null_model(tmp_path / "a"), gone) as (_, pipeline):
+        assert pipeline.picture_wanted()
         source.give(np.zeros((20, 20, 3), np.uint8))
         wait_for(lambda: pipeline.deaf)
+        assert not pipeline.picture_wanted()  # nobody looks at frames any more
     assert gone.closed
 
 
