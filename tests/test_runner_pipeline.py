@@ -304,6 +304,7 @@ def test_reduced_decoding_is_used_while_it_gives_the_same_labels_and_no_longer(t
         source.give(Encoded(grey, "grey"))
         wait_for(lambda: pipeline.reduced.lowest_agreement is not None)
         assert pipeline.reduced.allowed
+        wait_for(lambda: kept.results)  # an output has a thread of its own
         assert kept.results[0].picture.size == (80, 60)  # an eighth would be below the network's 32 x 48
         assert kept.results[0].mask.shape == (240, 320)
         source.give(Encoded(noisy, "noisy"))
