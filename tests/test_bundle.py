@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import tiny_artifacts as tiny
 import tiny_bundle
+import tiny_runner
 from fuzzing import tries
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +80,26 @@ def test_an_unpacked_bundle_runs_by_itself_without_torch_and_without_the_toolkit
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert ended.stderr.splitlines()[-1] == f"0 False False {tmp_path}/targets/__init__.py"
     assert list((tmp_path / "out").iterdir())
+
+
+def test_a_path_that_was_typed_starts_where_it_was_typed_and_one_in_the_configuration_at_the_installation(tmp_path):
+    release = tmp_path / "car/releases/0123456789abcdef"
+    shutil.copytree(tiny_bundle.prepared().folder, release)
+    (release / LISTING).write_bytes(tiny_bundle.prepared().listing.to_bytes())
+    tiny_runner.pictures(tmp_path / "car/in", 2)
+    options = ["--deadline-ms", "9000", "--fallback", f"releases/{release.name}/artifact"]
+    config = {"input": "in", "outputs": ["jsonl:out"], "options": options}
+    (tmp_path / "car/config.json").write_text(json.dumps(config))
+    (tmp_path / "here").mkdir()
+    command = [sys.executable, release / "run.py", "--status-file", "status.json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "here")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "here/status.json").is_file()
+    lines = [json.loads(line) for line in (tmp_path / "car/out").read_text().splitlines()]
+    assert [line["name"] for line in lines if line["state"] == "running"] == ["000", "001"]
+    fallback = [sys.executable, release / "run.py", "--fallback=nowhere"]
+    done = subprocess.run(fallback, capture_output=True, text=True, cwd=tmp_path / "here")
+    assert done.returncode == 0, done.stderr  # the configuration's own has the last word
 
 
 def test_the_run_script_says_what_is_missing(bundle, tmp_path):

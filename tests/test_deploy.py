@@ -202,6 +202,84 @@ def test_the_guard_restores_the_configuration_too(bundles, root, step, restored_
     assert not (root / "pending.json").exists()
 
 
+def killed_at(step, bundle, root, *words):
+    """Install and lose the power at a step."""
+    kill = {**os.environ, KILL_VARIABLE: step}
+    done = install(bundle, root, "--service", "process", *words, check=False, env=kill)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("step", ["configured", "switched"])
+def test_an_installation_run_again_after_a_power_loss_keeps_the_configuration_from_before(bundles, root, step):
+    install(bundles["old"][0], root, "--trust", public(), "--input", "test:64x48")
+    before = (root / "config.json").read_text()
+    for _ in range(2):
+        killed_at(step, bundles["dies"][0], root, "--input", "nowhere.png")
+    assert json.loads((root / "pending.json").read_text())["config"] == json.loads(before)
+    if step == "switched":
+        install(None, root, "--rollback", *RUN[3:])
+        assert running_release(root) == bundles["old"][1]
+    else:  # and one that says nothing of the input does not find that of the one that was cut off
+        killed_at(step, bundles["dies"][0], root)
+    assert (root / "config.json").read_text() == before
+    assert current(root) == bundles["old"][1]
+
+
+def test_where_there_was_no_configuration_there_is_none_after_a_release_was_taken_back(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    words = ("--service", "process", "--input", "nowhere.png", "--health-s", "2", "--well-s", "0.5")
+    done = install(bundles["new"][0], root, *words, check=False)
+    assert (done.returncode, "had no configuration, so nothing runs now" in done.stderr) == (2, True)
+    assert not (root / "config.json").exists()
+    killed_at("switched", bundles["new"][0], root, "--input", "nowhere.png")
+    for _ in range(STARTS + 1):
+        assert (root / "config.json").exists()
+        guard(root)
+    assert not (root / "config.json").exists()
+    assert current(root) == bundles["old"][1]
+
+
+@pytest.mark.parametrize("step", ["configured", "switched"])  # before the switch, and after it
+def test_a_disk_that_is_full_from_some_step_on_leaves_the_old_release_and_its_configuration(bundles, root, step):
+    install(bundles["old"][0], root, "--trust", public(), "--input", "test:64x48")
+    before = (root / "config.json").read_text()
+    # a file size limit of nothing, from that step on; links have no size, so a folder in the way of one stands in
+    code = f"""
+import pathlib, resource, sys
+import targets.install.installer as installer
+from targets.install.__main__ import main
+def passed(step):
+    if step == {step!r}:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        if step == "configured":
+            (pathlib.Path({str(root)!r}) / ".current.new").mkdir()
+installer.passed = passed
+sys.exit(main(sys.argv[1:]))
+"""
+    words = ("--service", "process", "--input", "nowhere.png", "--root", root, "--health-s", "1", "--well-s", "0.5")
+    command = [sys.executable, "-c", code, bundles["new"][0], *words]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tiny_bundle.ROOT)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert current(root) == bundles["old"][1]
+    assert step != "switched" or "the configuration before it could not be put back" in done.stderr
+    assert (root / "config.json").read_text() != before  # there is no room for it yet
+    guard(root)
+    assert (root / "config.json").read_text() == before
+    assert not (root / "pending.json").exists()
+
+
+def test_the_guard_leaves_an_installer_that_is_at_work_alone(bundles, root):
+    install(bundles["old"][0], root, "--trust", public(), "--input", "test:64x48")
+    kill = {**os.environ, KILL_VARIABLE: "configured"}
+    install(bundles["new"][0], root, "--service", "process", "--input", "test:32x32", check=False, env=kill)
+    with Layout(root).locked():  # as if it had not been killed, and systemd restarts the old runner now
+        before = {name: (root / name).read_text() for name in ("config.json", "pending.json")}
+        assert guard(root) == ""
+        assert {name: (root / name).read_text() for name in before} == before
+    assert guard(root) == ""
+    assert not (root / "pending.json").exists()
+
+
 @pytest.mark.parametrize("bad", ["dies", "blind"])
 def test_a_release_that_is_not_well_is_taken_back_and_the_old_one_runs_again(bundles, root, bad):
     install(bundles["old"][0], root, "--trust", public(), *RUN)
@@ -213,6 +291,15 @@ def test_a_release_that_is_not_well_is_taken_back_and_the_old_one_runs_again(bun
     assert current(root) == bundles["old"][1]
     assert running_release(root) == bundles["old"][1]
     assert not (root / "pending.json").exists()
+
+
+def test_the_kind_of_service_is_kept_once_a_release_was_well_with_it(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    words = ("--service", "process", "--input", "nowhere.png", "--health-s", "1", "--well-s", "0.5")
+    install(bundles["new"][0], root, *words, check=False)
+    assert not (root / "service.json").exists()
+    install(bundles["old"][0], root, "--service", "process")
+    assert json.loads((root / "service.json").read_text()) == {"kind": "process"}
 
 
 def test_a_first_release_that_is_not_well_leaves_nothing_running(bundles, root):
@@ -303,11 +390,10 @@ def test_the_unit_is_written_for_this_installation(bundles, root):
         assert "segfast-edge.service" not in done.stderr
 
 
-def test_a_path_that_systemd_would_read_otherwise_is_refused(tmp_path):
-    (tmp_path / "my car/current").mkdir(parents=True)
-    (tmp_path / "my car/current/segfast-edge.service").write_text("ExecStart=@PYTHON@ @ROOT@/current/run.py")
+@pytest.mark.parametrize(("folder", "python"), [("my car", "/usr/bin/python3"), ("car", "/opt/my python")])
+def test_a_path_that_systemd_would_read_otherwise_is_refused_before_anything_is_there(tmp_path, folder, python):
     with pytest.raises(TargetError, match="choose another path"):
-        Systemd(Layout(tmp_path / "my car"), "/usr/bin/python3", user=False).text()
+        Systemd(Layout(tmp_path / folder), python, user=False)
 
 
 @pytest.mark.parametrize("room", [0, 5000, 30_000])  # for nothing, for a part of the list, for all but a large file

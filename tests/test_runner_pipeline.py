@@ -226,8 +226,10 @@ def test_a_closed_pipe_ends_its_output_and_the_last_one_ends_the_service(tmp_pat
     gone, source = Kept(), Script()
     gone.error = BrokenPipeError()
     with serving(source, null_model(tmp_path / "a"), gone) as (_, pipeline):
+        assert pipeline.picture_wanted()
         source.give(np.zeros((20, 20, 3), np.uint8))
         wait_for(lambda: pipeline.deaf)
+        assert not pipeline.picture_wanted()  # nobody looks at frames any more
     assert gone.closed
 
 
@@ -302,6 +304,7 @@ def test_reduced_decoding_is_used_while_it_gives_the_same_labels_and_no_longer(t
         source.give(Encoded(grey, "grey"))
         wait_for(lambda: pipeline.reduced.lowest_agreement is not None)
         assert pipeline.reduced.allowed
+        wait_for(lambda: kept.results)  # an output has a thread of its own
         assert kept.results[0].picture.size == (80, 60)  # an eighth would be below the network's 32 x 48
         assert kept.results[0].mask.shape == (240, 320)
         source.give(Encoded(noisy, "noisy"))

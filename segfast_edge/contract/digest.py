@@ -22,7 +22,7 @@ class Digest(Protocol):
 def new_sha256(size: int) -> Digest:
     """Return a SHA-256 of nothing yet, for ``size`` bytes to come."""
     # hashlib takes the same two modules where OpenSSL is missing: _sha256 up to Python 3.11, _sha2 from 3.12 on
-    for name in ("_sha2", "_sha256", "hashlib") if size < _LARGE_BYTES else ("hashlib",):
+    for name in ("_sha2", "_sha256") if size < _LARGE_BYTES else ():
         with contextlib.suppress(ImportError):
             return cast(Digest, importlib.import_module(name).sha256())
-    raise AssertionError("hashlib is part of Python")
+    return cast(Digest, importlib.import_module("hashlib").sha256())

@@ -7,6 +7,7 @@ when it has been well for a while. Where the release came with another configura
 before, which goes back with it. Copied to the root of the installation, so it imports only the standard library.
 """
 
+import fcntl
 import json
 import os
 import sys
@@ -24,9 +25,8 @@ def guard(root: Path) -> str:
         current = (root / "current").readlink().name
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    if current != release:  # the power went before the switch: there is nothing on trial
-        _restore(root, trial)
-        pending.unlink(missing_ok=True)
+    if current != release:
+        _forget(root, pending, trial)
         return ""
     if starts < STARTS or previous is None or not (root / "releases" / str(previous) / "run.py").is_file():
         _write(pending, json.dumps({**trial, "starts": starts + 1}))
@@ -41,9 +41,24 @@ def guard(root: Path) -> str:
     return f"release {release} did not prove itself in {STARTS} starts; back to {previous}"
 
 
+def _forget(root: Path, pending: Path, trial: "dict[str, object]") -> None:
+    """Undo what an installer left that did not come to its switch; one that is still at work holds the lock."""
+    lock = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _restore(root, trial)
+        pending.unlink(missing_ok=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(lock)
+
+
 def _restore(root: Path, trial: "dict[str, object]") -> None:
-    """Put the configuration from before the trial back, where there was another."""
-    if isinstance(trial.get("config"), dict):
+    """Put the configuration from before the trial back, where there was another; {} stands for none at all."""
+    if trial.get("config") == {}:
+        (root / "config.json").unlink(missing_ok=True)
+    elif isinstance(trial.get("config"), dict):
         _write(root / "config.json", json.dumps(trial["config"], indent=2) + "\n")
 
 
@@ -66,6 +81,9 @@ def _sync(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    done = guard(Path(__file__).resolve().parent)
+    try:
+        done = guard(Path(__file__).resolve().parent)
+    except OSError as error:  # a full disk: the runner starts all the same
+        done = f"cannot do its work: {error}"
     if done:
         print(f"segfast guard: {done}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """An installation from the first step to the last, and the way back."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from targets.install.health import Patience, watch
 from targets.install.layout import NAME_LENGTH, Layout, replace_durably, write_durably
 from targets.install.service import Service
 from targets.install.steps import passed
+from targets.install.trial import configuration, open_trial, restore
 from targets.install.trust import Trust
 from targets.install.unpack import Opened, inspect, unpack
 
@@ -80,9 +82,12 @@ class Installer:
             current, previous = self.layout.pointed("current"), self.layout.pointed("previous")
             if previous is None or previous == current:
                 raise TargetError(f"there is no previous release in {self.layout.root} to go back to")
-            self.layout.pending.unlink(missing_ok=True)
+            trial = open_trial(self.layout, current)
+            if trial is not None:
+                restore(self.layout, trial["config"])
             self.layout.point("current", previous)
             self.layout.point("previous", current)
+            self.layout.pending.unlink(missing_ok=True)
             self.say(f"back to release {previous}")
             self.service.set_up()
             trouble = self._restarted(previous)
@@ -139,21 +144,43 @@ class Installer:
             path = self.layout.keys / f"{key.hex()[:NAME_LENGTH]}.json"
             if not path.exists():
                 write_durably(path, {"algorithm": "ed25519", "key": key.hex()})
-        if self.keep_service:
-            write_durably(self.layout.service, {"kind": self.service.name})
 
     def _activate(self, name: str, config: dict[str, Any] | None) -> None:
         before, older = self.layout.pointed("current"), self.layout.pointed("previous")
         fallback = before if before != name else older  # installed again, it may still be on trial from the first time
-        config_before = self._config() if config is not None else None
+        trial = open_trial(self.layout, before)
+        found = None if config is None else configuration(self.layout)
+        config_before = found
+        if trial is not None and before == name and trial["config"] is not None:
+            config_before = trial["config"]  # what is there now came with the release that is on trial
+        try:
+            self._mark({"release": name, "previous": fallback, "starts": 0, "config": config_before})
+            self._switch(name, before, config)
+            trouble = ""
+        except OSError as error:
+            if before == name or self.layout.pointed("current") != name:
+                self._undo(found, older, keep_trial=trial is not None)
+                raise
+            trouble = str(error)
+        trouble = trouble or self._started(name)
+        if trouble:
+            self._take_back(name, fallback, older, config_before, trouble)
+        passed("healthy")
+        self.layout.pending.unlink(missing_ok=True)
+        if self.keep_service:
+            write_durably(self.layout.service, {"kind": self.service.name})
+        passed("confirmed")
+
+    def _mark(self, trial: dict[str, Any]) -> None:
         if self.service.status_file is not None:
-            guard = self.layout.folder(name) / "targets/install/guard.py"
+            guard = self.layout.folder(trial["release"]) / "targets/install/guard.py"
             replace_durably(self.layout.root / "guard.py", guard.read_bytes())
-            trial = {"release": name, "previous": fallback, "starts": 0, "config": config_before}
             write_durably(self.layout.pending, trial)
         else:
             self.layout.pending.unlink(missing_ok=True)  # nobody would count its starts
         passed("marked")
+
+    def _switch(self, name: str, before: str | None, config: dict[str, Any] | None) -> None:
         if config is not None:
             write_durably(self.layout.config, config)
         passed("configured")
@@ -163,28 +190,23 @@ class Installer:
         self.layout.point("current", name)
         self.say(f"switched to release {name}")
         passed("switched")
+
+    def _undo(self, config: dict[str, Any] | None, previous: str | None, *, keep_trial: bool) -> None:
+        """Undo what came before a switch that failed; where that fails, the guard or the next installation does it."""
+        with contextlib.suppress(OSError):
+            restore(self.layout, config)
+            if not keep_trial:
+                self.layout.pending.unlink(missing_ok=True)
+            self.layout.point("previous", previous)
+
+    def _started(self, name: str) -> str:
+        """Have the service run the release and return what is wrong with it, "" for nothing."""
         try:
             self.service.set_up()
             passed("service")
-            trouble = self._restarted(name)
+            return self._restarted(name)
         except (SegfastError, OSError) as error:  # a full disk, for one
-            trouble = str(error)
-        if trouble:
-            self.layout.point("previous", older)
-            if config_before is not None:
-                write_durably(self.layout.config, config_before)
-            self._take_back(name, fallback, trouble)
-        passed("healthy")
-        self.layout.pending.unlink(missing_ok=True)
-        passed("confirmed")
-
-    def _config(self) -> dict[str, Any] | None:
-        """Return the configuration as it is, None where there is none that is worth going back to."""
-        try:
-            value = json.loads(self.layout.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return None
-        return value if isinstance(value, dict) else None
+            return str(error)
 
     def _restarted(self, name: str) -> str:
         """Restart the service and return what is wrong with the release, "" for nothing."""
@@ -193,6 +215,7 @@ class Installer:
             passed("restarted")
             return ""
         if not self.layout.config.is_file():
+            self.service.stop()
             self.say(f"not started: {self.layout.config} does not say on which input. Pass --input once")
             passed("restarted")
             return ""
@@ -201,17 +224,29 @@ class Installer:
         self.say("watching its health")
         return watch(self.service.status_file, name, self.patience)
 
-    def _take_back(self, name: str, before: str | None, trouble: str) -> None:
-        """Put the release before back, and raise."""
+    def _take_back(
+        self, name: str, before: str | None, older: str | None, config: dict[str, Any] | None, trouble: str
+    ) -> None:
+        """Put the release before and its configuration back, and raise."""
+        try:
+            restore(self.layout, config)
+            restored = True
+        except OSError as error:  # the disk is full: the release is what matters most
+            trouble += f", and the configuration before it could not be put back: {error}"
+            restored = False
         self.layout.point("current", before)
-        self.layout.pending.unlink(missing_ok=True)
+        if restored:  # else the guard or the next installation finds it there
+            self.layout.pending.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.layout.point("previous", older)
         if before is None:
             self.service.stop()
             raise TargetError(f"release {name} is not well: {trouble}. There was none before it, so nothing runs now")
         self.say(f"taking it back: {trouble}")
-        self.service.set_up()
-        worse = self._restarted(before)
+        worse = self._started(before)
         after = f"{before} does not run well either: {worse}" if worse else f"release {before} runs again"
+        if not self.layout.config.is_file():
+            after = f"release {before} had no configuration, so nothing runs now"
         raise TargetError(f"release {name} was taken back, {trouble}; {after}")
 
 

@@ -42,7 +42,7 @@ def choose(kind: str, layout: Layout, python: str) -> Service:
     """Return the service of a kind; ``auto``: what was said before, else systemd where it runs here, else nothing.
 
     Raises:
-        TargetError: no such kind, or systemd is asked for and not there.
+        TargetError: no such kind, systemd is asked for and not there, or it would misread a path.
     """
     if kind not in KINDS:
         raise TargetError(unknown("service", kind, KINDS))
@@ -92,6 +92,9 @@ class Systemd:
     name = "systemd"
 
     def __init__(self, layout: Layout, python: str, *, user: bool) -> None:
+        for path in (str(layout.root), python):
+            if not re.fullmatch(r"[\w/.,+@=-]+", path):
+                raise TargetError(f"'{path}' has characters that a systemd unit takes for its own; choose another path")
         self._layout = layout
         self._python = python
         self._user = user
@@ -109,9 +112,6 @@ class Systemd:
         template = (self._layout.root / "current" / UNIT).read_text(encoding="utf-8")
         wanted = "default.target" if self._user else "multi-user.target"
         values = {"@ROOT@": str(self._layout.root), "@PYTHON@": self._python, "@WANTED@": wanted}
-        for path in (str(self._layout.root), self._python):
-            if not re.fullmatch(r"[\w/.,+@=-]+", path):
-                raise TargetError(f"'{path}' has characters that a systemd unit takes for its own; choose another path")
         for mark, value in values.items():
             template = template.replace(mark, value)
         return template

@@ -1,5 +1,6 @@
 """The runner of a bundle: its own artifact, on what the installation's config.json says or the command line."""
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -59,10 +60,12 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
             return 0
         layout = _installation(bundle)
         named = any(not word.startswith("-") for word in _without_status(words))
+        typed = None
         if layout is not None and not named and "--help" not in words and "-h" not in words:
-            words = [*words, *configured(layout)]
+            typed = _typed(words)
+            words = configured(layout)
             os.chdir(layout.root)  # where a relative path in config.json leads, however the runner was started
-        args = _parser().parse_args(words)
+        args = _parser().parse_args(words, typed)
         args.artifact = bundle / ARTIFACT
         args.pending = None if layout is None else layout.pending
         return run(args, where)
@@ -71,6 +74,15 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
         return SegfastError.exit_code
     except KeyboardInterrupt:  # before the runner itself listens to signals
         return 130
+
+
+def _typed(options: list[str]) -> argparse.Namespace:
+    """Return what is given before config.json has its say, paths as they are meant where the runner was started."""
+    typed = _parser().parse_args([*options, "-"])  # the input stands in for the one to come
+    for name, value in vars(typed).items():
+        if isinstance(value, Path):
+            setattr(typed, name, value.absolute())
+    return typed
 
 
 def _without_status(words: list[str]) -> list[str]:

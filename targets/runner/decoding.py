@@ -50,10 +50,14 @@ class Encoded:
             if picture.height * picture.width > MAX_STREAM_PIXELS:
                 raise DataError(f"{self.name} is {size[1]}x{size[0]}; at most {MAX_STREAM_PIXELS} pixels are decoded")
             turned = picture.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
+            drafted = None
             if at_least is not None and picture.mode == "RGB":
-                picture.draft("RGB", at_least if turned else at_least[::-1])
+                drafted = picture.draft("RGB", at_least if turned else at_least[::-1])
             picture.load()
-            return upright_rgb(picture, self.name, convert=self.convert), size[::-1] if turned else size
+            upright = upright_rgb(picture, self.name, convert=self.convert)
+            if drafted is None:  # in full, with the size it has; a TIFF has its upright one from the start
+                return upright, (upright.height, upright.width)
+            return upright, size[::-1] if turned else size
         except UnidentifiedImageError as error:  # Pillow names an object by its address, another with each frame
             raise DataError(f"{self.name} cannot be decoded: it does not begin as {', '.join(FORMATS)} do") from error
         except DAMAGE as error:

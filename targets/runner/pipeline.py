@@ -69,7 +69,7 @@ class Pipeline:
             batches,
             pace=self.pace,
             reduced=self.reduced,
-            picture_wanted=self._picture_wanted,
+            picture_wanted=self.picture_wanted,
         )
         self.inference = Inference(
             self.ledger, batches, self._deliver, deadline_ms=settings.deadline_ms, reduced=self.reduced
@@ -101,8 +101,9 @@ class Pipeline:
         for thread in self._threads:
             thread.start()
 
-    def _picture_wanted(self) -> bool:
-        return any(lane.output.wants_frame for lane in self.lanes)
+    def picture_wanted(self) -> bool:
+        """Say whether any output still looks at frames."""
+        return any(lane.output.wants_frame and not lane.ended for lane in self.lanes)
 
     def _infer(self) -> None:
         self.inference.run()
