@@ -151,11 +151,13 @@ def test_a_layer_that_comes_again_is_lowered_both_times():
 
 def test_torchscript_adds_the_bias_of_a_depthwise_transposed_convolution_apart_and_no_other():
     torch.manual_seed(0)
-    depthwise, dense = nn.ConvTranspose2d(6, 6, 3, 2, 1, 1, groups=6), nn.ConvTranspose2d(6, 4, 2, 2)
-    network = nn.Sequential(depthwise, dense)
-    apart = biases_apart(network)
+    depthwise, dense = nn.ConvTranspose2d(6, 6, 3, 2, 1, 1, groups=6), nn.ConvTranspose2d(6, 6, 2, 2)
+    unbiased = nn.ConvTranspose2d(6, 6, 2, 2, groups=6, bias=False)
+    network = nn.Sequential(depthwise, dense, depthwise, Doubled(6, 6, 2, 2, groups=6), unbiased)
     x = torch.randn(1, 6, 4, 5)
     with torch.no_grad():
-        torch.testing.assert_close(apart(x), network(x))
-    assert [type(layer) for layer in apart] == [BiasApart, nn.ConvTranspose2d]
-    assert depthwise.bias is not None
+        expected = network(x)
+        biases_apart(network)
+        torch.testing.assert_close(network(x), expected)
+    kept = [nn.ConvTranspose2d, BiasApart, Doubled, nn.ConvTranspose2d]
+    assert [type(layer) for layer in network] == [BiasApart, *kept]
