@@ -15,7 +15,8 @@ ai-edge-quantizer's static_wi8_ai8. OpenVINO runs its files once with floats in 
 calibrate on the same drawn scenes. Weights are the shipped ones of the network, random where none ship, which is enough
 for time; the share of labels that agree with torch is beside each figure all the same.
 
-Converting is kept in the work folder and goes on where it was stopped; delete that folder after changing a converter.
+Converting is kept in the work folder and goes on where it was stopped, apart for each version of the shipped weights;
+delete that folder after changing a converter.
 Exit 5 where a figure is void, 1 where a ratio to be shown was measured and not reached.
 """
 

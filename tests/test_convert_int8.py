@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 import torch
 from tiny_export import CLASSES, write_checkpoint
@@ -239,6 +240,16 @@ def test_in_openvino_a_depthwise_convolution_behind_interleaved_phases_is_execut
     executed = {name: precision for name, precision in manifest.parity["executed_layers"] if ".fuse.depthwise" in name}
     assert len(executed) == 3
     assert set(executed.values()) == {"int8"}
+
+
+def test_in_openvino_a_channel_shuffle_keeps_a_range_for_each_channel(data, tmp_path):
+    source = Source(write_checkpoint(tmp_path / "a.pt", "tiny_export:shuffled"))
+    convert(source, ExportRequest("openvino", tmp_path / "a", lowering="phases", quantization=quantization(data)))
+    model = openvino.Core().read_model(tmp_path / "a" / "model.xml")
+    (mixed,) = (op for op in model.get_ops() if op.get_type_name() == "Concat")
+    quantizers = [source.get_source_output().get_node() for source in mixed.inputs()]
+    assert [each.get_type_name() for each in quantizers] == ["FakeQuantize"] * 2
+    assert [each.input(2).get_source_output().get_node().get_data().size for each in quantizers] == [4, 4]
 
 
 def test_the_search_keeps_layers_float_until_the_gate_passes(data, tmp_path):

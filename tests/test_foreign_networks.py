@@ -9,6 +9,7 @@ from segfast_edge.errors import ConversionError
 from segfast_edge.export.convert import ExportRequest, Source, convert
 
 SIZE = (64, 96)
+SCALED = ("--model", "foreign_networks:scaled", "--classes", "5", "-o", "a")
 
 
 def test_an_operator_that_our_tflite_writer_lacks_is_named_with_its_layer_and_the_other_converter(tmp_path):
@@ -43,6 +44,12 @@ def test_a_network_that_was_trained_elsewhere_converts_with_the_weights_that_its
         (["--model", "foreign_networks:scaled", "-o", "a"], "--model needs --classes N"),
         (["--model", "foreign_networks:scaled", "--classes", "5"], "and --out DIR"),
         (["--model", "foreign_networks:none", "--classes", "5", "-o", "a"], "has no function 'none'"),
+        (["--model", "segfast", "--classes", "5", "-o", "a"], "is not of the form package.module:factory"),
+        (
+            [*SCALED, "--int8", "--calibration", ".", "--gate-data", "scenes"],
+            "--gate-data and --search need a CHECKPOINT",
+        ),
+        ([*SCALED, "--int8", "--calibration", ".", "--search"], "with --model leave them out"),
     ],
 )
 def test_half_a_network_is_refused_in_one_line(words, says, tmp_path, monkeypatch, capsys):

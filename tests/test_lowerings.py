@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from segfast_edge.errors import ConversionError
+from segfast_edge.export.common.fold import fold_batchnorm
 from segfast_edge.export.common.lowerings import LOWERINGS, lower
 from segfast_edge.export.torchscript import BiasApart, biases_apart
+from segfast_edge.model.blocks import up_bn
 
 pairs = st.tuples
 sides = st.integers(1, 7)
@@ -87,36 +89,75 @@ def test_an_unknown_lowering_is_refused_with_the_nearest_name():
 
 
 @pytest.mark.parametrize("name", ["phases", "subpixel"])
-def test_a_relu_behind_goes_before_the_phases_are_interleaved(name):
+def test_in_a_block_of_ours_the_relu_goes_before_the_phases_are_interleaved(name):
     torch.manual_seed(0)
-    network = nn.Sequential(nn.ConvTranspose2d(4, 4, 3, 2, 1, 1, groups=4), nn.Identity(), nn.ReLU(inplace=True))
+    network = up_bn(4, 4, groups=4).eval()
+    nn.init.uniform_(network.bn.running_mean, -0.5, 0.5)
     x = torch.randn(1, 4, 5, 6)
+    folded = fold_batchnorm(network, x)
     with torch.no_grad():
-        expected = network(x)
-        lowered = lower(network, name)
-        torch.testing.assert_close(lowered(x), expected)
-    assert isinstance(lowered[0].activation, nn.ReLU)
-    assert not isinstance(lowered[2], nn.ReLU)
-    assert isinstance(network[2], nn.ReLU), "the original keeps its own"
+        lowered = lower(folded, name)
+        torch.testing.assert_close(lowered(x), network(x))
+        torch.testing.assert_close(lower(network, name)(x), network(x))  # BN, not folded, still comes before the ReLU
+    assert isinstance(lowered.conv.activation, nn.ReLU)
+    assert not isinstance(lowered.relu, nn.ReLU)
+    assert isinstance(folded.relu, nn.ReLU), "the original keeps its own"
 
 
-@pytest.mark.parametrize("between", [nn.Tanh(), nn.Conv2d(4, 4, 1)])
-def test_a_relu_further_on_stays_where_it_is(between):
-    network = nn.Sequential(nn.ConvTranspose2d(4, 4, 2, 2), between, nn.ReLU())
+class Between(nn.Module):
+    """Adds a skip between the two layers of a Sequential, which it never runs as a whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Sequential(nn.ConvTranspose2d(4, 4, 2, 2), nn.ReLU())
+
+    def forward(self, x):
+        return self.up[1](self.up[0](x) - 0.5)
+
+
+def again():
+    """Return a Sequential that runs one layer twice, the second time between two others."""
+    shared = nn.Conv2d(4, 4, 1)
+    return nn.Sequential(shared, nn.ConvTranspose2d(4, 4, 2, 2), shared, nn.ReLU())
+
+
+def deconvolution_again():
+    shared = nn.ConvTranspose2d(4, 4, 2, 2)
+    return nn.Sequential(shared, shared, nn.ReLU())
+
+
+class Doubled(nn.ConvTranspose2d):
+    def forward(self, x, output_size=None):
+        return 2 * super().forward(x, output_size)
+
+
+def doubled():
+    return nn.Sequential(Doubled(4, 4, 2, 2, groups=4), nn.ReLU())
+
+
+@pytest.mark.parametrize("name", sorted(LOWERINGS))
+@pytest.mark.parametrize("make", [Between, again, deconvolution_again, doubled])
+def test_a_network_that_is_run_in_its_own_way_computes_the_same(make, name):
+    torch.manual_seed(0)
+    network = make()
     x = torch.randn(1, 4, 3, 3)
     with torch.no_grad():
-        lowered = lower(network, "phases")
-        torch.testing.assert_close(lowered(x), network(x))
-    assert isinstance(lowered[2], nn.ReLU)
+        torch.testing.assert_close(lower(network, name)(x), network(x))
+
+
+def test_a_layer_that_comes_again_is_lowered_both_times():
+    assert nn.ConvTranspose2d not in map(type, lower(deconvolution_again(), "phases").modules())
 
 
 def test_torchscript_adds_the_bias_of_a_depthwise_transposed_convolution_apart_and_no_other():
     torch.manual_seed(0)
-    depthwise, dense = nn.ConvTranspose2d(6, 6, 3, 2, 1, 1, groups=6), nn.ConvTranspose2d(6, 4, 2, 2)
-    network = nn.Sequential(depthwise, dense)
-    apart = biases_apart(network)
+    depthwise, dense = nn.ConvTranspose2d(6, 6, 3, 2, 1, 1, groups=6), nn.ConvTranspose2d(6, 6, 2, 2)
+    unbiased = nn.ConvTranspose2d(6, 6, 2, 2, groups=6, bias=False)
+    network = nn.Sequential(depthwise, dense, depthwise, Doubled(6, 6, 2, 2, groups=6), unbiased)
     x = torch.randn(1, 6, 4, 5)
     with torch.no_grad():
-        torch.testing.assert_close(apart(x), network(x))
-    assert [type(layer) for layer in apart] == [BiasApart, nn.ConvTranspose2d]
-    assert depthwise.bias is not None
+        expected = network(x)
+        biases_apart(network)
+        torch.testing.assert_close(network(x), expected)
+    kept = [nn.ConvTranspose2d, BiasApart, Doubled, nn.ConvTranspose2d]
+    assert [type(layer) for layer in network] == [BiasApart, *kept]

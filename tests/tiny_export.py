@@ -47,6 +47,26 @@ def decoder(classes):
     return Decoder(classes)
 
 
+class Shuffled(nn.Module):
+    """Mixes the channels of two branches as ShuffleNet does, before a depthwise convolution."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.left, self.right = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.classify = nn.Conv2d(8, classes, 1)
+
+    def forward(self, x):
+        both = torch.cat([self.left(x), self.right(x)], 1)
+        n, channels, height, width = both.shape
+        mixed = both.reshape(n, 2, channels // 2, height, width).transpose(1, 2).reshape(both.shape)
+        return self.classify(self.depthwise(mixed))
+
+
+def shuffled(classes):
+    return Shuffled(classes)
+
+
 def branching(classes):
     return nn.Sequential(nn.Conv2d(3, classes, 1), Branch())
 

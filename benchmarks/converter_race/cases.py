@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from segfast_edge.contract.files import sha256
+from segfast_edge.weights import find, shipped
+
 NETWORKS = ("segfast", "segfast_fast", "fast_scnn", "lraspp_mobilenet_v3_large")
 REFERENCE = "segnet"  # the paper's yardstick, in eager torch alone
 SIZES = ((224, 224), (360, 480))  # height, width
 FORMATS = ("torchscript", "openvino", "tflite", "onnx")
+SHIPPED = "camvid-standard-{}"  # by network; the classes of segfast's go for those that have none
 INTEGER = ("openvino", "tflite", "onnx")
 OURS, DEFAULT, LOWERED = "ours", "default", "default, lowered by us"
 
@@ -71,8 +75,15 @@ class Way:
 
 
 def cases(work: Path, networks: tuple[str, ...] = (*NETWORKS, REFERENCE)) -> list[Case]:
-    """Return every case, its folder below ``work``."""
-    return [Case(name, size, work / f"{name}-{size[0]}x{size[1]}") for name in networks for size in SIZES]
+    """Return every case, its folder below ``work`` named by the weights too: none is raced with files of older ones."""
+    keys = {name: sha256(weights(name))[:12] for name in networks}
+    return [Case(name, size, work / f"{name}-{size[0]}x{size[1]}-{keys[name]}") for name in networks for size in SIZES]
+
+
+def weights(network: str) -> Path:
+    """Return the shipped weights of a network; segfast's, of which only the classes are used, where none ship."""
+    own = SHIPPED.format(network)
+    return find(Path(own if own in shipped() else SHIPPED.format("segfast")))
 
 
 def conversions(case: Case) -> Iterator[Conversion]:

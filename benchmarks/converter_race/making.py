@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.converter_race import defaults
-from benchmarks.converter_race.cases import DEFAULT, OURS, Case, Conversion, conversions
+from benchmarks.converter_race.cases import DEFAULT, OURS, Case, Conversion, conversions, weights
 from segfast_edge.contract.files import replacing_file, replacing_folder
 from segfast_edge.contract.images import Frame, write_picture
 from segfast_edge.contract.manifest import FILE_NAME
@@ -26,12 +26,9 @@ from segfast_edge.export.common.quantization import Quantization, Recipe
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
-from segfast_edge.weights import find
-from segfast_edge.weights import shipped as shipped_weights
 
 Say = Callable[[str], None]
 SETTLING = 8  # frames from which batch normalisation takes its statistics where weights are random
-SHIPPED = "camvid-standard-{}"  # by network; the classes of segfast's go for those that have none
 LITERT = defaults.ROOT / ".venv-litert-torch" / "bin" / "python"
 INSTALL = (
     "python3.11 -m venv .venv-litert-torch && .venv-litert-torch/bin/pip install -c tools/constraints.txt -e"
@@ -95,8 +92,7 @@ def _write_checkpoint(case: Case, pictures: Path) -> None:
     if case.checkpoint.is_file():
         return
     case.folder.mkdir(parents=True, exist_ok=True)
-    own = SHIPPED.format(case.network)
-    shipped = Checkpoint.load(find(Path(own if own in shipped_weights() else SHIPPED.format("segfast"))))
+    shipped = Checkpoint.load(weights(case.network))
     preprocess = replace(shipped.preprocess, height=case.size[0], width=case.size[1])
     if shipped.network == case.network:
         replace(shipped, preprocess=preprocess).save(case.checkpoint)
@@ -104,8 +100,8 @@ def _write_checkpoint(case: Case, pictures: Path) -> None:
     torch.manual_seed(0)
     network = build(case.network, len(shipped.classes))
     _settle(network, preprocess, frames_of(case, pictures)[:SETTLING])
-    weights = network.state_dict()
-    Checkpoint(case.network, shipped.classes, preprocess, "", weights, {"weights": "random"}).save(case.checkpoint)
+    state = network.state_dict()
+    Checkpoint(case.network, shipped.classes, preprocess, "", state, {"weights": "random"}).save(case.checkpoint)
 
 
 def _settle(network: nn.Module, preprocess: Preprocess, frames: Sequence[Frame]) -> None:

@@ -126,6 +126,15 @@ def _refuse_half_a_network(args: argparse.Namespace) -> None:
         raise ConversionError("--classes and --size are for --model; a checkpoint knows its own")
     if args.model is not None and (args.classes is None or args.out is None):
         raise ConversionError("--model needs --classes N, and --out DIR for the artifacts")
+    if args.model is not None and ":" not in args.model:
+        raise ConversionError(
+            f"--model {args.model} is not of the form package.module:factory; name a CHECKPOINT or shipped weights"
+        )
+    if args.model is not None and (args.gate_data is not None or args.search):
+        raise ConversionError(
+            "--gate-data and --search need a CHECKPOINT of segfast-edge train, which knows its classes' names; with"
+            " --model leave them out, the manifest records the share of labels that agree with torch"
+        )
 
 
 def _requests(args: argparse.Namespace) -> list["ExportRequest"]:

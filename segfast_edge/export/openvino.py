@@ -11,6 +11,7 @@ from segfast_edge.contract.manifest import Manifest
 from segfast_edge.export import require
 from segfast_edge.export.common.failure import explained, quiet, writing
 from segfast_edge.export.common.graph import Deployable
+from segfast_edge.export.common.lowerings import Phases
 from segfast_edge.export.common.metadata import KEY, embedded_text
 from segfast_edge.export.common.quantization import Recipe
 
@@ -52,30 +53,33 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe
             preset=nncf.QuantizationPreset.MIXED,
             ignored_scope=nncf.IgnoredScope(names=kept),
         )
-    one_range_for_phases(model)
+    one_range_for_phases(model, graph)
     _save(model, manifest, folder)
     return manifest
 
 
 def _layer_of(op: Any) -> str:
-    """Return the torch layer of an operator with weights, which its friendly name begins with, or an empty text."""
-    if op.get_type_name() not in WEIGHTED:
-        return ""
+    """Return the torch layer of an operator with weights, or an empty text."""
+    return _module_of(op) if op.get_type_name() in WEIGHTED else ""
+
+
+def _module_of(op: Any) -> str:
+    """Return the torch module that an operator is of, which its friendly name begins with."""
     return str(op.get_friendly_name()).partition("/")[0].removeprefix("__module.")
 
 
-def one_range_for_phases(model: Any) -> None:
-    """Give the phases of a transposed convolution one range for all their channels, in place.
+def one_range_for_phases(model: Any, graph: Deployable) -> None:
+    """Give the phases of each transposed convolution of ``graph`` one range for all their channels, in place.
 
     NNCF takes a range per channel for what a depthwise convolution reads, but OpenVINO carries integers through an
     interleaving only where all channels have one: else it computes that depthwise convolution in float.
     """
+    interleaved = {name for name, layer in graph.lowered().named_modules() if isinstance(layer, Phases)}
     for concatenation in model.get_ops():
-        if concatenation.get_type_name() != "Concat":
+        if concatenation.get_type_name() != "Concat" or _module_of(concatenation) not in interleaved:
             continue
         phases = [source.get_source_output().get_node() for source in concatenation.inputs()]
-        readers = {reader.get_node().get_type_name() for reader in concatenation.output(0).get_target_inputs()}
-        if readers <= {"DepthToSpace", "Reshape"} and {each.get_type_name() for each in phases} == {"FakeQuantize"}:
+        if {each.get_type_name() for each in phases} == {"FakeQuantize"}:
             _widen(phases)
 
 

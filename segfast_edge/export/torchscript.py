@@ -24,7 +24,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
         ConversionError: torch cannot trace the network.
     """
     lowered = graph.lowered()
-    lowered.network = biases_apart(lowered.network)
+    biases_apart(lowered.network)
     with explained("torch cannot trace this network", "Take what the message names out of its forward"):
         with torch.no_grad():
             traced = torch.jit.trace(lowered, graph.example(), check_trace=False)
@@ -56,15 +56,15 @@ class BiasApart(nn.Module):
         return result
 
 
-def biases_apart(network: nn.Module) -> nn.Module:
-    """Return ``network`` with every depthwise transposed convolution as a ``BiasApart``, which computes the same.
+def biases_apart(network: nn.Module) -> None:
+    """Make every depthwise transposed convolution a ``BiasApart``, which computes the same, in place.
 
     With a bias, which folding gives them, torch 2.13 takes a slow path on a CPU: 128 channels, 56x56 to 112x112 and
     channels last take 6.3 ms, without it 0.2 ms and with the sum behind it 0.3 ms (one thread of an AVX-512 server).
     """
-    network = copy.deepcopy(network)
     for parent in list(network.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.ConvTranspose2d) and child.groups == child.in_channels == child.out_channels:
-                setattr(parent, name, child if child.bias is None else BiasApart(child, child.bias))
-    return network.eval().requires_grad_(False)
+        for name, layer in list(parent._modules.items()):  # named_children leaves out what comes again
+            if type(layer) is not nn.ConvTranspose2d or layer.bias is None:  # a subclass may compute anything
+                continue
+            if layer.groups == layer.in_channels == layer.out_channels:
+                setattr(parent, name, BiasApart(layer, layer.bias))

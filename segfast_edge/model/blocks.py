@@ -52,12 +52,16 @@ def up_bn(inputs: int, outputs: int, *, groups: int = 1, relu: bool = True) -> n
     return _normalised(nn.ConvTranspose2d(inputs, outputs, 2, 2, groups=groups, bias=False), relu=relu)
 
 
-def _normalised(conv: nn.Conv2d | nn.ConvTranspose2d, *, relu: bool) -> nn.Sequential:
+class Normalised(nn.Sequential):
+    """Convolution ``conv``, BN ``bn`` and, if asked, ReLU ``relu``; always run as a whole, so that export may fuse."""
+
+
+def _normalised(conv: nn.Conv2d | nn.ConvTranspose2d, *, relu: bool) -> Normalised:
     norm = nn.BatchNorm2d(conv.out_channels)
     if relu:
-        return nn.Sequential(OrderedDict(conv=conv, bn=norm, relu=nn.ReLU(inplace=True)))
+        return Normalised(OrderedDict(conv=conv, bn=norm, relu=nn.ReLU(inplace=True)))
     nn.init.constant_(norm.weight, math.sqrt(0.5))  # He's weights double the variance, which no ReLU halves here
-    return nn.Sequential(OrderedDict(conv=conv, bn=norm))
+    return Normalised(OrderedDict(conv=conv, bn=norm))
 
 
 def separable_conv(inputs: int, outputs: int, *, stride: int = 1, relu_between: bool = True) -> nn.Sequential:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segfast_edge.errors import ConversionError, unknown
+from segfast_edge.model.blocks import Normalised
 
 Pair = tuple[int, int]
 
@@ -22,8 +23,9 @@ Pair = tuple[int, int]
 def lower(network: nn.Module, name: str) -> nn.Module:
     """Return a copy of ``network`` with every ``nn.ConvTranspose2d`` in the form ``name``, which computes the same.
 
-    A ReLU behind such a layer in an ``nn.Sequential`` goes before the phases are interleaved, which computes the same:
-    where integers are interleaved, and not the floats before a ReLU, a quarter of the bytes move.
+    Its subclasses are left alone, since they may compute anything. In a block of our networks a ReLU behind such a
+    layer goes before the phases are interleaved, which computes the same: where integers are interleaved, and not the
+    floats before a ReLU, a quarter of the bytes move. Elsewhere something may be read between the two.
 
     Raises:
         ConversionError: no such lowering, or a layer that pads with anything but zeros.
@@ -32,28 +34,25 @@ def lower(network: nn.Module, name: str) -> nn.Module:
         raise ConversionError(unknown("lowering", name, LOWERINGS))
     make = LOWERINGS[name]
     lowered = copy.deepcopy(network)
-    if isinstance(lowered, nn.ConvTranspose2d):
+    if type(lowered) is nn.ConvTranspose2d:
         return make(lowered).eval()
     for parent in list(lowered.modules()):
-        for child_name, child in parent.named_children():
-            if isinstance(child, nn.ConvTranspose2d):
+        for child_name, child in list(parent._modules.items()):  # named_children leaves out what comes again
+            if type(child) is nn.ConvTranspose2d:
                 made = make(child)
-                if isinstance(made, Interleaved) and type(parent) is nn.Sequential:
-                    made.activation = _taken_relu(parent, child_name)
+                if isinstance(made, Interleaved) and type(parent) is Normalised:
+                    made.activation = _taken_relu(parent)
                 setattr(parent, child_name, made)
     return lowered.eval().requires_grad_(False)
 
 
-def _taken_relu(parent: nn.Sequential, name: str) -> nn.Module:
-    """Take the ReLU that directly follows the layer ``name`` out of its parent; an identity where there is none."""
-    later = [*parent.named_children()]
-    for other, module in later[[each for each, _ in later].index(name) + 1 :]:
-        if type(module) is nn.ReLU:
-            setattr(parent, other, nn.Identity())
-            return module
-        if type(module) is not nn.Identity:
-            break
-    return nn.Identity()
+def _taken_relu(block: Normalised) -> nn.Module:
+    """Take the ReLU out of a block whose BN is folded; an identity where there is none, or BN is still before it."""
+    taken = block._modules.get("relu")
+    if type(taken) is not nn.ReLU or type(block.bn) is not nn.Identity:
+        return nn.Identity()
+    block.relu = nn.Identity()
+    return taken
 
 
 @dataclass(frozen=True, slots=True)
