@@ -9,6 +9,7 @@ goes on. Short trainings on small pictures: they rank the pieces, their figures 
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,19 +41,22 @@ def rows_of(args: argparse.Namespace) -> dict[str, tuple[str, ...]]:
     if args.teacher is not None:
         rows[WITH_TEACHER] = ("--teacher", str(args.teacher))
     names = list(rows)
+    if args.rows and not set(args.rows) <= set(range(1, len(names) + 1)):
+        sys.exit(f"--rows are 1 to {len(names)}")
     return {name: rows[name] for number, name in enumerate(names, 1) if not args.rows or number in args.rows}
 
 
-def finished(run: RunFolder, epochs: int) -> bool:
-    """Return whether the training in the folder made all its epochs."""
-    history = run.history()
-    return bool(history) and history[-1]["epoch"] >= epochs
+def folder_of(args: argparse.Namespace, name: str) -> RunFolder:
+    """Return a row's folder, whose name holds all that its figures depend on."""
+    words = [args.data.partition(":")[0], args.model.rpartition(":")[2], args.size, f"{args.epochs}-epochs", name]
+    return RunFolder(args.output_dir / re.sub(r"\W+", "-", " ".join(words)))
 
 
 def train(args: argparse.Namespace, name: str, changes: tuple[str, ...]) -> dict[str, Any]:
     """Run, or go on with, one row's training; return its figures."""
-    run = RunFolder(args.output_dir / "".join(c if c.isalnum() else "-" for c in name))
-    if not finished(run, args.epochs):
+    run = folder_of(args, name)
+    history = run.history()
+    if not history or history[-1]["epoch"] < args.epochs:
         words = ["--data", args.data, "--protocol", "standard", "--model", args.model, "--size", args.size]
         words += ["--data-root", str(args.data_root)] if args.data_root else []
         words += [*FULL, "--epochs", str(args.epochs), *changes]

@@ -86,7 +86,8 @@ class _Run:
 def train(settings: Settings, folder: RunFolder, observer: Observer, *, start: Start) -> Outcome:
     """Train until the recipe's end, early stopping, or SIGINT or SIGTERM, which end it after the step in progress.
 
-    A training that was interrupted and resumed gives the same weights as one that was not, on the same hardware.
+    A training that was interrupted and resumed gives the same weights as one that was not, on the same hardware. On a
+    CPU this process keeps the memory that it frees from then on.
 
     Raises:
         SegfastError: anything wrong with settings, data or folder; or a loss that is not finite.

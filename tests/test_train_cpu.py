@@ -49,5 +49,12 @@ def test_a_layer_with_unequal_sides_and_odd_maps_computes_the_same_in_either_sto
     for order in (torch.contiguous_format, LAST):
         images = torch.randn(2, 5, 3, 7).contiguous(memory_format=order)
         torch.testing.assert_close(fast(images), layer(images), rtol=0, atol=0)
+        assert fast(images).is_contiguous(memory_format=order)
+    torch.testing.assert_close(fast(images[0]), layer(images[0]), rtol=0, atol=0)  # without a batch
+    with pytest.raises(RuntimeError, match="type"):
+        fast(images.bfloat16())
+    fast.weight.requires_grad_(False)
+    fast(images.requires_grad_()).sum().backward()
+    assert images.grad is not None
     with torch.no_grad():
-        assert fast(images, output_size=[9, 14]).shape == (2, 5, 9, 14)
+        assert fast(images.detach(), output_size=[9, 14]).shape == (2, 5, 9, 14)

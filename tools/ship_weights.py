@@ -58,7 +58,14 @@ def lineage_of(run: RunFolder) -> Lineage:
         return Lineage().then(run)
     if (Path(start).parent / "config.json").is_file():
         return lineage_of(RunFolder(Path(start).parent)).then(run)
-    return shipped_lineage(Path(start).stem).then(run)
+    if Path(start).stem not in shipped():
+        raise SystemExit(
+            f"{run.path} began with {start}, which is neither a training's nor shipped: its log is not known"
+        )
+    before = shipped_lineage(Path(start).stem)
+    if command_of(run.config()) in before.commands:
+        raise SystemExit(f"{Path(start).stem} tells of the training in {run.path} already; ship from a clean checkout")
+    return before.then(run)
 
 
 def shipped_lineage(name: str) -> Lineage:
@@ -104,7 +111,7 @@ def card(name: str, lineage: Lineage, checkpoint: Checkpoint, found: Evaluation)
     versions = provenance["versions"]
     learned = [t.numel() for key, t in checkpoint.weights.items() if not key.endswith(STATISTICS)]
     threads = "1 thread" if versions["threads"] == 1 else f"{versions['threads']} threads"
-    how = f"{versions['device']} ({threads}, {versions['precision']})"
+    how = f"{versions['device']} ({threads} in the last, {versions['precision']})"
     changed = {key: value for key, value in chosen.items() if key != "name" and value not in (False, 0, 0.0)}
     return f"""# {name}
 
@@ -116,7 +123,7 @@ def card(name: str, lineage: Lineage, checkpoint: Checkpoint, found: Evaluation)
 | pixel accuracy | {100 * found.matrix.pixel_accuracy:.2f} % |
 | mIoU | {found.matrix.miou:.4f} |
 | epoch | {provenance["epoch"]} of the last training; {epochs} were run |
-| training | {how}, {seconds / 3600:.1f} h beside other work |
+| training | {how}, {seconds / 3600:.1f} h in all, beside other work |
 | torch | {versions["torch"]} |
 
 The figures are of the split on which the epoch was chosen, so they flatter a little; no test split was used.
@@ -158,12 +165,13 @@ def main() -> None:
     checkpoint = Checkpoint.load(run.best)
     truth = Truth(checkpoint.provenance["data"], args.data_root)
     found = evaluate(open_labeller(run.best), truth, lambda *_: None)
+    about = card(args.name, lineage, checkpoint, found)
+    records = ({"training": n, **record} for n, history in enumerate(lineage.histories, 1) for record in history)
+    log = "".join(json.dumps(record) + "\n" for record in records)
     checkpoint.save(WEIGHTS / f"{args.name}.pt")
-    with replacing_file(WEIGHTS / f"{args.name}.md") as temporary:
-        temporary.write_text(card(args.name, lineage, checkpoint, found), encoding="utf-8")
-    with replacing_file(WEIGHTS / f"{args.name}.jsonl") as temporary:
-        records = ({"training": n, **record} for n, history in enumerate(lineage.histories, 1) for record in history)
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    for suffix, text in (("md", about), ("jsonl", log)):
+        with replacing_file(WEIGHTS / f"{args.name}.{suffix}") as temporary:
+            temporary.write_text(text, encoding="utf-8")
     print(json.dumps({"sha256": sha256(WEIGHTS / f"{args.name}.pt"), "miou": found.matrix.miou}))
 
 

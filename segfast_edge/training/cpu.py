@@ -46,12 +46,15 @@ def _scales_only(layer: nn.ConvTranspose2d) -> bool:
 
 class _ScaledCopies(nn.ConvTranspose2d):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: A002 - torch's name
-        if input.device.type != "cpu" or output_size is not None:
+        autocast = torch.is_autocast_enabled("cpu")
+        as_usual = input.device.type != "cpu" or output_size is not None or input.ndim != 4
+        if as_usual or not (autocast or input.dtype == self.weight.dtype):
             return super().forward(input, output_size)
-        reduced = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
+        reduced = torch.get_autocast_dtype("cpu") if autocast else input.dtype
         copies: Any = _Copies  # torch declares no types for ``apply``
         result: Tensor = copies.apply(input.to(reduced), self.weight.to(reduced))
-        return result
+        last = input.is_contiguous(memory_format=torch.channels_last)
+        return result if last else result.contiguous()
 
 
 class _Copies(torch.autograd.Function):
@@ -67,10 +70,10 @@ class _Copies(torch.autograd.Function):
         return copies.reshape(count, height * high, width * wide, channels).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         size, none = list(weight.shape[2:]), [0, 0]
         found = torch.ops.aten.convolution_backward(
-            gradient, x, weight, None, size, none, [1, 1], True, none, x.shape[1], [True, True, False]
+            gradient, x, weight, None, size, none, [1, 1], True, none, x.shape[1], [*ctx.needs_input_grad, False]
         )
         return found[0], found[1]
