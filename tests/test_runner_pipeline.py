@@ -82,20 +82,31 @@ def test_frames_that_are_no_use_are_no_result_and_an_old_damage_is_not_given_as_
         wait_for(lambda: said_while_giving(frame) == "no_result no result for over 0.5 s")
 
 
+class Pluggable(Script):
+    plugged = True
+
+    def connect(self):
+        super().connect()
+        if not self.plugged:
+            raise SourceLostError("still unplugged")
+
+
 def test_an_unplugged_source_is_said_to_be_gone_and_comes_back(tmp_path):
-    kept, source = Kept(), Script()
+    kept, source = Kept(), Pluggable()
     frame = np.zeros((20, 20, 3), np.uint8)
     with serving(source, null_model(tmp_path / "a"), kept, stall_s=0.2) as (_, pipeline):
         source.give(frame)
         wait_for(lambda: kept.results)
-        source.give(SourceLostError("unplugged"), SourceLostError("still unplugged"))
+        source.plugged = False
+        source.give(SourceLostError("unplugged"))
         wait_for(lambda: any(notice.state == "no_frames" for notice in kept.notices))
-        wait_for(lambda: pipeline.state() == ("no_frames", "still unplugged"))  # both losses may come after the stall
+        wait_for(lambda: pipeline.state() == ("no_frames", "still unplugged"))
+        source.plugged = True
         source.give(frame)
         wait_for(lambda: len(kept.results) == 2)
-        assert pipeline.state()[0] == "running"
-    assert pipeline.reader.losses == 2
-    assert source.connects == 3
+        wait_for(lambda: pipeline.state()[0] == "running")
+    assert pipeline.reader.losses == 1
+    assert source.connects >= 3  # the first, at least one in vain, the last
 
 
 def test_a_source_that_goes_silent_is_noticed_without_an_error(tmp_path):
