@@ -47,7 +47,7 @@ def rows_of(args: argparse.Namespace) -> dict[str, tuple[str, ...]]:
 
 
 def folder_of(args: argparse.Namespace, name: str) -> RunFolder:
-    """Return a row's folder, whose name holds all that its figures depend on."""
+    """Return a row's folder; for another teacher or other options of the data, choose another ``--output-dir``."""
     words = [args.data.partition(":")[0], args.model.rpartition(":")[2], args.size, f"{args.epochs}-epochs", name]
     return RunFolder(args.output_dir / re.sub(r"\W+", "-", " ".join(words)))
 

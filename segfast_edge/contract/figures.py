@@ -37,12 +37,8 @@ def figures(report: Report, rank: float = 99.0) -> dict[str, str]:
         **({} if report.gpu is None else {"on the GPU": f"p50 {report.gpu.p50_ms:.3f} ms"}),
         **{f"stage {name}": f"{stage.p50_ms:.3f} ms" for name, stage in report.stages.items()},
     }
-    later = (_memory(report.memory), _stream(report), _energy(report), _conditions(report))
-    return {**shown, **{name: value for each in later for name, value in each.items()}, "valid": _validity(report)}
-
-
-def _validity(report: Report) -> str:
-    return "yes" if report.valid else "no"
+    shown |= _memory(report.memory) | _stream(report) | _energy(report) | _conditions(report)
+    return shown | {"valid": "yes" if report.valid else "no"}
 
 
 def _runtimes(report: Report) -> list[tuple[str, str]]:
