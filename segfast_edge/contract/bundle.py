@@ -121,7 +121,7 @@ def check_name(name: str) -> None:
     """Raise ArtifactError unless ``name`` is a plain path below the bundle's folder."""
     parts = name.split("/")
     plain = name.isascii() and name.isprintable() and "\\" not in name and len(name) <= _MAX_NAME
-    if not plain or any(part in ("", ".", "..") for part in parts) or name in (LISTING, SIGNATURE):
+    if not plain or any(part in ("", ".", "..") for part in parts) or parts[0] in (LISTING, SIGNATURE):
         raise ArtifactError(f"file name {name[:200]!r} is not taken: it is no plain path below the bundle's folder")
 
 
