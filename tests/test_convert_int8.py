@@ -252,6 +252,25 @@ def test_in_openvino_a_channel_shuffle_keeps_a_range_for_each_channel(data, tmp_
     assert [each.input(2).get_source_output().get_node().get_data().size for each in quantizers] == [4, 4]
 
 
+def test_in_openvino_ranges_cut_nothing_off_and_the_first_layer_has_all_its_bits(source, data, tmp_path):
+    convert(source, ExportRequest("openvino", tmp_path / "a", quantization=quantization(data)))
+    model = openvino.Core().read_model(tmp_path / "a" / "model.xml")
+    first = next(op for op in model.get_ordered_ops() if op.get_type_name() == "Convolution")
+    entrance, weights = (first.input_value(place).get_node() for place in (0, 1))
+    low, high = (float(entrance.input_value(place).get_node().get_data()) for place in (1, 2))
+    frames = [read_frame(path) for path in sorted((data / "images/train").iterdir())]
+    seen = [
+        source.graph.normalise(torch.from_numpy(frame.copy())[None].permute(0, 3, 1, 2).float()) for frame in frames
+    ]
+    step = (high - low) / 255
+    assert low <= min(float(x.min()) for x in seen) + step
+    assert high >= max(float(x.max()) for x in seen) - step
+    while weights.get_type_name() != "Constant":  # integers, then what they stand for
+        weights = weights.input_value(0).get_node()
+    assert weights.get_data().dtype == np.int8
+    assert set(np.abs(weights.get_data().astype(int)).max((1, 2, 3))) == {127}
+
+
 def test_the_search_keeps_layers_float_until_the_gate_passes(data, tmp_path):
     source = Source(write_checkpoint(tmp_path / "two.pt", "tiny_export:two_layers"))
     for seed in range(FRAMES):  # the truth is what this network says
