@@ -18,6 +18,7 @@ from tiny_export import CLASSES, write_checkpoint
 
 from segfast_edge.cli import main
 from segfast_edge.contract.images import read_frame, read_labels, write_picture
+from segfast_edge.contract.layers import RESAMPLING
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
@@ -240,6 +241,20 @@ def test_in_openvino_a_depthwise_convolution_behind_interleaved_phases_is_execut
     executed = {name: precision for name, precision in manifest.parity["executed_layers"] if ".fuse.depthwise" in name}
     assert len(executed) == 3
     assert set(executed.values()) == {"int8"}
+
+
+def test_in_openvino_the_enlargement_at_the_end_stays_float(data, tmp_path):
+    network = Source(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
+    convert(network, ExportRequest("openvino", tmp_path / "a", quantization=quantization(data)))
+    phases = [
+        each
+        for each in openvino.Core().read_model(tmp_path / "a" / "model.xml").get_ops()
+        if each.get_friendly_name().startswith(RESAMPLING) and each.get_type_name() == "GroupConvolution"
+    ]
+    assert len(phases) == 4
+    for each in phases:
+        sources = [each.input_value(place).get_node() for place in (0, 1)]
+        assert [source.get_type_name() for source in sources] == ["Pad", "Constant"]
 
 
 def test_in_openvino_a_channel_shuffle_keeps_a_range_for_each_channel(data, tmp_path):

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+RESAMPLING = "resampling/"  # begins the names of convolutions that only enlarge: they are no layers of the network
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from segfast_edge.contract.layers import RESAMPLING
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.export import require
 from segfast_edge.export.common.failure import explained, quiet, writing
@@ -44,7 +45,8 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe
     manifest = _named(manifest)
     advice = "Try --target tflite --int8, or float"
     model = converted(graph)
-    kept = [op.get_friendly_name() for op in model.get_ops() if recipe.keeps(_layer_of(op))]
+    names = {op.get_friendly_name(): _layer_of(op) for op in model.get_ops()}
+    kept = [name for name, layer in names.items() if name.startswith(RESAMPLING) or recipe.keeps(layer)]
     with explained("NNCF cannot quantize this network", advice), quiet("nncf"):
         model = nncf.quantize(
             model,
@@ -148,7 +150,11 @@ def converted(graph: Deployable) -> Any:
         explained("OpenVINO cannot convert this network", "Try --target onnx, which OpenVINO runs too"),
         torch.no_grad(),
     ):
-        model = openvino.convert_model(graph.lowered(unpooling=False), example_input=example, input=list(example.shape))
+        lowered = graph.lowered(unpooling=False, doubling=False)
+        model = openvino.convert_model(lowered, example_input=example, input=list(example.shape))
+    for op in model.get_ops():
+        if _module_of(op) == "doubled":
+            op.set_friendly_name(RESAMPLING + op.get_friendly_name())
     model.input(0).get_tensor().set_names({INPUT})
     model.output(0).get_tensor().set_names({graph.output_kind})
     return model

@@ -126,6 +126,23 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
+class HalfSize(nn.Module):
+    """A network that computes logits at half the size of its input and enlarges them bilinearly.
+
+    Apart from each other so that an exporter can write the second step in the form that its runtime does best.
+    """
+
+    def coarse(self, x: Tensor) -> Tensor:
+        """Take normalised N x 3 x H x W; give logits of half H and W, each rounded up to what the network needs."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take normalised N x 3 x H x W; give logits N x classes x H x W."""
+        half = self.coarse(x)
+        height, width = static_size(half)
+        return crop(resize(half, (2 * height, 2 * width)), static_size(x))
+
+
 def initialise(network: nn.Module) -> None:
     """Draw every weight from He's normal distribution for ReLU, by the inputs that one output really sums.
 

@@ -5,15 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segfast_edge.model.blocks import (
+    HalfSize,
     Spark,
     conv_bn_relu,
-    crop,
     initialise,
     pad_to_multiple,
-    resize,
     separable_conv,
     separable_up,
-    static_size,
     up_bn,
 )
 
@@ -42,7 +40,7 @@ def _block(inputs: int, *sparks: tuple[int, int], separable: bool) -> nn.Sequent
     return block
 
 
-class SparkNet(nn.Module):
+class SparkNet(HalfSize):
     """SqueezeNet 1.1's widths down to 1/16, three stages up to 1/2, a classifier, bilinear upsampling to full size."""
 
     def __init__(self, classes: int, *, separable: bool) -> None:
@@ -57,14 +55,12 @@ class SparkNet(nn.Module):
         self.classifier = nn.Conv2d(64, classes, 1)
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Take normalised N x 3 x H x W; give logits N x classes x H x W."""
-        size = static_size(x)
+    def coarse(self, x: Tensor) -> Tensor:
+        """Take normalised N x 3 x H x W; give logits N x classes, at half H and W rounded up to a multiple of 16."""
         x = pad_to_multiple(x, 16)
         half = self.block1(x)
         quarter = self.block2(F.avg_pool2d(half, 2))
         eighth = self.block3(F.avg_pool2d(quarter, 2))
         x = self.block4(F.avg_pool2d(eighth, 2))
-        x = self.up1(self.up2(self.up3(x, eighth), quarter), half)
-        height, width = static_size(x)
-        return crop(resize(self.classifier(x), (2 * height, 2 * width)), size)
+        logits: Tensor = self.classifier(self.up1(self.up2(self.up3(x, eighth), quarter), half))
+        return logits

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.layers import RESAMPLING, Layer
 from segfast_edge.contract.manifest import Manifest
 from targets.common.session import Options, Output, Trace, executed_layers, import_runtime, refuse_gpu, unreadable
 from targets.common.trace import convolution_macs, typical_layers
@@ -122,7 +122,8 @@ class OpenVinoSession:
 
     def facts(self) -> Mapping[str, Any]:
         """Read the precision of every layer with weights from the model as it was compiled."""
+        weighted = _precisions(self._compiled, _WEIGHTED)
         return {
-            **executed_layers(_precisions(self._compiled, _WEIGHTED).items()),
+            **executed_layers(each for each in weighted.items() if not each[0].startswith(RESAMPLING)),
             "versions": {"openvino": self._version, "numpy": np.__version__},
         }

@@ -10,8 +10,10 @@ from segfast_edge.contract.manifest import OutputKind
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import ConversionError, unknown
 from segfast_edge.export.common.control_flow import run_static
+from segfast_edge.export.common.doubling import Doubled, largest
 from segfast_edge.export.common.fold import fold_batchnorm
 from segfast_edge.export.common.lowerings import LOWERINGS, lower
+from segfast_edge.model.blocks import HalfSize
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
 from segfast_edge.model.unpooling import IndexPool, without_indices
@@ -35,6 +37,7 @@ class Deployable(nn.Module):
         self.output_kind: OutputKind = output_kind
         self.normalise = Normalise(preprocess)
         self.network = network
+        self.doubled: Doubled | None = None
         self.eval().requires_grad_(False)
 
     def example(self) -> torch.Tensor:
@@ -46,13 +49,18 @@ class Deployable(nn.Module):
         """Return the same graph, sharing its weights, that gives ``output_kind``."""
         return self._like(self.network, output_kind)
 
-    def lowered(self, *, unpooling: bool = True) -> "Deployable":
+    def lowered(self, *, unpooling: bool = True, doubling: bool = True) -> "Deployable":
         """Return the same graph with every transposed convolution rewritten as ``lowering`` says.
 
-        Without ``unpooling`` the operators for pooling with indices are replaced by ordinary ones as well.
+        Without ``unpooling`` the operators for pooling with indices are replaced by ordinary ones as well; without
+        ``doubling`` the bilinear enlargement at the end of a network, if it is one by two, is (see ``Doubled``).
         """
         network = lower(self.network, self.lowering)
-        return self._like(network if unpooling else without_indices(network), self.output_kind)
+        graph = self._like(network if unpooling else without_indices(network), self.output_kind)
+        if not doubling and isinstance(network, HalfSize):
+            labels = self.output_kind == "labels"
+            graph.doubled = Doubled(len(self.classes), self.preprocess.size, labels=labels)
+        return graph
 
     @property
     def discontinuous(self) -> bool:
@@ -66,20 +74,21 @@ class Deployable(nn.Module):
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Compute labels or logits of uint8 frames, 1 x H x W x 3."""
+        if self.doubled is not None and isinstance(self.network, HalfSize):
+            found: torch.Tensor = self.doubled(self.network.coarse(self._normalised(frames)))
+            return found if self.output_kind == "labels" else found.permute(0, 2, 3, 1)
         logits = self.logits(frames)
-        if self.output_kind == "logits":
-            return logits.permute(0, 2, 3, 1)
-        # over rows of pixels and not over maps, so that OpenVINO lays a class's values side by side: SegFast's labels
-        # at 224x224 take 0.4 ms in place of 2.4 ms on one thread
-        labels: torch.Tensor = logits.flatten(2).argmax(1).unflatten(1, logits.shape[2:])
-        return labels.to(torch.uint8)
+        return largest(logits).to(torch.uint8) if self.output_kind == "labels" else logits.permute(0, 2, 3, 1)
 
     def logits(self, frames: torch.Tensor) -> torch.Tensor:
         """Compute float32 logits 1 x classes x H x W of uint8 frames, 1 x H x W x 3."""
-        # the cast comes first because TensorRT takes uint8 into a cast and nothing else
-        pixels = frames.to(torch.float32).permute(0, 3, 1, 2)
-        logits: torch.Tensor = self.network(self.normalise(pixels))
+        logits: torch.Tensor = self.network(self._normalised(frames))
         return logits
+
+    def _normalised(self, frames: torch.Tensor) -> torch.Tensor:
+        # the cast comes first because TensorRT takes uint8 into a cast and nothing else
+        normalised: torch.Tensor = self.normalise(frames.to(torch.float32).permute(0, 3, 1, 2))
+        return normalised
 
 
 def deployable(checkpoint: Checkpoint, output_kind: OutputKind = "labels", *, lowering: str = "native") -> Deployable:

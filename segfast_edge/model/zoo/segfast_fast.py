@@ -23,15 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segfast_edge.model.blocks import (
+    HalfSize,
     conv_bn_relu,
-    crop,
     depthwise,
     initialise,
     pad_to_multiple,
     pointwise,
-    resize,
     separable_conv,
-    static_size,
     up_bn,
 )
 
@@ -68,7 +66,7 @@ class UpStage(nn.Module):
         return fused
 
 
-class SegFastFast(nn.Module):
+class SegFastFast(HalfSize):
     """Down to 1/16, three stages up to 1/2, a classifier, bilinear upsampling to full size."""
 
     def __init__(self, classes: int) -> None:
@@ -88,15 +86,14 @@ class SegFastFast(nn.Module):
             if isinstance(layer, WideSpark):
                 nn.init.constant_(layer.expand.get_parameter("bn.weight"), 0.1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Take normalised N x 3 x H x W; give logits N x classes x H x W."""
-        size = static_size(x)
+    def coarse(self, x: Tensor) -> Tensor:
+        """Take normalised N x 3 x H x W; give logits N x classes, at half H and W rounded up to a multiple of 16."""
         half = self.block1(pad_to_multiple(x, 16))
         quarter = self.block2(half)
         eighth = self.block3(quarter)
-        x = self.up1(self.up2(self.up3(self.block4(eighth), eighth), quarter), half)
-        height, width = static_size(x)
-        return crop(resize(self.classifier(x), (2 * height, 2 * width)), size)
+        fused = self.up1(self.up2(self.up3(self.block4(eighth), eighth), quarter), half)
+        logits: Tensor = self.classifier(fused)
+        return logits
 
 
 def build(classes: int) -> nn.Module:
