@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.classes import MAX_CLASSES
+from segfast_edge.contract.report import MAX_FOREIGN_SHARE
 from segfast_edge.errors import SegfastError, TargetError
 
 NETWORKS = ("fcn8s", "segnet", "segfast_basic", "segfast")  # the paper's order
 # Pal et al., ICVGIP 2018: table 5, and the ratios to SegFast that its text gives
 PAPER_PARAMETERS = {"fcn8s": 134_507_010, "segnet": 29_455_702, "segfast_basic": 2_965_976, "segfast": 603_288}
 PAPER_SLOWER = {"fcn8s": 8.7, "segnet": 5.1, "segfast": 1.0}
-MAX_FOREIGN_SHARE = 0.1  # as a profile's
 _PATIENCE_S = 300.0
 
 Progress = Callable[[int, int], None]

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from segfast_edge.contract.report import Latency
+from segfast_edge.contract.report import MAX_FOREIGN_SHARE, Latency
 
 MIN_SAMPLES = 30
 MAX_VARIATION = 0.2
-MAX_FOREIGN_SHARE = 0.1
 
 
 def reasons(latency: Latency, conditions: Mapping[str, Any]) -> tuple[str, ...]:
