@@ -7,10 +7,10 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from segfast_edge.contract.allocator import keep_freed_memory
 from segfast_edge.metrics import ConfusionMatrix
 from segfast_edge.training import curves
 from segfast_edge.training.best import checkpoint, versions
-from segfast_edge.training.cpu import keep_freed_memory
 from segfast_edge.training.distributed import World, joined
 from segfast_edge.training.event_log import EventLog
 from segfast_edge.training.execution import device_for, execution

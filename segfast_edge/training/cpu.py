@@ -1,24 +1,9 @@
 """What makes a training step faster on a CPU and changes none of its results."""
 
-import ctypes
-import sys
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-_MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # mallopt's parameters, malloc.h
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to use freed memory again instead of giving it back; does nothing where there is no glibc.
-
-    A step allocates and frees every map of the network. Fetched anew from the system each time, they cost 105,000
-    page faults a step, 15 % of its time (segfast, batches of 8 at 240x320 in bfloat16, on a virtual machine).
-    """
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(_MMAP_MAX, 0)
-        library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def with_fast_upsampling(network: nn.Module) -> nn.Module:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from segfast_edge.contract.allocator import keep_freed_memory
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
@@ -38,6 +39,8 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "TorchScriptSe
     path = artifact / manifest.model_file
     torch.set_num_threads(options.thread_count)
     device = _device(torch, options)
+    if device == "cpu":
+        keep_freed_memory()
     try:
         module = torch.jit.load(str(path), map_location=device).eval()
         precision = _precision(module)
