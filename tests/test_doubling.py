@@ -13,6 +13,7 @@ from segfast_edge.export.common.graph import deployable
 from segfast_edge.export.convert import ExportRequest, Source, convert
 from segfast_edge.model.blocks import crop, resize
 from segfast_edge.model.checkpoint import Checkpoint
+from segfast_edge.model.zoo.segfast_fast import SegFastFast
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,19 +37,32 @@ def test_it_is_what_torch_computes(data):
 def test_a_graph_computes_the_same_without_it(tmp_path, network, kind):
     checkpoint = Checkpoint.load(write_checkpoint(tmp_path / "a.pt", network, size=(24, 40)))  # padded to 32 x 48
     graph = deployable(checkpoint, kind)
-    rewritten = graph.lowered(doubling=False)
+    rewritten = graph.lowered(resizing=False)
     assert rewritten.doubled is not None
     found, expected = rewritten(graph.example()), graph(graph.example())
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     if kind == "logits":
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     else:
-        assert (found == expected).float().mean() > 0.999
+        assert len(expected.unique()) > 1
+        assert (found == expected).float().mean() > 0.99  # near a tie either class is right
 
 
 def test_a_network_that_enlarges_in_another_way_stays_as_it_is(tmp_path):
     graph = deployable(Checkpoint.load(write_checkpoint(tmp_path / "a.pt", "fast_scnn", size=(64, 64))))
-    assert graph.lowered(doubling=False).doubled is None
+    assert graph.lowered(resizing=False).doubled is None
+
+
+class Brighter(SegFastFast):
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+def test_a_network_with_a_forward_of_its_own_stays_as_it_is(tmp_path):
+    graph = deployable(Checkpoint.load(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48))))
+    assert graph.lowered(resizing=False).doubled is not None
+    graph.network = Brighter(len(graph.classes)).eval()
+    assert graph.lowered(resizing=False).doubled is None
 
 
 def test_openvino_resizes_nothing_and_counts_the_enlargement_as_no_layer(tmp_path):
@@ -58,4 +72,6 @@ def test_openvino_resizes_nothing_and_counts_the_enlargement_as_no_layer(tmp_pat
     assert "Interpolate" not in {each.get_type_name() for each in operators}
     phases = [each for each in operators if each.get_friendly_name().startswith(RESAMPLING)]
     assert [each.get_type_name() for each in phases].count("GroupConvolution") == 4
-    assert not any(RESAMPLING in name for name, _ in manifest.parity["executed_layers"])
+    layers = manifest.parity["executed_layers"]
+    assert layers
+    assert all("network." in name for name, _ in layers)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-RESAMPLING = "resampling/"  # begins the names of convolutions that only enlarge: they are no layers of the network
+RESAMPLING = "resampling/"  # begins the names of operators that only enlarge logits: none is a layer of the network
 
 
 @dataclass(frozen=True, slots=True)

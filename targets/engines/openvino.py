@@ -91,7 +91,8 @@ def _macs(model: Any, compiled: Any) -> dict[str, int]:
     macs: dict[str, int] = {}
     for layer in compiled.get_runtime_model().get_ops():
         info = layer.get_rt_info()
-        sources = info["originalLayersNames"].astype(str).split(",") if "originalLayersNames" in info else []
+        names = info["originalLayersNames"].astype(str).split(",") if "originalLayersNames" in info else []
+        sources = [name for name in names if not name.startswith(RESAMPLING)]
         total = sum(of_model.get(name, 0) for name in sources)
         if total and info["layerType"].astype(str) in _WEIGHTED:
             macs[layer.get_friendly_name()] = total

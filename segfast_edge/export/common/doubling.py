@@ -42,8 +42,8 @@ class Doubled(nn.Module):
 def largest(logits: Tensor) -> Tensor:
     """Return the number of the largest class of each pixel, N x H x W.
 
-    Over rows of pixels and not over maps, so that OpenVINO lays a class's values side by side: SegFast's labels at
-    224x224 take 0.4 ms in place of 2.4 ms on one thread.
+    Over rows of pixels and not over maps, so that OpenVINO lays a class's values side by side: taken of the whole map,
+    SegFast's labels at 224x224 take 0.4 ms in place of 2.4 ms on one thread.
     """
     numbers: Tensor = logits.flatten(2).argmax(1).unflatten(1, logits.shape[2:])
     return numbers

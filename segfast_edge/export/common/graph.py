@@ -25,6 +25,7 @@ class Deployable(nn.Module):
     ``forward`` takes uint8 1 x H x W x 3 (RGB) and gives uint8 labels 1 x H x W, or float32 logits
     1 x H x W x classes where ``output_kind`` is ``logits``. ``network`` keeps its transposed convolutions as they
     are; ``lowering`` names the form in which an exporter should write them (``lowered()``, or its own way).
+    ``doubled``, which only ``lowered()`` sets, ends the graph in place of the network's own resizing.
     """
 
     def __init__(
@@ -49,15 +50,16 @@ class Deployable(nn.Module):
         """Return the same graph, sharing its weights, that gives ``output_kind``."""
         return self._like(self.network, output_kind)
 
-    def lowered(self, *, unpooling: bool = True, doubling: bool = True) -> "Deployable":
+    def lowered(self, *, unpooling: bool = True, resizing: bool = True) -> "Deployable":
         """Return the same graph with every transposed convolution rewritten as ``lowering`` says.
 
         Without ``unpooling`` the operators for pooling with indices are replaced by ordinary ones as well; without
-        ``doubling`` the bilinear enlargement at the end of a network, if it is one by two, is (see ``Doubled``).
+        ``resizing`` the bilinear resizing that ends a ``HalfSize`` network is replaced by ``Doubled``.
         """
         network = lower(self.network, self.lowering)
         graph = self._like(network if unpooling else without_indices(network), self.output_kind)
-        if not doubling and isinstance(network, HalfSize):
+        # a subclass with a forward of its own may compute anything after ``coarse``
+        if not resizing and isinstance(network, HalfSize) and type(network).forward is HalfSize.forward:
             labels = self.output_kind == "labels"
             graph.doubled = Doubled(len(self.classes), self.preprocess.size, labels=labels)
         return graph
