@@ -33,7 +33,11 @@ def runtime() -> ModuleType:
 
 
 def load(artifact: Path, manifest: Manifest, options: Options) -> "TorchScriptSession":
-    """Load the module onto its device and freeze it, which folds what its file left open."""
+    """Load the module onto its device and freeze it, which folds what its file left open.
+
+    On a processor the whole process keeps freed memory from then on: 5 to 30 MB more at the peak, and 90 MB more left
+    after six reloads (segfast at 360x480, 431 of 340 MB), where it stays.
+    """
     refuse_precision("torchscript", options)
     torch = runtime()
     path = artifact / manifest.model_file
