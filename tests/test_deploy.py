@@ -23,6 +23,7 @@ from targets.install.health import Patience, watch
 from targets.install.layout import NAME_LENGTH, Layout
 from targets.install.service import Nothing, Process, Systemd, choose
 from targets.install.steps import KILL_VARIABLE, STEPS
+from targets.install.trial import proven
 
 RUN = ("--input", "test:64x48", "--option=--rate=20", "--service", "process", "--health-s", "15", "--well-s", "0.5")
 
@@ -368,6 +369,14 @@ def test_a_good_release_that_nobody_watches_proves_itself(bundles, root, monkeyp
     assert power_on(root) == bundles["new"][1]
     wait_for(lambda: not (root / "pending.json").exists())
     assert guard(root) == ""
+
+
+@pytest.mark.parametrize(("named", "left"), [("a" * 16, False), ("b" * 16, True)])
+def test_a_release_ends_its_own_trial_and_no_other(tmp_path, named, left):
+    layout = Layout(tmp_path)
+    layout.pending.write_text(json.dumps({"release": named, "previous": None, "starts": 1}))
+    proven(layout, "a" * 16)
+    assert layout.pending.exists() is left
 
 
 def test_the_guard_survives_any_file(tmp_path):

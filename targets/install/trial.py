@@ -37,6 +37,12 @@ def open_trial(layout: Layout, current: str | None) -> dict[str, Any] | None:
     return None
 
 
+def proven(layout: Layout, release: str) -> None:
+    """End the trial of a release that is well; one of another release, which an installer began since, goes on."""
+    if _object(layout.pending).get("release") == release:
+        layout.pending.unlink(missing_ok=True)
+
+
 def _object(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import target
 from targets.install.layout import NAME_LENGTH, Layout
+from targets.install.trial import proven
 from targets.runner.command import arguments, engine_arguments, run, self_test
 from targets.runner.model import ModelChoice
 
@@ -67,7 +69,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
             os.chdir(layout.root)  # where a relative path in config.json leads, however the runner was started
         args = _parser().parse_args(words, typed)
         args.artifact = bundle / ARTIFACT
-        args.pending = None if layout is None else layout.pending
+        args.proven = None if layout is None else partial(proven, layout, os.environ["SEGFAST_RELEASE"])
         return run(args, where)
     except (SegfastError, OSError) as error:
         print(f"segfast: {' '.join(str(error).split())}", file=sys.stderr)

@@ -103,8 +103,8 @@ def run(args: argparse.Namespace, target: Target) -> int:
     context = OutputContext(board, stdout, _token(args.token_file))
     outputs = _outputs(args.outputs, context)
     pipeline = Pipeline(source, model, outputs, settings=settings, board=board)
-    trial = getattr(args, "pending", None)  # a release on trial proves itself by being well
-    service = Service(pipeline, model, notifier=notifier, status_file=args.status_file, trial=trial)
+    proven = getattr(args, "proven", None)  # a release on trial proves itself by being well
+    service = Service(pipeline, model, notifier=notifier, status_file=args.status_file, proven=proven)
     del model  # the pipeline has it, and lets it go when another takes its place
     with signals(service):
         tally = service.run()

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -36,14 +36,14 @@ class Service:
         *,
         notifier: Notifier | None = None,
         status_file: Path | None = None,
-        trial: Path | None = None,
+        proven: Callable[[], None] | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._choice = model.choice
         self._first = model.choice
         self._notifier = notifier or Notifier({})
         self._status_file = status_file
-        self._trial = trial  # removed once the runner has been well for PROVEN_S: see targets/install/guard.py
+        self._proven = proven  # called once, when the runner has been well for PROVEN_S: see targets/install/guard.py
         self._well_since_ns: int | None = None
         self._root = Path("/")
         settings = pipeline.settings
@@ -130,10 +130,10 @@ class Service:
             self._well_since_ns = None
         elif self._well_since_ns is None:
             self._well_since_ns = now_ns()
-        elif self._trial is not None and now_ns() - self._well_since_ns > PROVEN_S * 1e9:
+        elif self._proven is not None and now_ns() - self._well_since_ns > PROVEN_S * 1e9:
             with contextlib.suppress(OSError):  # a disk that cannot be written takes nothing from the proof
-                self._trial.unlink(missing_ok=True)
-            self._trial = None
+                self._proven()
+            self._proven = None
 
     def _apply(self) -> None:
         step = self.policy.step
