@@ -1,5 +1,8 @@
 """Networks that are not ours, and what is refused of them: by operator and layer, with the way round it."""
 
+import subprocess
+import sys
+
 import pytest
 from tiny_export import write_checkpoint
 
@@ -58,3 +61,13 @@ def test_half_a_network_is_refused_in_one_line(words, says, tmp_path, monkeypatc
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert says in line
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["above the factory", "inside it"])
+def test_a_module_that_imports_torchvision_as_anyone_would_is_taken(tmp_path, inside):
+    above, within = ("", "    import torchvision\n") if inside else ("import torchvision\n", "")
+    factory = f"{above}def make(classes):\n{within}    return torchvision.models.resnet18(weights=None)\n"
+    (tmp_path / "plain.py").write_text(factory)
+    code = "from segfast_edge.model import build; print(type(build('plain:make', 3)).__name__)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("ResNet\n", 0), done.stderr

@@ -58,15 +58,27 @@ def build(name: str, classes: int) -> "nn.Module":
 def _build_foreign(name: str, classes: int) -> "nn.Module":
     from torch import nn  # a light command may ask for a network that is not there, and gets its answer fast
 
-    place, _, factory_name = name.partition(":")
-    module = _import_foreign(place, name)
-    factory = getattr(module, factory_name, None)
-    if not callable(factory):
-        raise SegfastError(f"model '{name}': {place} has no function '{factory_name}'; expected factory(classes)")
-    network = factory(classes)
+    try:
+        network = _made(name, classes)
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+        from segfast_edge.model.torchvision_shim import import_torchvision
+
+        import_torchvision()  # beside this build of torch its plain import fails; after ours it works
+        network = _made(name, classes)
     if not isinstance(network, nn.Module):
         raise SegfastError(f"model '{name}' gave a {type(network).__name__}; expected a torch.nn.Module")
     return network
+
+
+def _made(name: str, classes: int) -> object:
+    place, _, factory_name = name.partition(":")
+    factory = getattr(_import_foreign(place, name), factory_name, None)
+    if not callable(factory):
+        raise SegfastError(f"model '{name}': {place} has no function '{factory_name}'; expected factory(classes)")
+    made: object = factory(classes)
+    return made
 
 
 def _import_foreign(place: str, name: str) -> ModuleType:
