@@ -29,6 +29,7 @@ from segfast_edge.contract.statistics import mean_median, mean_median_interval
 from segfast_edge.errors import SegfastError
 from segfast_edge.evaluate import Truth, evaluate
 from segfast_edge.export import exporter
+from segfast_edge.export.common.doubling import largest
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.int8 import quantizer
 from segfast_edge.export.common.job import ExportRequest, Job, Source
@@ -71,7 +72,7 @@ class Before(Deployable):
 
 def repeated(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """Return the largest class of each place, repeated twice along both axes and cropped to ``size``."""
-    labels = logits.flatten(2).argmax(1).unflatten(1, logits.shape[2:]).float()[:, None]
+    labels = largest(logits).float()[:, None]
     return F.interpolate(labels, scale_factor=2.0, mode="nearest")[:, 0, : size[0], : size[1]].to(torch.uint8)
 
 

@@ -1,6 +1,6 @@
 """What a report holds as plain JSON, looked at before anybody draws or prints it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from segfast_edge.contract.layers import Layer
@@ -20,12 +20,12 @@ def texts(value: Mapping[str, Any]) -> dict[str, str]:
 
 def artifact(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is known of an artifact; TypeError where its checksum is no text."""
-    return {**value, **{name: _text(value[name]) for name in ("sha256",) if value.get(name) is not None}}
+    return _with(value, _text, "sha256")
 
 
 def machine(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is known of a computer; TypeError or ValueError where its memory is no number of bytes."""
-    return {**value, **{name: int(value[name]) for name in ("memory_bytes",) if value.get(name) is not None}}
+    return _with(value, int, "memory_bytes")
 
 
 def stream(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def stream(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def conditions(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was sampled along a run; KeyError, TypeError or ValueError where it has another form."""
-    found = dict(value)
+    found = _with(value, float, "foreign_cpu_share", "energy_per_frame_j", "watts")
     if "timeline" in value:
         found["timeline"] = [_moment(moment) for moment in value["timeline"]]
     if "ends_s" in value:
@@ -50,12 +50,14 @@ def conditions(value: Mapping[str, Any]) -> dict[str, Any]:
     for name in _SPREADS:
         if value.get(name):
             found[name] = {**value[name], **{end: float(value[name][end]) for end in ("least", "most")}}
-    for name in ("foreign_cpu_share", "energy_per_frame_j", "watts"):
-        if value.get(name) is not None:
-            found[name] = float(value[name])
     if found.get("energy_per_frame_j") is not None and found.get("watts") is None:
         raise ValueError("energy_per_frame_j is given without watts")
     return found
+
+
+def _with(value: Mapping[str, Any], read: Callable[[Any], Any], *names: str) -> dict[str, Any]:
+    """Return ``value`` with those of ``names`` that it has something for as ``read`` reads them."""
+    return {**value, **{name: read(value[name]) for name in names if value.get(name) is not None}}
 
 
 def _moment(values: Sequence[Any]) -> list[float | None]:

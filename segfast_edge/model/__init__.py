@@ -58,15 +58,9 @@ def build(name: str, classes: int) -> "nn.Module":
 def _build_foreign(name: str, classes: int) -> "nn.Module":
     from torch import nn  # a light command may ask for a network that is not there, and gets its answer fast
 
-    try:
-        network = _made(name, classes)
-    except RuntimeError as error:
-        if "operator torchvision::" not in str(error):
-            raise
-        from segfast_edge.model.torchvision_shim import import_torchvision
+    from segfast_edge.model.torchvision_shim import with_operators
 
-        import_torchvision()  # beside this build of torch its plain import fails; after ours it works
-        network = _made(name, classes)
+    network = with_operators(lambda: _made(name, classes))  # many a network imports torchvision
     if not isinstance(network, nn.Module):
         raise SegfastError(f"model '{name}' gave a {type(network).__name__}; expected a torch.nn.Module")
     return network

@@ -87,12 +87,12 @@ def _precisions(compiled: Any, kinds: Container[str] | None = None) -> dict[str,
 
 def _macs(model: Any, compiled: Any) -> dict[str, int]:
     """Return the multiply-accumulates of the executed layers, by the layers of the model that each was made of."""
-    of_model = {layer.get_friendly_name(): _layer_macs(layer) for layer in model.get_ops()}
+    named = {layer.get_friendly_name(): layer for layer in model.get_ops()}
+    of_model = {name: _layer_macs(layer) for name, layer in named.items() if not name.startswith(RESAMPLING)}
     macs: dict[str, int] = {}
     for layer in compiled.get_runtime_model().get_ops():
         info = layer.get_rt_info()
-        names = info["originalLayersNames"].astype(str).split(",") if "originalLayersNames" in info else []
-        sources = [name for name in names if not name.startswith(RESAMPLING)]
+        sources = info["originalLayersNames"].astype(str).split(",") if "originalLayersNames" in info else []
         total = sum(of_model.get(name, 0) for name in sources)
         if total and info["layerType"].astype(str) in _WEIGHTED:
             macs[layer.get_friendly_name()] = total

@@ -56,7 +56,8 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
         where = target(Listing.from_bytes(listing).target)
         if not where.is_here(Path("/")):
             raise TargetError(f"this bundle is for target {where.name} ({where.description}); this computer is not one")
-        os.environ["SEGFAST_RELEASE"] = release_of(listing)[:NAME_LENGTH]
+        release = release_of(listing)[:NAME_LENGTH]
+        os.environ["SEGFAST_RELEASE"] = release
         if words[:1] == ["--self-test"]:
             print(self_test(ModelChoice(where, bundle / ARTIFACT, Options())))
             return 0
@@ -69,7 +70,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
             os.chdir(layout.root)  # where a relative path in config.json leads, however the runner was started
         args = _parser().parse_args(words, typed)
         args.artifact = bundle / ARTIFACT
-        args.proven = None if layout is None else partial(proven, layout, os.environ["SEGFAST_RELEASE"])
+        args.proven = None if layout is None else partial(proven, layout, release)
         return run(args, where)
     except (SegfastError, OSError) as error:
         print(f"segfast: {' '.join(str(error).split())}", file=sys.stderr)

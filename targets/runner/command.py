@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from segfast_edge.contract.allocator import bound_arenas
 from segfast_edge.contract.files import check_writable
 from segfast_edge.errors import DataError
 from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import Target
-from targets.runner.allocator import bound_arenas
 from targets.runner.board import Board
 from targets.runner.lane import Output
 from targets.runner.model import Model, ModelChoice, open_model

@@ -6,6 +6,8 @@ kernel. The largest class is then sought in four small maps, and single bytes ar
 every class.
 """
 
+from itertools import product
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ class Doubled(nn.Module):
     def __init__(self, classes: int, size: tuple[int, int], *, labels: bool) -> None:
         super().__init__()
         self.size, self.labels = size, labels
-        for number, (rows, columns) in enumerate((a, b) for a in (EVEN, ODD) for b in (EVEN, ODD)):
+        for number, (rows, columns) in enumerate(product((EVEN, ODD), repeat=2)):
             kernel = torch.outer(torch.tensor(rows), torch.tensor(columns)).expand(classes, 1, 3, 3).contiguous()
             self.register_buffer(f"kernel{number}", kernel)
 
