@@ -2,8 +2,8 @@
 
     python tools/ship_weights.py runs/paper camvid-paper-segfast --data-root ../shared/camvid
 
-Evaluates the checkpoint on the split on which its epoch was chosen and, if the dataset has one, on `test`, so the card's figures
-are measured, not quoted.
+Evaluates the checkpoint on `val`, on which its epoch was chosen, and on `test` if the dataset has it, so the card's
+figures are measured, not quoted.
 """
 
 import argparse
@@ -29,8 +29,8 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch 
 _FOLDERS = re.compile(r" --(start|output-dir) \S+")
 CHOSEN_ON = "val"
 CAUTIONS = {
-    "camvid": """The figures on `val` flatter: the epoch was chosen on it, and it is cut out of a single drive whose frames before and after it
-are in `train`. Nothing was chosen on `test`.""",
+    "camvid": "The figures on `val` flatter: the epoch was chosen on it, and it is cut out of a single drive whose frames"
+    " before and after it\nare in `train`. Nothing was chosen on `test`.",
     "scenes": "The figures on `val` flatter a little: the epoch was chosen on it. Nothing was chosen on `test`.",
 }
 LICENCES = {
