@@ -52,9 +52,9 @@ def install_torch(python: Path, pins: Sequence[str]) -> None:
         _run(_pip(python, *pins), f"cannot install {' '.join(pins)}")
         return
     failure = (
-        f"pip offers {pins[0]} only with CUDA libraries ({cuda[-1]} and others), and uv could not fetch the CPU build. Put"
-        f" the CPU builds of {' and '.join(pins)} into a folder and set PIP_FIND_LINKS to it, or set {TAKE_CUDA}=1 to"
-        " accept the CUDA libraries"
+        f"pip offers {pins[0]} only with CUDA libraries ({cuda[0]} and others), and uv could not fetch the CPU build."
+        f" Put the CPU builds of {' and '.join(pins)} into a folder and set PIP_FIND_LINKS to it, or set {TAKE_CUDA}=1"
+        " to accept the CUDA libraries"
     )
     _run(_pip(python, "uv"), failure)
     _run([str(python), "-m", "uv", "pip", "install", "--python", str(python), *_CPU_BUILDS, *pins], failure)
