@@ -83,7 +83,7 @@ def test_a_long_epoch_is_saved_on_the_way(tmp_path, monkeypatch):
     def die():
         raise MemoryError
 
-    monkeypatch.setattr("segfast_edge.train.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("segfast_edge.training.train.SAVE_EVERY_S", 0.0)
     chosen = settings(FULL, "tiny_networks:normalised")
     run(chosen, tmp_path / "whole")
     with pytest.raises(MemoryError):

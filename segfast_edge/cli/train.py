@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segfast_edge.train import Outcome
     from segfast_edge.training.settings import Hardware, Settings
+    from segfast_edge.training.train import Outcome
 
 HELP = "train a network; writes checkpoints, metrics and curves, and continues where it stopped"
 EXAMPLE = "segfast-edge train --model segfast --data camvid --data-root CamVid --recipe paper --output-dir runs/paper"
@@ -65,8 +65,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and say how it ended; 130 when interrupted."""
     from segfast_edge.cli import EXIT_INTERRUPTED
-    from segfast_edge.train import Start, train
     from segfast_edge.training.run_folder import RunFolder
+    from segfast_edge.training.train import Start, train
 
     folder = RunFolder(args.output_dir)
     settings = _continued(args, folder.config()) if args.resume else _fresh(args)

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.errors import SegfastError
-from segfast_edge.metrics import ConfusionMatrix
 from segfast_edge.model.normalise import Normalise
+from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training.batches import Order
 from segfast_edge.training.distributed import World
 from segfast_edge.training.execution import Execution
