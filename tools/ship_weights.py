@@ -29,8 +29,8 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch 
 _FOLDERS = re.compile(r" --(start|output-dir) \S+")
 CHOSEN_ON = "val"
 CAUTIONS = {
-    "camvid": "The figures on `val` flatter: the epoch was chosen on it, and it is cut out of a single drive whose frames"
-    " before and after it\nare in `train`. Nothing was chosen on `test`.",
+    "camvid": "The figures on `val` flatter: the epoch was chosen on it, and it is cut out of a single drive whose"
+    " frames before and after it\nare in `train`. Nothing was chosen on `test`.",
     "scenes": "The figures on `val` flatter a little: the epoch was chosen on it. Nothing was chosen on `test`.",
 }
 LICENCES = {
