@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from segfast_edge.errors import SegfastError
-from segfast_edge.training.cpu import with_fast_upsampling
+from segfast_edge.training.cpu import with_fast_depthwise, with_fast_upsampling
 from segfast_edge.training.settings import Hardware
 
 
@@ -34,7 +34,7 @@ class Execution:
         for weight in module.parameters():
             if weight.ndim == 4:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        return with_fast_upsampling(module)
+        return with_fast_depthwise(with_fast_upsampling(module))
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return the context in which forward passes run."""
