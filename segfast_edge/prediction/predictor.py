@@ -18,7 +18,7 @@ from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ArtifactError
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
-from segfast_edge.training.execution import device_for
+from segfast_edge.model.torch_device import device_for
 
 NamedFrame = tuple[str, Frame]
 

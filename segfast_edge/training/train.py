@@ -8,12 +8,13 @@ from typing import Any, Literal, Protocol
 import torch
 
 from segfast_edge.contract.allocator import keep_freed_memory
+from segfast_edge.model.torch_device import device_for
 from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training import curves
 from segfast_edge.training.best import checkpoint, versions
 from segfast_edge.training.distributed import World, joined
 from segfast_edge.training.event_log import EventLog
-from segfast_edge.training.execution import device_for, execution
+from segfast_edge.training.execution import execution
 from segfast_edge.training.interruption import Interruption
 from segfast_edge.training.loop import Progress, Work, train_epoch, validate
 from segfast_edge.training.prepare import Material, make_state, make_work, read_data
