@@ -12,6 +12,7 @@ from typing import Any
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.images import Labels
 from segfast_edge.data import Dataset, Protocol, native_size, open_dataset
+from segfast_edge.data.protocol import check_counts
 from segfast_edge.errors import DataError, SegfastError
 from segfast_edge.prediction.metrics import DEFINITION, ConfusionMatrix
 from segfast_edge.prediction.predictor import Labeller, NamedFrame
@@ -62,6 +63,7 @@ def evaluate(labeller: Labeller, truth: Truth, progress: Progress) -> Evaluation
     protocol = _protocol(labeller, truth)
     dataset = open_dataset(truth.data, truth.root, truth.split, protocol)
     _check_classes(labeller.classes, dataset, protocol)
+    check_counts(dataset, labeller.preprocess)
     matrix = ConfusionMatrix(dataset.classes)
     expected: list[Labels] = []  # of frames that are on their way through the network
 

@@ -1,5 +1,6 @@
 """Masks, coloured masks and overlays of pictures, at the pictures' own size."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,14 +54,13 @@ class Style:
             raise DataError(f"--opacity {self.opacity} is outside 0 to 1")
 
 
-def plan(inputs: Sequence[Path], out: Path, style: Style, *, overwrite: bool, progress: Progress) -> list[Job]:
+def plan(inputs: Sequence[Path], style: Style, progress: Progress) -> list[Job]:
     """List the pictures of files and folders, and check each, before anything is written.
 
     Pictures whose stems are the same get longer names: with the suffix, then with the folder.
 
     Raises:
         DataError: an input is missing or not readable as it is.
-        ArtifactError: an output exists already and ``overwrite`` is off, or ``out`` is a file.
     """
     pictures: dict[Path, Path] = {}
     for given in inputs:
@@ -70,13 +70,25 @@ def plan(inputs: Sequence[Path], out: Path, style: Style, *, overwrite: bool, pr
     for number, job in enumerate(jobs, 1):
         read_frame(job.picture, convert=style.convert)
         progress(number, len(jobs))
-    if out.exists() and not out.is_dir():
-        raise ArtifactError(f"{out} is a file; an output folder is needed")
-    there = [path for job in jobs for path in job.outputs(out).values() if path.exists()]
-    if there and not overwrite:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise ArtifactError(f"{there[0]}{more} exists already. Choose another --out, or pass --overwrite")
     return jobs
+
+
+def free_folder(out: Path, jobs: Sequence[Job]) -> Path:
+    """Return ``out``, or the first of ``out2``, ``out3`` and so on in which no output of ``jobs`` exists yet.
+
+    Raises:
+        ArtifactError: ``out`` is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise ArtifactError(f"{out} is a file; --out needs a folder")
+    numbered = (out if number == 1 else out.with_name(f"{out.name}{number}") for number in itertools.count(1))
+    return next(folder for folder in numbered if _free(folder, jobs))
+
+
+def _free(folder: Path, jobs: Sequence[Job]) -> bool:
+    if not folder.is_dir():
+        return not folder.exists()
+    return not any(path.exists() for job in jobs for path in job.outputs(folder).values())
 
 
 def _names(pictures: Sequence[Path]) -> list[str]:

@@ -15,7 +15,7 @@ from segfast_edge.contract.files import sha256
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.data import Dataset, Protocol, native_size, open_dataset
 from segfast_edge.data.augmentation import Augmentation
-from segfast_edge.data.protocol import padding_label
+from segfast_edge.data.protocol import check_counts, padding_label
 from segfast_edge.errors import DataError, SegfastError
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
@@ -57,8 +57,7 @@ def read_data(settings: Settings, world: World, progress: Progress) -> Material:
     protocol = Protocol.named(settings.protocol, native_size(settings.data, settings.data_root), settings.size)
     train, val = (open_dataset(settings.data, settings.data_root, s, protocol) for s in ("train", "val"))
     for split in (train, val):
-        if len(split) == 0:
-            raise DataError(f"{split.name} has no frame in its {split.split} split")
+        check_counts(split, protocol.preprocess())
     augment = None
     if settings.recipe.augment:
         whole = Augmentation((protocol.height, protocol.width), padding_label(train.classes))
