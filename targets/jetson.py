@@ -1,7 +1,7 @@
 """An NVIDIA Jetson."""
 
 from segfast_edge.contract.manifest import Manifest
-from targets.common.board import is_jetson
+from targets.common.board_kind import is_jetson
 from targets.common.target import Target
 
 

@@ -1,7 +1,7 @@
 """A Raspberry Pi with a 64-bit system."""
 
 from segfast_edge.contract.manifest import Manifest
-from targets.common.board import is_raspberry_pi
+from targets.common.board_kind import is_raspberry_pi
 from targets.common.target import Target
 
 

@@ -1,6 +1,6 @@
 """A PC: 64-bit x86, any runtime."""
 
-from targets.common.board import is_x86
+from targets.common.board_kind import is_x86
 from targets.common.target import Target
 
 TARGET = Target(

@@ -17,9 +17,9 @@ from typing import Any
 
 from segfast_edge.contract.files import replacing_file, sha256
 from segfast_edge.data import open_source
-from segfast_edge.evaluate import Evaluation, Truth, evaluate
-from segfast_edge.labeller import open_labeller
 from segfast_edge.model.checkpoint import Checkpoint
+from segfast_edge.prediction.evaluate import Evaluation, Truth, evaluate
+from segfast_edge.prediction.predictor import open_labeller
 from segfast_edge.training.recipe import recipe
 from segfast_edge.training.run_folder import RunFolder
 from segfast_edge.weights import shipped

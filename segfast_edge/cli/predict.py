@@ -38,8 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict and say what was written."""
     from segfast_edge.cli._progress import bar
-    from segfast_edge.labeller import open_labeller
-    from segfast_edge.predict import Style, free_folder, plan, predict
+    from segfast_edge.prediction.predict import Style, free_folder, plan, predict
+    from segfast_edge.prediction.predictor import open_labeller
     from segfast_edge.weights import find
 
     style = Style(args.convert_rgb, args.opacity)

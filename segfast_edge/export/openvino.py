@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from segfast_edge.contract.layers import RESAMPLING
+from segfast_edge.contract.layer_times import RESAMPLING
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.export import require
-from segfast_edge.export.common.failure import explained, quiet, writing
+from segfast_edge.export.common.converter_errors import explained, quiet, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.lowerings import Phases
 from segfast_edge.export.common.metadata import KEY, embedded_text

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import cast
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import OVER_SSH
+from segfast_edge.contract.profile_options import OVER_SSH
 from segfast_edge.errors import TargetError, unknown
-from targets.common import board
+from targets.common import board_kind
 from targets.common.session import CheckedSession, Engine, Options, engine, installed
 
 _TARGETS = Path(__file__).parent.parent
@@ -94,8 +94,8 @@ def refuse_elsewhere(where: Target, root: Path) -> None:
     fitting = [name for name in targets() if name != "null" and target(name).is_here(root)]
     kind = f"; it is --target {' or '.join(fitting)}" if fitting else ""
     refused = (
-        f"this machine ({board.model(root) or platform.machine()}) is no {where.description}, so its figures would be"
-        f" another computer's{kind}"
+        f"this machine ({board_kind.model(root) or platform.machine()}) is no {where.description}, so its figures would"
+        f" be another computer's{kind}"
     )
     if OVER_SSH in os.environ:
         raise TargetError(refused)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export.common.failure import explained, writing
+from segfast_edge.export.common.converter_errors import explained, writing
 from segfast_edge.export.common.graph import Deployable
 
 EXTRA = "litert-torch"
