@@ -1,4 +1,4 @@
-"""``segfast-edge device`` in an installation: the files lie as pyproject.toml puts them into the wheel, away from the checkout."""
+"""``segfast-edge device`` in an installation: its files lie as pyproject.toml puts them into the wheel."""
 
 import os
 import shutil
@@ -33,14 +33,8 @@ def artifact(tmp_path_factory):
 
 
 def command(*words):
-    return [
-        sys.executable,
-        "-P",
-        "-c",
-        "import sys; from segfast_edge.cli import main; sys.exit(main())",
-        "device",
-        *words,
-    ]
+    code = "import sys; from segfast_edge.cli import main; sys.exit(main())"
+    return [sys.executable, "-P", "-c", code, "device", *words]
 
 
 @pytest.fixture
@@ -69,7 +63,7 @@ def test_it_segments_pictures_named_on_the_command_line_and_on_standard_input(de
 
 def test_its_help_and_errors_name_the_command_that_was_typed(device):
     assert "usage: segfast-edge device" in device().stdout
-    assert "usage: segfast-edge device x86 run" in device("x86", "run", "--help").stdout
+    assert "usage: segfast-edge device TARGET run" in device("x86", "run", "--help").stdout
     done = device("x86", "run", "nowhere", "a.png", "--out", "masks")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
