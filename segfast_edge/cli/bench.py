@@ -50,10 +50,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _figures(measured: "Measured", setting: "Setting") -> dict[str, Any]:
+    import importlib.metadata
     import os
     import platform
-
-    import torch
 
     from segfast_edge.profiling.paper_tables import PAPER_PARAMETERS, PAPER_SLOWER, ratios
 
@@ -66,7 +65,7 @@ def _figures(measured: "Measured", setting: "Setting") -> dict[str, Any]:
             "rounds": setting.rounds,
             "precision": "float32",
             "machine": platform.processor() or platform.machine(),
-            "torch": torch.__version__,
+            "torch": importlib.metadata.version("torch"),
         },
         "valid": not measured.reasons,
         "reasons": list(measured.reasons),

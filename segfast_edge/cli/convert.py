@@ -183,6 +183,7 @@ def _tuning(args: argparse.Namespace) -> "Tuning | None":
     """Return how to tune; flags that only tuning has are refused without it."""
     from segfast_edge.errors import ConversionError
     from segfast_edge.export.common.tuning import Tuning
+    from segfast_edge.profiling.timer import Timer
 
     if not args.tune:
         for flag in ("host", "threads", "install"):
@@ -191,7 +192,7 @@ def _tuning(args: argparse.Namespace) -> "Tuning | None":
         return None
     if args.lowering is not None:
         raise ConversionError(f"--tune chooses the lowering; leave --lowering {args.lowering} out")
-    return Tuning(args.tune_target, args.threads, args.host, args.install, args.tune_rounds)
+    return Tuning(Timer(args.tune_target, args.threads, args.host, args.install), args.tune_rounds)
 
 
 def _quantization(args: argparse.Namespace) -> "Quantization | None":
