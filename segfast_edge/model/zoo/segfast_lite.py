@@ -13,7 +13,6 @@ runtime needs a padding operator of its own.
 from collections import OrderedDict
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from segfast_edge.model.blocks import HalfSize, initialise, pad_to_multiple, pointwise
