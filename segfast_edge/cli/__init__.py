@@ -17,7 +17,7 @@ from segfast_edge.errors import SegfastError, unknown
 
 EXIT_INTERRUPTED = 130
 _EXTRAS = {  # package that may be missing -> the pip extra that brings it
-    **dict.fromkeys(("torch", "torchvision", "matplotlib", "jinja2", "flatbuffers"), "train"),
+    **dict.fromkeys(("torch", "torchvision", "matplotlib", "flatbuffers"), "train"),
     **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
     **dict.fromkeys(("nncf", "ai_edge_quantizer"), "int8"),
     "openvino": "openvino",

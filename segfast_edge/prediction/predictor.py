@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.images import Frame, Labels
@@ -16,9 +15,6 @@ from segfast_edge.contract.manifest import Manifest, OutputKind
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ArtifactError
-from segfast_edge.model.checkpoint import Checkpoint
-from segfast_edge.model.normalise import Normalise
-from segfast_edge.model.torch_device import device_for
 
 NamedFrame = tuple[str, Frame]
 
@@ -56,26 +52,15 @@ def open_labeller(path: Path, *, device: str = "auto", target: str = "x86") -> L
         return _artifact(path, target)
     if not path.is_file():
         raise ArtifactError(f"no checkpoint file or artifact folder at {path}")
-    return _checkpoint(path, device_for(device))
+    from segfast_edge.prediction.checkpoint_labeller import checkpoint_labels  # torch, which an artifact does without
 
-
-def _checkpoint(path: Path, device: torch.device) -> Labeller:
-    checkpoint = Checkpoint.load(path)
-    network = checkpoint.module().to(device)
-    normalise = Normalise(checkpoint.preprocess).to(device)
-
-    @torch.inference_mode()
-    def one(frame: Frame) -> Labels:
-        pixels = torch.from_numpy(np.array(checkpoint.preprocess.image(frame)))
-        logits = network(normalise(pixels.to(device).permute(2, 0, 1)[None]))
-        return np.asarray(logits.argmax(1)[0].to(torch.uint8).cpu().numpy(), np.uint8)
-
+    checkpoint, label = checkpoint_labels(path, device)
     return Labeller(
         f"checkpoint of {checkpoint.network}",
         checkpoint.classes,
         checkpoint.preprocess,
         checkpoint.protocol,
-        lambda frames: (one(frame) for _, frame in frames),
+        lambda frames: (label(frame) for _, frame in frames),
     )
 
 
