@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     measured = verbs.add_parser("profile", help="measure an artifact")
     measured.add_argument("artifact", type=Path, help="an artifact folder")
     measured.add_argument("--json", action="store_true", help="the whole report as JSON")
-    measured.add_argument("--require-valid", action="store_true", help="exit 5 where the measurement is void")
+    measured.add_argument("--require-valid", action="store_true", help="exit 5 if the measurement is invalid")
     measured.add_argument("--leash", action="store_true", help="end when standard input does")
     add_plan_arguments(measured)
     measured.set_defaults(handle=_profile)
@@ -141,7 +141,7 @@ def _profile(args: argparse.Namespace) -> int:
     for line in shown:
         print(line, file=stdout, flush=True)
     if args.require_valid and not report.valid:
-        raise InvalidMeasurementError(f"the measurement is void: {'; '.join(report.reasons)}")
+        raise InvalidMeasurementError(f"the measurement is invalid: {'; '.join(report.reasons)}")
     return 0
 
 
