@@ -11,7 +11,6 @@ from segfast_edge.contract.manifest import Manifest
 from segfast_edge.export.common.failure import explained, writing
 from segfast_edge.export.common.graph import Deployable
 
-EXTRA = "litert-torch"
 TOOLS = ("litert-torch", "torch")
 
 
