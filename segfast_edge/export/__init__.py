@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from segfast_edge.contract.formats import format_named, format_names
+from segfast_edge.contract.formats import format_named, format_names, integer_formats
 from segfast_edge.errors import ConversionError, unknown
 
 if TYPE_CHECKING:
@@ -39,6 +39,12 @@ def exporter(name: str) -> Exporter:
     require(["torch"], "train")
     require(format_named(name).converter, format_named(name).extra)
     return cast(Exporter, importlib.import_module(f"{__name__}.{name}"))
+
+
+def another(name: str, *, integer: bool = False) -> str:
+    """Return the advice to try another format, for a network that one cannot be written in."""
+    names = [each for each in (integer_formats() if integer else format_names()) if each != name]
+    return f"Try --target {' or '.join(names)}{' with --int8' if integer else ''}"
 
 
 def recorded_tools(name: str, writer: Exporter) -> list[str]:

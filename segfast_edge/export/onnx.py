@@ -14,7 +14,7 @@ from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import ConversionError
-from segfast_edge.export import require
+from segfast_edge.export import another, require
 from segfast_edge.export.common.failure import explained, quiet, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY, embedded_text
@@ -59,7 +59,7 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe
 
     manifest = _named(manifest)
     model = converted(graph)
-    advice = "Try --target openvino --int8"
+    advice = another(manifest.format, integer=True)
     scheme = _for_tensorrt() if recipe.engine == "tensorrt" else _for_onnxruntime()
     # ranges averaged over frames: with the extremes of all frames SegFast lost 1.3 points of mIoU on CamVid
     # val (100 calibration frames), averaged 0.3. In OpenVINO it is the other way round for the weights that lose
@@ -147,7 +147,7 @@ def converted(graph: Deployable) -> Any:
     """Return the checked ``onnx.ModelProto`` of a graph."""
     import onnx
 
-    advice = "Try --target torchscript or openvino"
+    advice = another("onnx")
     lowered = graph.lowered(unpooling=False)
     with explained("torch cannot export this network to ONNX", advice), quiet("torch.onnx"), torch.no_grad():
         program = torch.onnx.export(

@@ -10,7 +10,7 @@ import torch
 from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.layers import RESAMPLING
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export import require
+from segfast_edge.export import another, require
 from segfast_edge.export.common.failure import explained, quiet, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.lowerings import Phases
@@ -46,7 +46,7 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe
     import nncf
 
     manifest = _named(manifest)
-    advice = "Try --target tflite --int8, or float"
+    advice = f"{another(manifest.format, integer=True)}, or leave --int8 out"
     model = converted(graph)
     names = {op.get_friendly_name(): _layer_of(op) for op in model.get_ops()}
     kept = [name for name, layer in names.items() if name.startswith(RESAMPLING) or recipe.keeps(layer)]
@@ -145,7 +145,7 @@ def converted(graph: Deployable) -> Any:
 
     example = graph.example()
     with (
-        explained("OpenVINO cannot convert this network", "Try --target onnx, which OpenVINO runs too"),
+        explained("OpenVINO cannot convert this network", another("openvino")),
         torch.no_grad(),
     ):
         lowered = graph.lowered(unpooling=False, resizing=False)

@@ -50,7 +50,7 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "TensorRtSessi
     if manifest.precision == "int8" and manifest.provenance.get("engine") != "tensorrt":
         raise TargetError(
             "TensorRT does not read int8 that was written for ONNX Runtime. Convert again with --engine tensorrt, or"
-            " run it with --engine onnxruntime"
+            " run it with another --engine"
         )
     tensorrt = runtime()
     version = str(tensorrt.__version__)
