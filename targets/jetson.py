@@ -1,7 +1,7 @@
 """An NVIDIA Jetson, usually with JetPack 6, which is Ubuntu 22.04."""
 
 from segfast_edge.contract.engines import ARM64
-from targets.common.board import is_jetson
+from targets.common.board_kind import is_jetson
 from targets.common.descriptor import System, Target
 
 TARGET = Target(

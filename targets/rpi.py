@@ -4,7 +4,7 @@ Bullseye has glibc 2.31, for which only tflite-runtime has wheels, and needs a P
 """
 
 from segfast_edge.contract.engines import ARM64
-from targets.common.board import is_raspberry_pi
+from targets.common.board_kind import is_raspberry_pi
 from targets.common.descriptor import System, Target
 
 TARGET = Target(

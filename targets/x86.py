@@ -1,7 +1,7 @@
 """A PC: 64-bit x86, any runtime. Its usual system is Debian 12."""
 
 from segfast_edge.contract.engines import X86
-from targets.common.board import is_x86
+from targets.common.board_kind import is_x86
 from targets.common.descriptor import System, Target
 
 TARGET = Target(

@@ -19,15 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_runner import proven_artifact
 
-from segfast_edge.bundling.build import BundleRequest, build, parse_platform, prepare
 from segfast_edge.cli import main
-from segfast_edge.contract.bundle import LISTING, SIGNATURE, ListedFile, Listing, check_name
+from segfast_edge.contract.bundle_listing import LISTING, SIGNATURE, ListedFile, Listing, check_name
+from segfast_edge.deployment.bundle import BundleRequest, build, parse_platform, prepare
 from segfast_edge.errors import ArtifactError, TargetError
-from segfast_edge.remote.site import usual_platform
+from segfast_edge.remote.device_packages import usual_platform
 from segfast_edge.weights import DEFAULT, find
-from targets.install.archive import Archive
 from targets.install.trust import Trust, read_public_key
 from targets.install.unpack import inspect, unpack
+from targets.install.ustar import Archive
 
 ANY = Trust((), unsigned=True)
 

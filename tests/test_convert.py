@@ -20,11 +20,11 @@ from segfast_edge.contract.files import sha256
 from segfast_edge.contract.formats import format_names
 from segfast_edge.contract.images import read_frame, read_labels, write_picture
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ArtifactError, ConversionError, ParityError
 from segfast_edge.export import exporter
 from segfast_edge.export.common.graph import deployable
 from segfast_edge.export.convert import ExportRequest, Source, convert
-from segfast_edge.spawn import outputs
 
 HERE = Path(__file__).parent
 

@@ -11,10 +11,10 @@ from tiny_training import DATA, PAPER, Recorder, run, settings
 
 from segfast_edge.contract.images import write_picture
 from segfast_edge.errors import ArtifactError, DataError, SegfastError
-from segfast_edge.evaluate import Truth, evaluate
 from segfast_edge.export.convert import ExportRequest, Source, convert
-from segfast_edge.labeller import open_labeller
-from segfast_edge.metrics import DEFINITION
+from segfast_edge.prediction.evaluate import Truth, evaluate
+from segfast_edge.prediction.metrics import DEFINITION
+from segfast_edge.prediction.predictor import open_labeller
 
 NAMES = ["road", "car", "sky", "tree", "person"]
 

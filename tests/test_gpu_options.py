@@ -10,11 +10,11 @@ import tiny_artifacts as tiny
 
 from segfast_edge.cli import main
 from segfast_edge.contract.engines import engine_named
-from segfast_edge.contract.figures import figures
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.profile_options import Plan
 from segfast_edge.contract.report import PROCESSOR, Latency, Memory, Report
+from segfast_edge.contract.report_text import figures
 from segfast_edge.errors import TargetError
-from segfast_edge.remote.site import requirements
+from segfast_edge.remote.device_packages import requirements
 from targets.common import measure
 from targets.common.session import Options
 from targets.common.target import open_artifact, preferring, target

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from segfast_edge.contract.classes import ClassSet, distinct_palette
 from segfast_edge.errors import DataError
-from segfast_edge.metrics import ConfusionMatrix, summary
+from segfast_edge.prediction.metrics import ConfusionMatrix, summary
 
 
 def classes(count, ignored=None):

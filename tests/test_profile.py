@@ -15,10 +15,10 @@ import tiny_artifacts as tiny
 from segfast_edge import __version__
 from segfast_edge.cli import main
 from segfast_edge.contract.images import write_picture
-from segfast_edge.contract.plan import OVER_SSH, Plan
+from segfast_edge.contract.profile_options import OVER_SSH, Plan
 from segfast_edge.contract.report import read_reports
 from segfast_edge.errors import TargetError
-from segfast_edge.profile import distinct_names, profile
+from segfast_edge.profiling.local import distinct_names, profile
 from targets.common.target import refuse_elsewhere, target
 
 SHORT = Plan(threads=1, num_runs=40, min_secs=0.0, max_secs=3.0, warmup_runs=2)

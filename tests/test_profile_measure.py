@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segfast_edge.contract.figures import figures
+from segfast_edge.contract.bootstrap import median_interval, median_ratio_interval, percentile, variation
 from segfast_edge.contract.files import write_json
-from segfast_edge.contract.plan import Plan, add_plan_arguments, plan_from
+from segfast_edge.contract.profile_options import Plan, add_plan_arguments, plan_from
 from segfast_edge.contract.report import Latency, Memory, Report, read_reports, reports_json
-from segfast_edge.contract.statistics import median_interval, median_ratio_interval, percentile, variation
+from segfast_edge.contract.report_text import figures
 from segfast_edge.errors import ArtifactError, TargetError
 from targets.common import measure
 from targets.common.memory import MemoryMeter

@@ -6,12 +6,12 @@ import pytest
 import tiny_artifacts as tiny
 
 from segfast_edge.cli import main
-from segfast_edge.contract.counts import CountReport, any_report
+from segfast_edge.contract.instruction_report import CountReport, any_report
 from segfast_edge.contract.report import Report, read_reports
 from segfast_edge.errors import ArtifactError, TargetError
-from segfast_edge.remote.fleet import Device, measure, read_fleet
-from segfast_edge.remote.profile import Wish
-from segfast_edge.remote.site import gathered, requirements
+from segfast_edge.profiling.fleet import Device, measure, read_fleet
+from segfast_edge.profiling.over_ssh import Wish
+from segfast_edge.remote.device_packages import gathered, requirements
 
 GOOD = """
 [[device]]

@@ -14,12 +14,12 @@ from tiny_runner import result
 
 from segfast_edge.contract.images import read_labels
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
 from targets.runner.frames import Notice
-from targets.runner.lane import Lane
+from targets.runner.output_thread import Lane
 from targets.runner.outputs import OutputContext, kinds, open_output
 from targets.runner.outputs._avi import AviFile
 from targets.runner.shared_mask import HEADER_BYTES, MaskReader, MaskWriter
+from targets.runner.telemetry import Board
 
 NOTICE = Notice("no_result", "the engine failed", 5)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from segfast_edge.errors import DataError, InvalidMeasurementError
 
 if TYPE_CHECKING:
-    from segfast_edge.compare import Comparison
+    from segfast_edge.profiling.compare import Comparison
 
 HELP = "compare profiles: ratio of medians, its confidence interval, and a verdict"
 EXAMPLE = "segfast-edge compare before.json after.json --fail-if-slower 5%"
@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each comparison; say by the exit status whether one is slower than allowed, or missing."""
-    from segfast_edge.compare import compare
+    from segfast_edge.profiling.compare import compare
 
     limit = None if args.fail_if_slower is None else _share(args.fail_if_slower)
     comparisons = compare(args.base, args.others, stage=args.stage, noise=_share(args.noise))

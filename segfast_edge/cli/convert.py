@@ -208,8 +208,8 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
     """Return what was asked for as int8; flags that only int8 has are refused without it."""
     from segfast_edge.data.calibration import Calibration
     from segfast_edge.errors import ConversionError
-    from segfast_edge.evaluate import Truth
     from segfast_edge.export.common.quantization import Gate, Quantization
+    from segfast_edge.prediction.evaluate import Truth
 
     if not args.int8:
         for flag in ("calibration", "subset_size", "gate_data", "engine"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from segfast_edge.evaluate import Evaluation
+    from segfast_edge.prediction.evaluate import Evaluation
 
 HELP = "measure pixel accuracy, mIoU and per-class IoU of a checkpoint or an artifact"
 EXAMPLE = "segfast-edge evaluate runs/paper/best.pt --data camvid --data-root CamVid --split val"
@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print the figures."""
     from segfast_edge.cli._progress import bar
     from segfast_edge.contract.files import write_json
-    from segfast_edge.evaluate import Truth, evaluate
-    from segfast_edge.labeller import open_labeller
+    from segfast_edge.prediction.evaluate import Truth, evaluate
+    from segfast_edge.prediction.predictor import open_labeller
     from segfast_edge.weights import find
 
     labeller = open_labeller(find(args.subject), device=args.device, target=args.target)
@@ -61,7 +61,7 @@ def _show(found: "Evaluation", path: Path) -> None:
     from rich.table import Table
 
     from segfast_edge.cli._console import console
-    from segfast_edge.metrics import DEFINITION, summary
+    from segfast_edge.prediction.metrics import DEFINITION, summary
 
     figures = found.to_json()
     table = Table(title=f"{path}: {found.subject} on {found.data} {found.split}, {found.frames} frames")

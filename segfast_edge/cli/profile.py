@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segfast_edge.contract.plan import Plan, add_plan_arguments, plan_from
+from segfast_edge.contract.profile_options import Plan, add_plan_arguments, plan_from
 from segfast_edge.errors import InvalidMeasurementError, TargetError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from segfast_edge.contract.counts import CountReport
+    from segfast_edge.contract.instruction_report import CountReport
     from segfast_edge.contract.report import Report
 
     AnyReport = Report | CountReport
@@ -70,7 +70,7 @@ def _measure(args: argparse.Namespace, plan: Plan) -> tuple[list["AnyReport"], l
     """Return the reports, and a line for each artifact or device that failed."""
     from rich.console import Console
 
-    from segfast_edge.profile import check_artifacts, profile_all
+    from segfast_edge.profiling.local import check_artifacts, profile_all
 
     artifacts = _rounds(args.artifacts, args.repeat)
     if args.host and args.fleet:
@@ -90,8 +90,8 @@ def _measure(args: argparse.Namespace, plan: Plan) -> tuple[list["AnyReport"], l
 def _elsewhere(
     args: argparse.Namespace, plan: Plan, artifacts: list[Path], say: Callable[[str], None]
 ) -> tuple[list["AnyReport"], list[str]]:
-    from segfast_edge.remote.fleet import Device, measure, read_fleet
-    from segfast_edge.remote.profile import Wish
+    from segfast_edge.profiling.fleet import Device, measure, read_fleet
+    from segfast_edge.profiling.over_ssh import Wish
 
     devices = read_fleet(args.fleet) if args.fleet else [Device(args.host, args.host, args.target)]
     if plan.samples:
@@ -115,8 +115,8 @@ def _show(reports: list["AnyReport"], rank: float) -> None:
     from rich.table import Column, Table
 
     from segfast_edge.cli._console import console
-    from segfast_edge.contract.counts import CountReport, count_figures
-    from segfast_edge.contract.figures import figures
+    from segfast_edge.contract.instruction_report import CountReport, count_figures
+    from segfast_edge.contract.report_text import figures
 
     shown = [count_figures(each) if isinstance(each, CountReport) else figures(each, rank) for each in reports]
     machines = sorted({_machine(report) for report in reports})
@@ -159,8 +159,8 @@ def _machine(report: "AnyReport") -> str:
 
 
 def _show_layers(report: "Report", screen: "Console") -> None:
-    from segfast_edge.contract.figures import KIND_TITLES, LAYER_TITLES, kind_rows, layer_rows
-    from segfast_edge.contract.layers import Layer
+    from segfast_edge.contract.layer_times import Layer
+    from segfast_edge.contract.report_text import KIND_TITLES, LAYER_TITLES, kind_rows, layer_rows
 
     layers = [Layer.from_json(each) for each in report.layers]
     title = f"{report.title}: {report.engine}, {report.threads} threads, traced"

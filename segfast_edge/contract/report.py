@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from segfast_edge.contract import checked
+from segfast_edge.contract import report_schema
+from segfast_edge.contract.bootstrap import Interval, median_interval, percentile, variation
 from segfast_edge.contract.files import read_json
-from segfast_edge.contract.statistics import Interval, median_interval, percentile, variation
 from segfast_edge.errors import ArtifactError
 
 REPORT_VERSION = 1
@@ -221,7 +221,7 @@ class Report:
             raise ArtifactError(f"report is partial: {'; '.join(map(str, value.get('reasons', [])))}. Profile again")
         try:
             return cls(
-                artifact=checked.artifact(value["artifact"]),
+                artifact=report_schema.artifact(value["artifact"]),
                 target=str(value["target"]),
                 engine=str(value["engine"]),
                 executed_precision=str(value["executed_precision"]),
@@ -231,15 +231,15 @@ class Report:
                 first_inference_ms=float(value["first_inference_ms"]),
                 latency=Latency.from_json(value["latency"]),
                 memory=Memory.from_json(value["memory"]),
-                versions=checked.texts(value["versions"]),
-                machine=checked.machine(value["machine"]),
+                versions=report_schema.texts(value["versions"]),
+                machine=report_schema.machine(value["machine"]),
                 cold_start_ms=None if value["cold_start_ms"] is None else float(value["cold_start_ms"]),
                 warm_up=dict(value["warm_up"]),
                 stages={str(name): Latency.from_json(stage) for name, stage in value["stages"].items()},
-                stream=checked.stream(value["stream"]),
-                conditions=checked.conditions(value["conditions"]),
+                stream=report_schema.stream(value["stream"]),
+                conditions=report_schema.conditions(value["conditions"]),
                 reasons=tuple(map(str, value["reasons"])),
-                layers=checked.layers(value["layers"]),
+                layers=report_schema.layers(value["layers"]),
                 torch_imported=bool(value["torch_imported"]),
                 executed_device=str(value.get("executed_device", PROCESSOR)),
                 gpu=None if value.get("gpu") is None else Latency.from_json(value["gpu"]),

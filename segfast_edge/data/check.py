@@ -153,6 +153,8 @@ def _look(dataset: Dataset, problems: list[str], tick: Callable[[], None]) -> Sp
         else:
             pixels += counts
             sizes[size] += 1
+    if sizes and not pixels[: len(dataset.classes)].any():
+        problems.append(f"{dataset.split}: no pixel counts, all labels are void")
     return SplitCheck(dataset.split, len(dataset), pixels, sizes, tuple(problems))
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.images import Labels, read_frame, read_labels
+from segfast_edge.data.label_files import identity, translated
 from segfast_edge.data.sample import Sample
 from segfast_edge.errors import DataError, unknown
 
@@ -90,13 +92,11 @@ class LabelMap:
         self._table = np.full(256, -1, np.int16)
         self._table[list(mapping)] = list(mapping.values())
         self._read = read
-        self._allowed = _ranges(sorted(mapping))
 
     @classmethod
     def identity(cls, classes: ClassSet) -> "LabelMap":
         """Class ids as they stand, and the ignored value."""
-        values = [*range(len(classes)), *([] if classes.ignored is None else [classes.ignored])]
-        return cls({value: value for value in values}, read_labels)
+        return cls(identity(classes), read_labels)
 
     def read(self, path: Path) -> Labels:
         """Read a label file as class ids, uint8 height x width.
@@ -104,26 +104,14 @@ class LabelMap:
         Raises:
             DataError: not readable, or a value that stands for no class.
         """
-        raw = self._read(path)
-        mapped = self._table[np.minimum(raw, 255)]
-        wrong = (mapped < 0) | (raw > 255)
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise DataError(
-                f"label {path} has value {raw[row, column]} at row {row}, column {column}; allowed: {self._allowed}"
-            )
-        return np.asarray(mapped, dtype=np.uint8)
+        return translated(path, self._read(path), self._table)
 
 
-def _ranges(values: list[int]) -> str:
-    """Write sorted numbers as '0-10, 255'."""
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and value == runs[-1][1] + 1:
-            runs[-1][1] = value
-        else:
-            runs.append([value, value])
-    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+class LabelReader(typing.Protocol):
+    """Reads a label file as class ids."""
+
+    def read(self, path: Path) -> Labels:
+        """Return class ids, uint8 height x width; DataError if the file is not readable or says something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +122,7 @@ class PairedSource:
     classes: ClassSet
     size: tuple[int, int]
     listings: Mapping[str, Callable[[], Listing]]
-    label_map: LabelMap
+    label_map: LabelReader
     drop_alpha: bool = False  # where a publisher's pictures carry an alpha channel without meaning
 
     @property

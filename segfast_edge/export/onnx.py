@@ -15,7 +15,7 @@ from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import ConversionError
 from segfast_edge.export import another, require
-from segfast_edge.export.common.failure import explained, quiet, writing
+from segfast_edge.export.common.converter_errors import explained, quiet, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY, embedded_text
 from segfast_edge.export.common.quantization import Recipe

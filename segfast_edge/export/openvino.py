@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from segfast_edge.contract.formats import format_named
-from segfast_edge.contract.layers import RESAMPLING
+from segfast_edge.contract.layer_times import RESAMPLING
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.export import another, require
-from segfast_edge.export.common.failure import explained, quiet, writing
+from segfast_edge.export.common.converter_errors import explained, quiet, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.lowerings import Phases
 from segfast_edge.export.common.metadata import KEY, embedded_text

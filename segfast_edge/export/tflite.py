@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export.common.failure import writing
+from segfast_edge.export.common.converter_errors import writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import embedded_text
 from segfast_edge.export.common.quantization import Recipe

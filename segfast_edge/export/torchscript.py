@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export.common.failure import explained, writing
+from segfast_edge.export.common.converter_errors import explained, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY, embedded_text
 

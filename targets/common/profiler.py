@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge import __version__
-from segfast_edge.contract.counts import CountReport
 from segfast_edge.contract.images import Frame, read_frame
+from segfast_edge.contract.instruction_report import CountReport
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import CONSTANT_STREAM, Plan
+from segfast_edge.contract.profile_options import CONSTANT_STREAM, Plan
 from segfast_edge.contract.report import PROCESSOR, Latency, Report
 from segfast_edge.errors import TargetError
 from targets.common import emulated, measure, validity
 from targets.common.conditions import Sampler
-from targets.common.layers import trace_apart
+from targets.common.layer_timing import trace_apart
 from targets.common.machine import describe, process_age_ms
+from targets.common.measured_picture import measured_picture
 from targets.common.memory import MemoryMeter
-from targets.common.pictures import measured_picture
-from targets.common.runner import mask_of, network_input
+from targets.common.segment import mask_of, network_input
 from targets.common.session import CheckedSession, EngineModule, Options, refuse
 from targets.common.target import Target, choose_engine, preferring, refuse_elsewhere
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from segfast_edge.contract.engines import engine_named
 from segfast_edge.contract.formats import formats_of
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import OVER_SSH
+from segfast_edge.contract.profile_options import OVER_SSH
 from segfast_edge.errors import TargetError
-from targets.common import board
+from targets.common import board_kind
 from targets.common.descriptor import Target, target, targets
 from targets.common.session import CheckedSession, EngineModule, Options, engine, installed, refuse
 
@@ -59,8 +59,8 @@ def refuse_elsewhere(where: Target, root: Path) -> None:
     fitting = [name for name in targets() if target(name).only_engine is None and target(name).is_here(root)]
     kind = f"; it is --target {' or '.join(fitting)}" if fitting else ""
     refused = (
-        f"this machine ({board.model(root) or platform.machine()}) is no {where.description}, so its figures would be"
-        f" another computer's{kind}"
+        f"this machine ({board_kind.model(root) or platform.machine()}) is no {where.description}, so its figures would"
+        f" be another computer's{kind}"
     )
     if OVER_SSH in os.environ:
         raise TargetError(refused)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
 from targets.common.session import (
     Options,

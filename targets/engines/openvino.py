@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import RESAMPLING, Layer
+from segfast_edge.contract.layer_times import RESAMPLING, Layer
 from segfast_edge.contract.manifest import Manifest
 from targets.common.session import Options, Output, Trace, executed_layers, import_runtime, unreadable
 from targets.common.trace import convolution_macs, typical_layers

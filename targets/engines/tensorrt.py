@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import TargetError
 from targets.common.cuda import Cuda, Gpu, Stream, Tensor

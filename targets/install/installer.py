@@ -13,7 +13,7 @@ from typing import Any
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
 from targets.install.health import Patience, watch
 from targets.install.layout import NAME_LENGTH, Layout, replace_durably, write_durably
-from targets.install.service import Service
+from targets.install.service_manager import Service
 from targets.install.steps import passed
 from targets.install.trial import configuration, open_trial, restore
 from targets.install.trust import Trust

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.bundle import LISTING, Listing
+from segfast_edge.contract.bundle_listing import LISTING, Listing
 from segfast_edge.errors import SegfastError, TargetError
 
 NAME_LENGTH = 16  # of a release's name, from its SHA-256

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from segfast_edge.contract.bundle import LISTING, MAX_LISTING_BYTES, SIGNATURE, ListedFile, Listing, release_of
+from segfast_edge.contract.bundle_listing import LISTING, MAX_LISTING_BYTES, SIGNATURE, ListedFile, Listing, release_of
 from segfast_edge.errors import ArtifactError, TargetError
-from targets.install.archive import Archive, Entry
 from targets.install.trust import MAX_SIGNATURE_BYTES, Trust
+from targets.install.ustar import Archive, Entry
 
 _PIECE = 1 << 20
 

@@ -16,9 +16,9 @@ from typing import Any
 from camera import Camera
 from date import MovableDate
 
-from segfast_edge.bundle import device_code
+from segfast_edge.device.code import device_code
+from targets.runner.inputs._drawing import draw_road, jpeg
 from targets.runner.shared_mask import MaskReader, remove
-from targets.runner.sources._drawing import draw_road, jpeg
 
 RECOVERY_S = 15.0  # from the end of a fault to the next result; the longest pause of any back-off is 5
 SIZES = ((360, 640), (720, 1280), (240, 320))

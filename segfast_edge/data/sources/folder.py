@@ -2,33 +2,35 @@
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, distinct_palette
-from segfast_edge.contract.files import read_json
-from segfast_edge.contract.images import IMAGE_SUFFIXES, read_frame, read_labels
+from segfast_edge.contract.images import IMAGE_SUFFIXES, read_frame
+from segfast_edge.data.class_list import CLASSES_FILE, listed_values, read_classes
+from segfast_edge.data.label_files import Coding, LabelFiles, identity, ranges, read_label_picture
+from segfast_edge.data.label_palettes import Dated, check_palettes, dated
 from segfast_edge.data.pairs import (
     EVERYTHING,
     LABEL_SUFFIXES,
-    LabelMap,
     Listing,
-    Pair,
     PairedSource,
     divided,
     existing_root,
     files_in,
     match,
-    no_options,
     split_listings,
 )
-from segfast_edge.errors import ArtifactError, DataError
+from segfast_edge.errors import DataError, unknown
 
 LAYOUT = "images/ and labels/ [each with train/ val/ test/ inside] and a classes.json"
-CLASSES_FILE = "classes.json"
+OPTIONS = ("palette", "values")
+VALUES_WAY = "pass --data folder:values=0/255 with the value of each class in turn"
+
+STRAY = 4  # times as many ids that never occur as ids that do: one stray value, not a list of classes
 
 _log = logging.getLogger(__name__)
 
@@ -37,9 +39,12 @@ def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     """Open such a folder.
 
     Splits are the folders inside ``images/``. Where there are none, ``all`` is everything, and ``val`` is a
-    fifth chosen by a hash of the name, ``train`` the rest.
+    fifth chosen by a hash of the name, ``train`` the rest. Option ``values=0/255`` names the value in the label files
+    of each class in turn, and ``palette=no`` reads palette files by index alone.
     """
-    no_options("folder", options)
+    for option in options:
+        if option not in OPTIONS:
+            raise DataError(unknown("folder option", option, OPTIONS))
     root = existing_root(root, "folder", LAYOUT)
     for part in ("images", "labels"):
         if not (root / part).is_dir():
@@ -50,8 +55,8 @@ def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     if not pairs:
         raise DataError(f"no image in {root / 'images'} has a label of the same name in {root / 'labels'}")
     high, wide = read_frame(pairs[0].image).shape[:2]
-    classes = _read_classes(root / CLASSES_FILE) or _counted_classes(root, pairs)
-    return PairedSource("folder", classes, (high, wide), listings, LabelMap.identity(classes))
+    coding = _coding(root, dated([pair.label for pair in pairs]), options)
+    return PairedSource("folder", coding.classes, (high, wide), listings, LabelFiles(coding))
 
 
 def _listings(root: Path) -> dict[str, Callable[[], Listing]]:
@@ -65,60 +70,111 @@ def _listings(root: Path) -> dict[str, Callable[[], Listing]]:
     return divided(everything)
 
 
-def _read_classes(path: Path) -> ClassSet | None:
-    if not path.exists():
-        return None
+def _coding(root: Path, labels: Dated, options: Mapping[str, str]) -> Coding:
+    """Find out what values, indices and colours of the label files mean; refuse what could mean two things."""
+    values = _given_values(options.get("values"))
+    if (root / CLASSES_FILE).exists():
+        coding = read_classes(root / CLASSES_FILE)
+        if values:
+            coding = replace(coding, values=_valued(values, coding.classes), trusted=True)
+    else:
+        coding = _counted(root, labels) if not values else _unnamed(values)
+    if options.get("palette", "yes") not in ("yes", "no"):
+        raise DataError(f"folder option palette={options['palette']}; allowed are yes and no")
+    if options.get("palette") == "no":
+        coding = replace(coding, colours={})
+    elif not coding.colours:
+        check_palettes(labels)
+    if not coding.trusted:
+        _check_masks(root, labels, coding.classes)
+    return coding
+
+
+def _given_values(text: str | None) -> list[int]:
+    """Read the option ``values``, numbers with slashes between them."""
+    parts = [] if text is None else text.split("/")
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise DataError(f"folder option values={text}; expected numbers with slashes between them, as in values=0/255")
+    return [int(part) for part in parts]
+
+
+def _valued(values: list[int], classes: ClassSet) -> dict[int, int]:
     try:
-        value = read_json(path, "class list")
-    except ArtifactError as error:
-        raise DataError(str(error)) from error
-    try:
-        return _classes_from(value)
-    except (KeyError, TypeError, ValueError, DataError) as error:
-        detail = f"no '{error.args[0]}'" if isinstance(error, KeyError) else error
-        raise DataError(
-            f'{path} is malformed: {detail}. Expected {{"names": ["road", "sky"], "palette": [[r, g, b], ...], '
-            f'"ignored": {IGNORED}}}, of which palette and ignored may be left out'
-        ) from error
+        return listed_values(values, classes, classes.ignored)
+    except ValueError as error:
+        raise DataError(f"folder option {error}") from error
 
 
-def _classes_from(value: Mapping[str, Any]) -> ClassSet:
-    names = value["names"]
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        raise ValueError("names is not a list of texts")
-    palette = value.get("palette")
-    return ClassSet.from_json(
-        {
-            "names": names,
-            "palette": distinct_palette(len(names)) if palette is None else palette,
-            "ignored": value.get("ignored", IGNORED),
-        }
-    )
+def _unnamed(values: list[int]) -> Coding:
+    """Name classes by their values in the label files, for want of better names."""
+    names = tuple(f"class {value}" for value in values)
+    classes = ClassSet(names, distinct_palette(len(values)))
+    return Coding(classes, _valued(values, classes), trusted=True)
 
 
-def _counted_classes(root: Path, pairs: Iterable[Pair]) -> ClassSet:
+def _counted(root: Path, labels: Dated) -> Coding:
     """Look at every label file of every split, so that all splits have the same classes."""
-    paths = sorted({pair.label for pair in pairs})
-    ids = _ids_in(tuple((path, path.stat().st_mtime_ns) for path in paths))
+    ids = _ids_in(labels)
     counted = [label for label in ids if label != IGNORED]
     count = max(counted, default=-1) + 1
     if count < 2:
-        raise DataError(f"the labels in {root / 'labels'} hold {count} class(es); at least 2 are needed")
-    names = tuple(f"class {label}" for label in range(count))
-    return ClassSet(names, distinct_palette(count), IGNORED if IGNORED in ids else None)
+        raise DataError(
+            f"the labels in {root / 'labels'} hold {count} class(es) (values {ranges(ids)}; {IGNORED} does not count);"
+            f" at least 2 are needed. If {IGNORED} is a class, {VALUES_WAY}"
+        )
+    absent = sorted(set(range(count)) - set(counted))
+    way = f"name the classes in {CLASSES_FILE}, or pass --data folder:values={'/'.join(map(str, counted))}"
+    if len(absent) > STRAY * len(counted):
+        raise DataError(
+            f"the labels in {root / 'labels'} hold the ids {ranges(counted)}, so {len(absent)} of {count} classes would"
+            f" be without a pixel: {way}"
+        )
+    _log.warning(
+        "no %s beside labels/: %d label files hold ids up to %d, so %d classes; write the file to name them",
+        CLASSES_FILE, len(labels), count - 1, count,
+    )  # fmt: skip
+    if absent:
+        _log.warning("no label has id %s, so that class is empty: %s", ranges(absent), way)
+    classes = ClassSet(
+        tuple(f"class {label}" for label in range(count)), distinct_palette(count), IGNORED if IGNORED in ids else None
+    )
+    return Coding(classes, identity(classes))
 
 
 @functools.lru_cache(maxsize=4)
-def _ids_in(files: tuple[tuple[Path, int], ...]) -> frozenset[int]:
-    """Return the values in label files; remembered by their times of change, for a folder is opened more than once."""
+def _ids_in(files: Dated) -> tuple[int, ...]:
+    """Return the values in label files, sorted; a folder is opened more than once, and its files read once."""
+    plain = LabelFiles(Coding(ClassSet(("any", "other"), distinct_palette(2)), {value: value for value in range(256)}))
     seen = np.zeros(256, bool)
     for path, _ in files:
-        seen[read_labels(path)] = True
-    _log.warning(
-        "no %s beside labels/: %d label files hold ids up to %d, so %d classes; write the file to name them",
-        CLASSES_FILE,
-        len(files),
-        np.flatnonzero(seen[:IGNORED]).max(initial=-1),
-        np.flatnonzero(seen[:IGNORED]).max(initial=-1) + 1,
+        seen[plain.read(path)] = True
+    return tuple(np.flatnonzero(seen).tolist())
+
+
+def _check_masks(root: Path, labels: Dated, classes: ClassSet) -> None:
+    """Refuse two classes whose labels hold only 0 and 255, if 255 does not count: the second class would be lost."""
+    if classes.ignored != IGNORED or not _only_masks(labels):
+        return
+    first, second = classes.names[:2]
+    seen = f"the labels in {root / 'labels'} hold only 0 and {IGNORED}, of which {IGNORED} does not count"
+    if len(classes) > 2:
+        _log.warning("%s: of %d classes only '%s' occurs", seen, len(classes), first)
+        return
+    raise DataError(
+        f"{seen}, so '{second}' would have no pixel. If {IGNORED} is '{second}', pass --data folder:values=0/{IGNORED}"
+        f' or write "values": [0, {IGNORED}] into {CLASSES_FILE}; if it does not count, pass --data folder:values=0/1'
     )
-    return frozenset(int(label) for label in np.flatnonzero(seen))
+
+
+@functools.lru_cache(maxsize=4)
+def _only_masks(files: Dated) -> bool:
+    """Return whether the files are grey and hold 0 and 255 and nothing else; the first other value ends the search."""
+    seen: set[int] = set()
+    for path, _ in files:
+        picture = read_label_picture(path)
+        if picture.values is None or picture.palette is not None:
+            return False
+        seen |= set(np.unique(picture.values).tolist())
+        if seen - {0, IGNORED}:
+            return False
+    return seen == {0, IGNORED}

@@ -9,13 +9,13 @@ from segfast_edge.contract.formats import format_named, integer_formats
 from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import AccuracyGateError, ConversionError, unknown
-from segfast_edge.evaluate import Evaluation
 from segfast_edge.export import Exporter
-from segfast_edge.export.common.gate import baseline, measure
+from segfast_edge.export.common.accuracy_gate import baseline, measure
 from segfast_edge.export.common.job import Job
 from segfast_edge.export.common.parity import CONTINUOUS, agreement, difference
 from segfast_edge.export.common.quantization import Quantization, Quantizer, Recipe
 from segfast_edge.export.common.sensitivity import Sensitivity, fewest, sensitivities
+from segfast_edge.prediction.evaluate import Evaluation
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.manifest import Manifest, OutputKind, TensorSpec
 from segfast_edge.errors import ArtifactError
 from segfast_edge.export import Exporter, recorded_tools
-from segfast_edge.export.common.defaults import default_lowering
+from segfast_edge.export.common.default_lowering import default_lowering
 from segfast_edge.export.common.graph import Deployable, deployable
 from segfast_edge.export.common.metadata import versions
 from segfast_edge.export.common.parity import Reference, parity_frames, reference, scene_frame

@@ -12,9 +12,9 @@ from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.errors import ConversionError, DataError
-from segfast_edge.evaluate import Truth
 from segfast_edge.export import Exporter
 from segfast_edge.export.common.graph import Deployable
+from segfast_edge.prediction.evaluate import Truth
 
 SUBSET = 300
 DropType = Literal["absolute", "relative"]

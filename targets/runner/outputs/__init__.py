@@ -11,8 +11,8 @@ from typing import Protocol, cast
 
 from segfast_edge.contract.found import names_in
 from segfast_edge.errors import DataError, unknown
-from targets.runner.board import Board
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
+from targets.runner.telemetry import Board
 
 
 @dataclass(frozen=True, slots=True)
