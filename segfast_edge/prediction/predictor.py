@@ -9,18 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest, OutputKind
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.device.spawn import outputs
-from segfast_edge.errors import ArtifactError
+from segfast_edge.errors import ArtifactError, SegfastError, unknown
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
 from segfast_edge.model.torch_device import device_for
 
 NamedFrame = tuple[str, Frame]
+AVERAGED = ("flip", "scales")
+SCALES = (0.75, 1.0, 1.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +49,28 @@ class Labeller:
             yield found
 
 
-def open_labeller(path: Path, *, device: str = "auto", target: str = "x86") -> Labeller:
+def open_labeller(path: Path, *, device: str = "auto", target: str = "x86", averaged: tuple[str, ...] = ()) -> Labeller:
     """Open a checkpoint file, run by torch on ``device`` in float32, or an artifact folder, run by ``target``'s code.
+
+    ``averaged`` names variants of each frame, ``flip`` and ``scales``, whose probabilities a checkpoint averages.
 
     Raises:
         ArtifactError: neither is there, or it is damaged.
+        SegfastError: an unknown variant, or variants for an artifact.
     """
+    for name in averaged:
+        if name not in AVERAGED:
+            raise SegfastError(unknown("variant", name, AVERAGED))
+    if averaged and path.is_dir():
+        raise SegfastError("--tta needs a checkpoint: an artifact gives labels, which cannot be averaged")
     if path.is_dir():
         return _artifact(path, target)
     if not path.is_file():
         raise ArtifactError(f"no checkpoint file or artifact folder at {path}")
-    return _checkpoint(path, device_for(device))
+    return _checkpoint(path, device_for(device), averaged)
 
 
-def _checkpoint(path: Path, device: torch.device) -> Labeller:
+def _checkpoint(path: Path, device: torch.device, averaged: tuple[str, ...]) -> Labeller:
     checkpoint = Checkpoint.load(path)
     network = checkpoint.module().to(device)
     normalise = Normalise(checkpoint.preprocess).to(device)
@@ -67,16 +78,31 @@ def _checkpoint(path: Path, device: torch.device) -> Labeller:
     @torch.inference_mode()
     def one(frame: Frame) -> Labels:
         pixels = torch.from_numpy(np.array(checkpoint.preprocess.image(frame)))
-        logits = network(normalise(pixels.to(device).permute(2, 0, 1)[None]))
+        logits = _averaged(network, normalise(pixels.to(device).permute(2, 0, 1)[None]), averaged)
         return np.asarray(logits.argmax(1)[0].to(torch.uint8).cpu().numpy(), np.uint8)
 
     return Labeller(
-        f"checkpoint of {checkpoint.network}",
+        f"checkpoint of {checkpoint.network}" + (f", averaged over {' and '.join(averaged)}" if averaged else ""),
         checkpoint.classes,
         checkpoint.preprocess,
         checkpoint.protocol,
         lambda frames: (one(frame) for _, frame in frames),
     )
+
+
+def _averaged(network: torch.nn.Module, x: torch.Tensor, variants: tuple[str, ...]) -> torch.Tensor:
+    """Return logits of N x 3 x H x W, or probabilities averaged over flipped and resized copies."""
+    if not variants:
+        logits: torch.Tensor = network(x)
+        return logits
+    size, total = x.shape[-2:], torch.zeros(())
+    for scale in SCALES if "scales" in variants else (1.0,):
+        resized = x if scale == 1 else F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+        for flipped in (False, True) if "flip" in variants else (False,):
+            scores = network(resized.flip(-1) if flipped else resized).softmax(1)
+            scores = F.interpolate(scores.flip(-1) if flipped else scores, size, mode="bilinear", align_corners=False)
+            total = total.to(scores.device) + scores
+    return total
 
 
 def _artifact(path: Path, target: str) -> Labeller:
