@@ -14,9 +14,10 @@ from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest, OutputKind
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.device.spawn import outputs
-from segfast_edge.errors import ArtifactError
+from segfast_edge.errors import ArtifactError, SegfastError, unknown
 
 NamedFrame = tuple[str, Frame]
+AVERAGED = ("flip", "scales")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +43,29 @@ class Labeller:
             yield found
 
 
-def open_labeller(path: Path, *, device: str = "auto", target: str = "x86") -> Labeller:
+def open_labeller(path: Path, *, device: str = "auto", target: str = "x86", averaged: tuple[str, ...] = ()) -> Labeller:
     """Open a checkpoint file, run by torch on ``device`` in float32, or an artifact folder, run by ``target``'s code.
+
+    ``averaged`` names variants of each frame, ``flip`` and ``scales``, whose probabilities a checkpoint averages.
 
     Raises:
         ArtifactError: neither is there, or it is damaged.
+        SegfastError: an unknown variant, or variants for an artifact.
     """
+    for name in averaged:
+        if name not in AVERAGED:
+            raise SegfastError(unknown("variant", name, AVERAGED))
+    if averaged and path.is_dir():
+        raise SegfastError("--tta needs a checkpoint: an artifact gives labels, which cannot be averaged")
     if path.is_dir():
         return _artifact(path, target)
     if not path.is_file():
         raise ArtifactError(f"no checkpoint file or artifact folder at {path}")
     from segfast_edge.prediction.checkpoint_labeller import checkpoint_labels  # torch, which an artifact does without
 
-    checkpoint, label = checkpoint_labels(path, device)
+    checkpoint, label = checkpoint_labels(path, device, averaged)
     return Labeller(
-        f"checkpoint of {checkpoint.network}",
+        f"checkpoint of {checkpoint.network}" + (f", averaged over {' and '.join(averaged)}" if averaged else ""),
         checkpoint.classes,
         checkpoint.preprocess,
         checkpoint.protocol,
