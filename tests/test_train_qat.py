@@ -10,10 +10,11 @@ from torch import nn
 
 from segfast_edge.cli import main
 from segfast_edge.contract.files import sha256
+from segfast_edge.contract.formats import integer_formats
 from segfast_edge.data import Protocol, native_size, open_dataset
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import SegfastError
-from segfast_edge.export import exporter, integer_formats
+from segfast_edge.export import exporter
 from segfast_edge.export.common.job import ExportRequest, Job, Source
 from segfast_edge.export.common.quantization import Recipe
 from segfast_edge.model import build

@@ -4,9 +4,15 @@ import argparse
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from segfast_edge.contract.engines import engine_named, engine_names
 from segfast_edge.errors import TargetError, unknown
 
 OVER_SSH = "SEGFAST_OVER_SSH"  # set where the device code was started over ssh
+_DESCRIBED = [engine_named(name) for name in engine_names()]
+PRECISION_HELP = (
+    "; ".join(f"{e.title}: {', '.join(e.precisions)}" for e in _DESCRIBED if e.precisions) + " (default f32)"
+)
+DEVICE_HELP = "cpu or cuda (default cpu; on a target that prefers its GPU, as a Jetson, cuda if the runtime has it)"
 SINGLE_STREAM, CONSTANT_STREAM = SCENARIOS = ("single-stream", "constant-stream")
 
 
@@ -19,9 +25,9 @@ class Plan:
     """Runs go on until both ``num_runs`` and ``min_secs`` are reached, or ``max_secs`` have gone by."""
 
     threads: int = _option(0, "threads of the engine; 0 takes all that the process may use")
-    engine: str = _option("", "engine to use instead of the target's choice")
-    precision: str = _option("", "of OpenVINO and TensorRT: f32, bf16 or f16; f32 where nothing is given")
-    device: str = _option("", "cpu or cuda; where nothing is given cpu, on a Jetson cuda where the runtime has it")
+    engine: str = _option("", f"engine to use instead of the target's choice: {', '.join(engine_names())}")
+    precision: str = _option("", PRECISION_HELP)
+    device: str = _option("", DEVICE_HELP)
     num_runs: int = _option(100, "timed inferences at least")
     min_secs: float = _option(2.0, "seconds of timed inferences at least")
     max_secs: float = _option(60.0, "seconds after which to stop, whatever is still missing")

@@ -19,6 +19,7 @@ _PARTS = (
     "segfast_edge/contract/__init__.py",
     "segfast_edge/contract/bundle_listing.py",
     "segfast_edge/contract/digest.py",
+    "segfast_edge/contract/durable.py",
 )
 _MAIN = "from targets.install.__main__ import main\n\nraise SystemExit(main())\n"
 

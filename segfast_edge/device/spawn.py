@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segfast_edge.contract.engines import engine_named
 from segfast_edge.contract.images import Frame, write_picture
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.device.code import device_code, target_names
@@ -108,7 +109,7 @@ class Outputs(Iterator[npt.NDArray[Any]]):
     def _run(
         self, artifact: Path, frames: Iterable[tuple[str, Frame]], words: Sequence[str], target: str
     ) -> Generator[npt.NDArray[Any], None, None]:
-        manifest = Manifest.load(artifact)
+        Manifest.load(artifact)
         with tempfile.TemporaryDirectory(prefix="segfast-frames-") as name:
             folder = Path(name)
             line = ["run", str(artifact.resolve()), "-", "--out", str(folder), "--write", "raw", "--json", *words]
@@ -122,7 +123,7 @@ class Outputs(Iterator[npt.NDArray[Any]]):
                     yield _receive(child, waiting.popleft())
                 _pipe(child.stdin).close()
                 self.session = _answer(child)["session"]
-        if self.session["torch_imported"] and manifest.format != "torchscript":
+        if self.session["torch_imported"] and not engine_named(self.session["engine"]).imports_torch:
             raise TargetError(f"the process that ran {artifact} had torch in it; the device side must not import it")
 
 

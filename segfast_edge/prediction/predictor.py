@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest, OutputKind
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.device.spawn import outputs
-from segfast_edge.errors import ArtifactError
-from segfast_edge.model.checkpoint import Checkpoint
-from segfast_edge.model.normalise import Normalise
-from segfast_edge.model.torch_device import device_for
+from segfast_edge.errors import ArtifactError, SegfastError, unknown
 
 NamedFrame = tuple[str, Frame]
+AVERAGED = ("flip", "scales")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +43,33 @@ class Labeller:
             yield found
 
 
-def open_labeller(path: Path, *, device: str = "auto", target: str = "x86") -> Labeller:
+def open_labeller(path: Path, *, device: str = "auto", target: str = "x86", averaged: tuple[str, ...] = ()) -> Labeller:
     """Open a checkpoint file, run by torch on ``device`` in float32, or an artifact folder, run by ``target``'s code.
+
+    ``averaged`` names variants of each frame, ``flip`` and ``scales``, whose probabilities a checkpoint averages.
 
     Raises:
         ArtifactError: neither is there, or it is damaged.
+        SegfastError: an unknown variant, or variants for an artifact.
     """
+    for name in averaged:
+        if name not in AVERAGED:
+            raise SegfastError(unknown("variant", name, AVERAGED))
+    if averaged and path.is_dir():
+        raise SegfastError("--tta needs a checkpoint: an artifact gives labels, which cannot be averaged")
     if path.is_dir():
         return _artifact(path, target)
     if not path.is_file():
         raise ArtifactError(f"no checkpoint file or artifact folder at {path}")
-    return _checkpoint(path, device_for(device))
+    from segfast_edge.prediction.checkpoint_labeller import checkpoint_labels  # torch, which an artifact does without
 
-
-def _checkpoint(path: Path, device: torch.device) -> Labeller:
-    checkpoint = Checkpoint.load(path)
-    network = checkpoint.module().to(device)
-    normalise = Normalise(checkpoint.preprocess).to(device)
-
-    @torch.inference_mode()
-    def one(frame: Frame) -> Labels:
-        pixels = torch.from_numpy(np.array(checkpoint.preprocess.image(frame)))
-        logits = network(normalise(pixels.to(device).permute(2, 0, 1)[None]))
-        return np.asarray(logits.argmax(1)[0].to(torch.uint8).cpu().numpy(), np.uint8)
-
+    checkpoint, label = checkpoint_labels(path, device, averaged)
     return Labeller(
-        f"checkpoint of {checkpoint.network}",
+        f"checkpoint of {checkpoint.network}" + (f", averaged over {' and '.join(averaged)}" if averaged else ""),
         checkpoint.classes,
         checkpoint.preprocess,
         checkpoint.protocol,
-        lambda frames: (one(frame) for _, frame in frames),
+        lambda frames: (label(frame) for _, frame in frames),
     )
 
 

@@ -43,7 +43,7 @@ def read_fleet(path: Path) -> list[Device]:
         raise TargetError(f"fleet file {path} has no [[device]] with {', '.join(_KEYS)}")
     devices = [_device(path, entry) for entry in entries]
     for kind, values in (("name", [each.name for each in devices]), ("host", [each.host for each in devices])):
-        if len(set(values)) != len(values):  # two measurements at once on one host would void each other
+        if len(set(values)) != len(values):  # two measurements at once on one host would disturb each other
             raise TargetError(f"fleet file {path} gives a {kind} twice: {', '.join(values)}")
     return devices
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from segfast_edge.contract.engines import engine_named
 from segfast_edge.contract.instruction_report import CountReport
 from segfast_edge.contract.manifest import FILE_NAME, Manifest
 from segfast_edge.contract.profile_options import Plan
@@ -34,7 +35,7 @@ def profile(artifact: Path, *, target: str = "x86", plan: Plan | None = None) ->
         report = Report.from_json(json.loads(said))
     except ValueError as error:
         raise TargetError(f"the device process gave no report: {error}") from error
-    if report.torch_imported and report.artifact["format"] != "torchscript":
+    if report.torch_imported and not engine_named(report.engine).imports_torch:
         raise TargetError(f"the process that profiled {artifact} had torch in it; the device side must not import it")
     return report
 

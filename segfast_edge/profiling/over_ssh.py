@@ -37,7 +37,7 @@ def _silent(_: str) -> None:
 class Wish:
     """What is to be profiled how.
 
-    ``install`` brings the runtime along. ``even_if_busy`` measures beside other load, which voids the report.
+    ``install`` brings the runtime along. ``even_if_busy`` measures beside other load, which makes the report invalid.
     ``say`` is told each step, for people. ``partial`` is where the samples go if the connection is lost for good;
     the cache folder unless given. ``reconnect_s`` is how long it is tried again.
     """

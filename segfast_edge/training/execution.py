@@ -8,7 +8,7 @@ from torch import nn
 
 from segfast_edge.errors import SegfastError
 from segfast_edge.model.torch_device import device_for
-from segfast_edge.training.cpu import with_fast_upsampling
+from segfast_edge.training.cpu import with_fast_depthwise, with_fast_upsampling
 from segfast_edge.training.settings import Hardware
 
 
@@ -35,7 +35,7 @@ class Execution:
         for weight in module.parameters():
             if weight.ndim == 4:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        return with_fast_upsampling(module)
+        return with_fast_depthwise(with_fast_upsampling(module))
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return the context in which forward passes run."""

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from segfast_edge.contract.engines import engine_named
 from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
@@ -13,8 +14,8 @@ from segfast_edge.contract.profile_options import Plan
 from segfast_edge.errors import TargetError
 from targets.common.measured_picture import measured_picture
 from targets.common.segment import network_input
-from targets.common.session import Options, Trace
-from targets.common.target import Target, choose_engine
+from targets.common.session import Options, Trace, refuse
+from targets.common.target import Target, choose_engine, preferring
 
 _RUNS = 50
 
@@ -27,11 +28,15 @@ def trace(where: Target, artifact: Path, plan: Plan) -> list[Layer]:
         ArtifactError: the artifact is missing, damaged or of another version.
     """
     manifest = Manifest.load(artifact)
-    _, engine = choose_engine(where, manifest, plan.engine or None)
+    name, engine = choose_engine(where, manifest, plan.engine or None)
+    options = preferring(where, Options.of(plan))
+    refuse(name, options)
+    if not engine_named(name).layers:
+        raise TargetError(f"engine {name} has no layers to time")
     with measured_picture(artifact, manifest, plan) as picture:
         batch = network_input(read_frame(picture), manifest)
     engine.runtime()
-    return engine.layers(artifact, manifest, Trace(where.preferring(Options.of(plan)), batch, _RUNS))
+    return engine.layers(artifact, manifest, Trace(options, batch, _RUNS))
 
 
 def trace_apart(where: Target, artifact: Path, plan: Plan) -> tuple[dict[str, Any], ...]:

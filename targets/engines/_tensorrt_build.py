@@ -26,7 +26,7 @@ OLDEST = (8, 6)  # the first with uint8 inputs and outputs on a JetPack whose Py
 _ALWAYS_STRONGLY_TYPED = 11  # from here on the file alone decides about precision
 _ALWAYS_EXPLICIT_BATCH = 10  # an option before; since 11 its flag is gone
 _LARGEST_WORKSPACE = 1 << 30
-_OTHERWISE = "Run it with --engine onnxruntime, or convert again with another --lowering"
+_OTHERWISE = "Run it with another --engine, or convert again with another --lowering"
 
 
 def version_of(text: str) -> tuple[int, int]:

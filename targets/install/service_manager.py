@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from segfast_edge.contract.durable import make_folder_durably, replace_durably, sync_folder
 from segfast_edge.errors import TargetError, unknown
-from targets.install.layout import Layout, replace_durably
+from targets.install.guard_file import GUARD
+from targets.install.layout import Layout
 
 UNIT = "segfast-edge.service"
 KINDS = ("auto", "systemd", "process", "none")
@@ -107,11 +109,14 @@ class Systemd:
         home = Path.home() / ".config/systemd/user" if self._user else Path("/etc/systemd/system")
         return home / UNIT
 
+    @property
+    def _wanted(self) -> str:
+        return "default.target" if self._user else "multi-user.target"
+
     def text(self) -> str:
         """Return the unit, from the current release's template."""
         template = (self._layout.root / "current" / UNIT).read_text(encoding="utf-8")
-        wanted = "default.target" if self._user else "multi-user.target"
-        values = {"@ROOT@": str(self._layout.root), "@PYTHON@": self._python, "@WANTED@": wanted}
+        values = {"@ROOT@": str(self._layout.root), "@PYTHON@": self._python, "@WANTED@": self._wanted}
         for mark, value in values.items():
             template = template.replace(mark, value)
         return template
@@ -120,10 +125,13 @@ class Systemd:
         """Write the unit and have it started with the device."""
         text = self.text()
         if not self.unit.is_file() or self.unit.read_text(encoding="utf-8") != text:
-            self.unit.parent.mkdir(parents=True, exist_ok=True)
+            make_folder_durably(self.unit.parent)
             replace_durably(self.unit, text.encode())
             self._systemctl("daemon-reload")
         self._systemctl("enable", UNIT)
+        for folder in (self.unit.parent, self.unit.parent / f"{self._wanted}.wants"):
+            if folder.is_dir():  # systemctl does not force the link that it makes to the disk
+                sync_folder(folder)
 
     def restart(self) -> None:
         """Restart the unit; whether it is well is for the health watch to see."""
@@ -163,7 +171,7 @@ class Process:
         assert self.status_file is not None
         self.status_file.unlink(missing_ok=True)
         root = self._layout.root
-        subprocess.run([self._python, str(root / "guard.py")], check=False)
+        subprocess.run([self._python, str(root / GUARD)], check=False)
         words = [self._python, str(root / "current/run.py"), "--status-file", str(self.status_file)]
         log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         streams = [

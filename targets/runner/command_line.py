@@ -10,6 +10,7 @@ from pathlib import Path
 
 from segfast_edge.contract.allocator import bound_arenas
 from segfast_edge.contract.files import check_writable
+from segfast_edge.contract.profile_options import DEVICE_HELP, PRECISION_HELP
 from segfast_edge.errors import DataError
 from targets.common.arguments import Parser
 from targets.common.session import Options
@@ -39,8 +40,8 @@ def engine_arguments(parser: Parser) -> None:
     """Add how the artifact is run, for a command line that has not done so."""
     parser.add_argument("--threads", type=int, default=0, help="threads of the engine (default: all cores)")
     parser.add_argument("--engine", metavar="NAME", help="instead of the target's choice")
-    parser.add_argument("--precision", metavar="P", help="OpenVINO, TensorRT: f32, bf16 or f16 (default f32)")
-    parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cpu; on a Jetson cuda where there is one)")
+    parser.add_argument("--precision", metavar="P", help=PRECISION_HELP)
+    parser.add_argument("--device", metavar="D", help=DEVICE_HELP)
 
 
 def arguments(parser: Parser) -> None:

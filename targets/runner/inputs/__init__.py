@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from segfast_edge.contract.found import names_in
 from segfast_edge.errors import DataError, SegfastError
 from targets.runner.frames import Payload, Size
 
@@ -80,7 +81,7 @@ class _Module(Protocol):
 
 
 def _modules() -> list[_Module]:
-    names = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    names = names_in(Path(__file__).parent)
     return [cast(_Module, importlib.import_module(f"{__name__}.{name}")) for name in names]
 
 

@@ -92,7 +92,12 @@ class JsonLines:
 
 
 def _append(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    """Open a file to append lines to; half a line, as a power cut leaves it, is ended first."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    with contextlib.suppress(OSError):  # not a plain file, or an empty one
+        if os.pread(descriptor, 1, os.fstat(descriptor).st_size - 1) != b"\n":
+            os.write(descriptor, b"\n")
+    return descriptor
 
 
 def write_all(descriptor: int, data: bytes) -> None:
