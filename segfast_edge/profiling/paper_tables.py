@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class PaperSetting:
     """What is measured: ``batch`` frames of ``size`` (height, width) at once, on ``threads`` threads, in float32."""
 
     classes: int = 22
@@ -52,7 +52,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class NetworkFigures:
     """One network: medians per sample in milliseconds over all rounds, and what its process grew to."""
 
     network: str
@@ -85,17 +85,17 @@ def resident_peak() -> int:
     raise TargetError("this system has no VmHWM in /proc/self/status; memory is measured on Linux")
 
 
-def ratios(rows: list[Row]) -> dict[str, float]:
+def ratios(rows: list[NetworkFigures]) -> dict[str, float]:
     """Return each network's median forward time over SegFast's."""
     median = {row.network: statistics.median(row.forward_ms) for row in rows}
     return {name: value / median["segfast"] for name, value in median.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class PaperFigures:
     """The networks' rows, and the share of the cores that other processes took meanwhile: 0 to 1, or None."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[NetworkFigures, ...]
     foreign_share: float | None
 
     @property
@@ -118,7 +118,7 @@ def _busy_s() -> float | None:
     return ticks / os.sysconf("SC_CLK_TCK") if ticks else None
 
 
-def measure(setting: Setting, progress: Progress) -> Measured:
+def measure(setting: PaperSetting, progress: Progress) -> PaperFigures:
     """Measure all four networks; ``progress`` is told the measurements done and the total.
 
     Raises:
@@ -142,10 +142,10 @@ def measure(setting: Setting, progress: Progress) -> Measured:
         share = _Clocks.now(workers).foreign_share(start)
         peaks = {name: _ask(workers, name, "peak") for name in NETWORKS}
     rows = [
-        Row(name, facts[name][0], tuple(forward[name]), tuple(backward[name]), facts[name][1], peaks[name])
+        NetworkFigures(name, facts[name][0], tuple(forward[name]), tuple(backward[name]), facts[name][1], peaks[name])
         for name in NETWORKS
     ]
-    return Measured(tuple(rows), share)
+    return PaperFigures(tuple(rows), share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class _Clocks:
 
 
 @contextmanager
-def _workers(setting: Setting) -> Iterator[Mapping[str, Connection]]:
+def _workers(setting: PaperSetting) -> Iterator[Mapping[str, Connection]]:
     context = multiprocessing.get_context("spawn")
     processes, connections = [], {}
     for name in NETWORKS:
@@ -197,7 +197,7 @@ def _ask(workers: Mapping[str, Connection], name: str, request: str) -> Any:
         raise TargetError(f"the process of {name} ended, probably for lack of memory; try a smaller --size") from error
 
 
-def _serve(name: str, setting: Setting, requests: Connection) -> None:
+def _serve(name: str, setting: PaperSetting, requests: Connection) -> None:
     """Answer one network's requests until the parent ends this process."""
     import torch
 

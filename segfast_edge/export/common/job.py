@@ -89,7 +89,7 @@ class Job:
     request: ExportRequest
     writer: Exporter
     folder: Path
-    say: Say
+    announce: Say
 
     def graph(self, output_kind: OutputKind | None = None) -> Deployable:
         """Return the graph to write, with the lowering asked for."""
