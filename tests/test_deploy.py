@@ -498,6 +498,8 @@ def test_patience_out_of_range_is_refused(limit_s, well_s):
         (("none.tar.gz", "--trust", "none.pub"), "cannot read key none.pub"),
         (("none.tar.gz", "--output", "x"), "--output and --option need --input"),
         (("none.tar.gz", "--keep", "0"), "outside 1 to 1000"),
+        (("none.tar.gz", "--unsigned", "--trust", "none.pub"), "not allowed with argument"),
+        (("none.tar.gz", "--trust", "none.pub", "--verify", "--unsigned"), "not allowed with argument"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(root, words, message):
