@@ -209,6 +209,8 @@ class Process:
         self._reap()
         if self._status is None:
             return ""
+        if self._status == 0:
+            return "the runner ended with status 0"
         log = (self._run / "log").read_text(encoding="utf-8", errors="replace")
         return failure("the runner", self._status, log[-4000:], prefix="segfast: ", expected=0)
 
