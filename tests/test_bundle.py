@@ -94,6 +94,7 @@ def test_a_path_that_was_typed_starts_where_it_was_typed_and_one_in_the_configur
     command = [sys.executable, release / "run.py", "--status-file", "status.json"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "here")
     assert done.returncode == 0, done.stderr
+    assert all(line.startswith("segfast: ") for line in done.stderr.splitlines()), done.stderr  # no warning of Python's
     assert (tmp_path / "here/status.json").is_file()
     lines = [json.loads(line) for line in (tmp_path / "car/out").read_text().splitlines()]
     assert [line["name"] for line in lines if line["state"] == "running"] == ["000", "001"]
