@@ -189,7 +189,9 @@ def test_a_measurement_ends_with_the_process_that_asked_for_it(nothing, tmp_path
     mine = {**os.environ, "TMPDIR": str(tmp_path)}  # a killed process cannot tidy up
     parent = subprocess.Popen([sys.executable, "-m", "segfast_edge", *words], stderr=subprocess.DEVNULL, env=mine)
     child = wait_for(lambda: Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())
-    wait_for(lambda: len(list(Path(f"/proc/{child[0]}/task").iterdir())) >= 3)  # it measures: leash and conditions
+    wait_for(
+        lambda: len(list(Path(f"/proc/{child[0]}/task").iterdir())) >= 3
+    )  # it measures: the watch on standard input and the conditions
     parent.kill()
     parent.wait()
     wait_for(lambda: not Path(f"/proc/{child[0]}").exists())
