@@ -146,6 +146,7 @@ def _config(run: _Run) -> dict[str, Any]:
     """Return what config.json holds: the settings, and on what they ran."""
     return {
         **run.settings.to_json(),
+        **({"dataset": run.material.dataset} if run.material.dataset else {}),
         "described": run.material.described,
         "ran_on": {**versions(run.work.execution), "processes": run.work.world.size},
     }
