@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.profile_options import Plan
 from segfast_edge.errors import SegfastError, TargetError
-from segfast_edge.profile import profile
+from segfast_edge.profiling.local import profile
 
 ALLOWED = 0.05
 SECONDS = 3.0

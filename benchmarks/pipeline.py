@@ -23,20 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.postprocess import mask_at
-from segfast_edge.contract.statistics import percentile
+from segfast_edge.contract.bootstrap import percentile
+from segfast_edge.contract.overlay import mask_at
 from segfast_edge.errors import SegfastError
 from targets.common.session import Options
 from targets.common.target import target
-from targets.runner.board import Board
 from targets.runner.decoding import Encoded
 from targets.runner.frames import Notice, Result
+from targets.runner.inputs import EndOfInputError, Grab
+from targets.runner.inputs._drawing import draw_road, jpeg
+from targets.runner.inputs._pace import Metronome
+from targets.runner.main_loop import Service
 from targets.runner.model import Model, ModelChoice, open_model
 from targets.runner.pipeline import Pipeline, Settings
-from targets.runner.service import Service
-from targets.runner.sources import EndOfInputError, Grab
-from targets.runner.sources._drawing import draw_road, jpeg
-from targets.runner.sources._pace import Metronome
+from targets.runner.telemetry import Board
 
 ROOT = Path(__file__).resolve().parents[1]
 PHASES = 16

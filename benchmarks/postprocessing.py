@@ -24,17 +24,17 @@ from torch import Tensor, nn
 
 from benchmarks.converter_race.cases import Case
 from benchmarks.converter_race.making import draw_frames, frames_of
+from segfast_edge.contract.bootstrap import mean_median, mean_median_interval
 from segfast_edge.contract.images import Labels
-from segfast_edge.contract.statistics import mean_median, mean_median_interval
 from segfast_edge.errors import SegfastError
-from segfast_edge.evaluate import Truth, evaluate
 from segfast_edge.export import exporter
-from segfast_edge.export.common.doubling import largest
+from segfast_edge.export.common.bilinear_doubling import largest
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.int8 import quantizer
 from segfast_edge.export.common.job import ExportRequest, Job, Source
 from segfast_edge.export.common.quantization import Recipe
-from segfast_edge.labeller import Labeller, NamedFrame
+from segfast_edge.prediction.evaluate import Truth, evaluate
+from segfast_edge.prediction.predictor import Labeller, NamedFrame
 from segfast_edge.weights import find
 from targets.common.session import Options
 from targets.common.target import choose_engine, target

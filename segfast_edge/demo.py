@@ -11,24 +11,24 @@ import numpy as np
 
 from segfast_edge import __version__
 from segfast_edge.contract.files import write_json
+from segfast_edge.contract.formats import format_names
 from segfast_edge.contract.images import Frame, Labels, read_frame
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import Plan
-from segfast_edge.contract.postprocess import colour_mask, mask_at, overlay
+from segfast_edge.contract.overlay import colour_mask, mask_at, overlay
+from segfast_edge.contract.profile_options import Plan
 from segfast_edge.contract.report import Report
 from segfast_edge.data import Dataset, Sample, native_size, open_dataset
 from segfast_edge.data.protocol import Protocol as CountingProtocol
 from segfast_edge.errors import ArtifactError
-from segfast_edge.evaluate import Evaluation, Truth, evaluate
-from segfast_edge.export import formats
 from segfast_edge.export.convert import ExportRequest, Source, convert
-from segfast_edge.labeller import open_labeller
 from segfast_edge.page import picture, write_page
-from segfast_edge.profile import profile
-from segfast_edge.train import Observer, Outcome, Start, train
+from segfast_edge.prediction.evaluate import Evaluation, Truth, evaluate
+from segfast_edge.prediction.predictor import open_labeller
+from segfast_edge.profiling.local import profile
 from segfast_edge.training.recipe import recipe
 from segfast_edge.training.run_folder import RunFolder
 from segfast_edge.training.settings import Settings
+from segfast_edge.training.train import Observer, Outcome, Start, train
 
 SHOWN_FRAMES = 4
 MARK = "demo.json"
@@ -93,7 +93,7 @@ def run_demo(request: DemoRequest, screen: Screen) -> Path:
     with screen.bar("evaluating") as progress:
         reference = evaluate(open_labeller(checkpoint), truth, progress)
     source = Source(checkpoint)
-    results = {name: _one_format(name, source, request, screen) for name in formats()}
+    results = {name: _one_format(name, source, request, screen) for name in format_names()}
     screen.step("writing the page")
     page = request.folder / "index.html"
     _write(page, request, outcome, reference, results)

@@ -7,7 +7,7 @@ SegfastError                 exit 2   something the user can put right
 │   └── AccuracyGateError    exit 4   an int8 model loses more of the task metric than allowed
 ├── TargetError                       a device, runtime or engine is missing or unsuitable
 │   ├── UnreachableError              ssh cannot reach a device, or lost it
-│   └── InvalidMeasurementError   exit 5   a measurement was taken under conditions that void it
+│   └── InvalidMeasurementError   exit 5   a measurement is invalid, or too few to compare
 └── DataError                         an image, label or dataset is not what it should be
     └── DataChoiceError               a dataset can be read in two ways, and nobody said which
 
@@ -62,7 +62,7 @@ class UnreachableError(TargetError):
 
 
 class InvalidMeasurementError(TargetError):
-    """A measurement was taken under conditions that void it."""
+    """A measurement is invalid because of what it was taken under, or too few were taken to compare."""
 
     exit_code = 5
 

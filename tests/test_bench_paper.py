@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from segfast_edge.bench.paper import NETWORKS, PAPER_PARAMETERS, Measured, Row, Setting, measure, ratios
 from segfast_edge.cli import main
+from segfast_edge.profiling.paper_tables import NETWORKS, PAPER_PARAMETERS, Measured, Row, Setting, measure, ratios
 
 
 def test_the_ratios_are_of_medians_to_segfast():

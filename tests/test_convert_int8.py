@@ -17,19 +17,20 @@ import torch
 from tiny_export import CLASSES, write_checkpoint
 
 from segfast_edge.cli import main
+from segfast_edge.contract.formats import integer_formats
 from segfast_edge.contract.images import read_frame, read_labels, write_picture
-from segfast_edge.contract.layers import RESAMPLING
+from segfast_edge.contract.layer_times import RESAMPLING
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import AccuracyGateError, ArtifactError, ConversionError, DataError
-from segfast_edge.evaluate import Truth
-from segfast_edge.export import exporter, integer_formats
+from segfast_edge.export import exporter
 from segfast_edge.export.common.job import Job
 from segfast_edge.export.common.quantization import Gate, Quantization, Recipe
 from segfast_edge.export.common.sensitivity import fewest, sensitivities
 from segfast_edge.export.convert import ExportRequest, Source, convert
-from segfast_edge.spawn import outputs
+from segfast_edge.prediction.evaluate import Truth
 
 FRAMES = 6
 

@@ -9,7 +9,7 @@ from tiny_export import write_checkpoint
 
 from segfast_edge.cli import main
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.profile_options import Plan
 from segfast_edge.errors import ConversionError, TargetError
 from segfast_edge.export.common.lowerings import LOWERINGS
 from segfast_edge.export.common.tuning import Timings, Tuning, candidates, place

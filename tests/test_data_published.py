@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from segfast_edge.data import Protocol, open_dataset, open_source
+from segfast_edge.data.cityscapes_classes import NINETEEN
 from segfast_edge.data.png16 import first_channel
-from segfast_edge.data.urban import NINETEEN
 from segfast_edge.errors import DataError
 
 STANDARD = Protocol.named("standard", (20, 30))

@@ -7,8 +7,8 @@ from PIL import Image
 from segfast_edge.cli import main
 from segfast_edge.data import Protocol, open_dataset, open_source
 from segfast_edge.data.check import check
+from segfast_edge.data.contact_sheet import sheet
 from segfast_edge.data.recognise import recognise
-from segfast_edge.data.sheet import sheet
 
 TINY = "scenes:size=32x48,train=3,val=2,test=1"
 

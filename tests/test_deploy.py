@@ -21,7 +21,7 @@ from segfast_edge.errors import TargetError
 from targets.install.guard import STARTS, guard
 from targets.install.health import Patience, watch
 from targets.install.layout import NAME_LENGTH, Layout
-from targets.install.service import Nothing, Process, Systemd, choose
+from targets.install.service_manager import Nothing, Process, Systemd, choose
 from targets.install.steps import KILL_VARIABLE, STEPS
 from targets.install.trial import proven
 
@@ -136,16 +136,6 @@ def test_installing_the_same_release_again_is_no_change(bundles, root):
     assert "installed already" in install(bundles["old"][0], root).stdout
     assert (root / "releases" / bundles["old"][1]).stat().st_ino == before
     assert Layout(root).pointed("previous") is None
-
-
-def test_a_damaged_release_is_replaced_unless_it_runs(bundles, root):
-    install(bundles["old"][0], root, "--trust", public())
-    (root / "releases" / bundles["old"][1] / "run.py").write_text("damaged")
-    done = install(bundles["old"][0], root, check=False)
-    assert (done.returncode, "is damaged and runs now" in done.stderr) == (2, True)
-    install(bundles["new"][0], root)
-    install(bundles["old"][0], root)
-    assert self_test(root) == 0
 
 
 def test_two_installers_do_not_work_at_the_same_time(bundles, root):
@@ -364,7 +354,7 @@ def test_a_good_release_that_nobody_watches_proves_itself(bundles, root, monkeyp
     (root / "sitecustomize.py").write_text(
         "import sys\nif sys.argv[0:1] and 'run.py' in ' '.join(sys.orig_argv):\n"
         "    sys.path.insert(0, sys.orig_argv[1].rpartition('/')[0])\n"
-        "    import targets.runner.service as s\n    s.PROVEN_S = 0.5\n"
+        "    import targets.runner.main_loop as s\n    s.PROVEN_S = 0.5\n"
     )
     assert power_on(root) == bundles["new"][1]
     wait_for(lambda: not (root / "pending.json").exists())
@@ -389,7 +379,7 @@ def test_the_unit_is_written_for_this_installation(bundles, root):
     install(bundles["old"][0], root, "--trust", public())
     text = Systemd(Layout(root), "/usr/bin/python3", user=False).text()
     assert f"ExecStart=/usr/bin/python3 {root}/current/run.py --status-file %t/segfast-edge/status.json" in text
-    assert f"ExecStartPre=-/usr/bin/python3 {root}/guard.py" in text
+    assert f"ExecStartPre=-/usr/bin/python3 {root}/guard.pyz" in text
     assert "Type=notify" in text
     assert "@" not in text
     if shutil.which("systemd-analyze"):

@@ -15,10 +15,10 @@ import tiny_artifacts as tiny
 from segfast_edge import __version__
 from segfast_edge.cli import main
 from segfast_edge.contract.images import write_picture
-from segfast_edge.contract.plan import OVER_SSH, Plan
+from segfast_edge.contract.profile_options import OVER_SSH, Plan
 from segfast_edge.contract.report import read_reports
 from segfast_edge.errors import TargetError
-from segfast_edge.profile import distinct_names, profile
+from segfast_edge.profiling.local import distinct_names, profile
 from targets.common.target import refuse_elsewhere, target
 
 SHORT = Plan(threads=1, num_runs=40, min_secs=0.0, max_secs=3.0, warmup_runs=2)
@@ -75,12 +75,12 @@ def test_a_picture_of_ones_own_goes_through_the_stages(nothing, tmp_path, monkey
     assert report.conditions["frame"].endswith("mine.png")
 
 
-def test_few_samples_make_a_measurement_void_and_require_valid_exits_5(nothing, capsys):
+def test_few_samples_make_a_measurement_invalid_and_require_valid_exits_5(nothing, capsys):
     words = ["profile", str(nothing), "--target", "null", "--num-runs", "3", "--min-secs", "0"]
     assert main(words) == 0
     assert "too few samples: 3" in capsys.readouterr().out
     assert main([*words, "--require-valid"]) == 5
-    assert "measurement is void: nothing: " in capsys.readouterr().err
+    assert "measurement is invalid: nothing: " in capsys.readouterr().err
 
 
 def test_several_artifacts_make_one_table_and_one_file(nothing, tmp_path, capsys):
@@ -220,8 +220,13 @@ def wait_for(found, seconds=60):
     return value
 
 
-def test_repeated_measurements_keep_every_run(nothing, tmp_path):
-    words = ["profile", str(nothing), "--target", "null", *SHORT_WORDS, "--repeat", "2"]
+def test_repeated_measurements_keep_every_run_in_rounds(nothing, tmp_path, capsys):
+    other = tiny.write_null_artifact(tmp_path / "other")
+    words = ["profile", str(nothing), str(other), "--target", "null", *SHORT_WORDS, "--repeat", "3"]
     assert main([*words, "--output", str(tmp_path / "r.json")]) == 0
-    assert [report.artifact["name"] for report in read_reports(tmp_path / "r.json")] == ["nothing", "nothing"]
+    names = [report.artifact["name"] for report in read_reports(tmp_path / "r.json")]
+    assert [set(names[start : start + 2]) for start in (0, 2, 4)] == [{"nothing", "other"}] * 3
+    said = capsys.readouterr().out
+    assert "nothing: 3 processes: p50 " in said
+    assert "other: 3 processes: p50 " in said
     assert main(["profile", str(nothing), "--repeat", "0"]) == 2

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.bundle import device_code
 from segfast_edge.cli import main
 from segfast_edge.cli._console import console
 from segfast_edge.cli.profile import _parts, _show_layers
-from segfast_edge.contract.figures import layer_lines, short_name
-from segfast_edge.contract.layers import Layer, by_kind
+from segfast_edge.contract.layer_times import Layer, by_kind
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.report import Latency, Memory, Report
+from segfast_edge.contract.report_text import layer_lines, short_name
+from segfast_edge.device.code import device_code
 from segfast_edge.errors import TargetError
 from targets.common.session import Options, Trace, engine
 from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers

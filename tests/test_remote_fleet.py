@@ -6,12 +6,12 @@ import pytest
 import tiny_artifacts as tiny
 
 from segfast_edge.cli import main
-from segfast_edge.contract.counts import CountReport, any_report
+from segfast_edge.contract.instruction_report import CountReport, any_report
 from segfast_edge.contract.report import Report, read_reports
 from segfast_edge.errors import ArtifactError, TargetError
-from segfast_edge.remote.fleet import Device, measure, read_fleet
-from segfast_edge.remote.profile import Wish
-from segfast_edge.remote.site import requirements
+from segfast_edge.profiling.fleet import Device, measure, read_fleet
+from segfast_edge.profiling.over_ssh import Wish
+from segfast_edge.remote.device_packages import gathered, requirements
 
 GOOD = """
 [[device]]
@@ -112,10 +112,10 @@ def test_a_target_needs_the_runtime_of_the_format_and_nothing_of_the_others():
 
 
 def test_what_no_target_runs_or_what_is_too_large_is_not_installed():
-    with pytest.raises(TargetError, match="nothing to install for openvino on target jetson"):
+    with pytest.raises(TargetError, match=r"OpenVINO does not use a Jetson's GPU\. Convert again for one of onnx"):
         requirements("jetson", "openvino")
     with pytest.raises(TargetError, match="does not send torch"):
-        requirements("rpi", "torchscript")
+        gathered("rpi", "torchscript", None)
 
 
 COUNTS = CountReport(

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.bundle import device_code
 from segfast_edge.cli import main
-from segfast_edge.contract.counts import CountReport
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.instruction_report import CountReport
+from segfast_edge.contract.profile_options import Plan
 from segfast_edge.contract.report import Report
+from segfast_edge.device.code import device_code
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.profile import Wish, profile_remote
-from segfast_edge.spawn import outputs
+from segfast_edge.profiling.over_ssh import Wish, profile_remote
 
 SHORT = Plan(threads=1, num_runs=40, min_secs=0.1, max_secs=5)
 LEFT = "ls -d /tmp/segfast-edge.* 2>/dev/null; pgrep -x 'tail|timeout'"

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from segfast_edge.cli import main
 from segfast_edge.contract.files import write_json
-from segfast_edge.contract.layers import Layer
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.layer_times import Layer
+from segfast_edge.contract.profile_options import Plan
 from segfast_edge.contract.report import Report
 from segfast_edge.page.plots import (
     _strip,
@@ -21,7 +21,7 @@ from segfast_edge.page.plots import (
 )
 from segfast_edge.page.profiles import _names
 from segfast_edge.page.timeline import _series, timeline
-from segfast_edge.profile import profile
+from segfast_edge.profiling.local import profile
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ from tiny_runner import jpeg
 
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import ArtifactError, DataError
-from targets.runner.board import Board
 from targets.runner.decoding import FORMATS, Encoded
+from targets.runner.inputs import SourceLostError, SourceOptions, open_source
+from targets.runner.inputs._multipart import MAX_PART_BYTES, PartParser, boundary_of
 from targets.runner.outputs import OutputContext, open_output
-from targets.runner.sources import SourceLostError, SourceOptions, open_source
-from targets.runner.sources._multipart import MAX_PART_BYTES, PartParser, boundary_of
+from targets.runner.telemetry import Board
 
 FEW = tries(100)
 JSON = st.recursive(

@@ -9,13 +9,13 @@ import tiny_artifacts as tiny
 import tiny_runner
 from tiny_runner import Kept, Script, null_labels, null_model, proven_artifact, serving, wait_for
 
-from segfast_edge.contract.postprocess import mask_at
+from segfast_edge.contract.overlay import mask_at
 from segfast_edge.errors import DataError
 from targets.common.session import CheckedSession
 from targets.runner.decoding import Encoded
+from targets.runner.degradation import Limits, Policy, Step
 from targets.runner.frames import Broken
-from targets.runner.policy import Limits, Policy, Step
-from targets.runner.sources import EndOfInputError, SourceLostError, SourceOptions, open_source
+from targets.runner.inputs import EndOfInputError, SourceLostError, SourceOptions, open_source
 
 
 def test_every_picture_of_a_folder_comes_out_in_order_with_the_right_mask(tmp_path):

@@ -19,10 +19,10 @@ from segfast_edge.contract.images import write_picture
 from segfast_edge.errors import DataError, TargetError
 from targets.runner.decoding import MAX_STREAM_PIXELS, Encoded
 from targets.runner.frames import Broken
+from targets.runner.inputs import EndOfInputError, SourceLostError, SourceOptions, open_source
+from targets.runner.inputs._multipart import MAX_PART_BYTES, PartParser, boundary_of
+from targets.runner.inputs.raw import RawFrames
 from targets.runner.outputs._avi import AviFile
-from targets.runner.sources import EndOfInputError, SourceLostError, SourceOptions, open_source
-from targets.runner.sources._multipart import MAX_PART_BYTES, PartParser, boundary_of
-from targets.runner.sources.raw import RawFrames
 
 FRAMES = [jpeg(tiny.frame(48, 64, seed)) for seed in range(3)]
 

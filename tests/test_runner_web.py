@@ -9,13 +9,13 @@ import pytest
 from tiny_runner import Script, null_model, result, wait_for
 
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
 from targets.runner.decoding import Encoded
 from targets.runner.frames import Notice
+from targets.runner.inputs._multipart import PartParser, boundary_of
+from targets.runner.main_loop import Service
 from targets.runner.outputs import OutputContext, open_output
 from targets.runner.pipeline import Pipeline, Settings
-from targets.runner.service import Service
-from targets.runner.sources._multipart import PartParser, boundary_of
+from targets.runner.telemetry import Board
 from targets.runner.web import server
 
 TOKEN = "a-token-of-24-characters"

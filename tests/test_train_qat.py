@@ -10,15 +10,16 @@ from torch import nn
 
 from segfast_edge.cli import main
 from segfast_edge.contract.files import sha256
+from segfast_edge.contract.formats import integer_formats
 from segfast_edge.data import Protocol, native_size, open_dataset
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import SegfastError
-from segfast_edge.export import exporter, integer_formats
+from segfast_edge.export import exporter
 from segfast_edge.export.common.job import ExportRequest, Job, Source
 from segfast_edge.export.common.quantization import Recipe
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.fake_int8 import plain, rounded_input, with_fake_int8
-from segfast_edge.spawn import outputs
 from segfast_edge.training.recipe import recipe
 
 QAT = recipe("qat").changed({"epochs": 8, "batch_size": 2, "lr": 1e-3, "augment": False})

@@ -19,7 +19,7 @@ import torch
 from segfast_edge.contract.images import Frame
 from segfast_edge.errors import ConversionError
 from segfast_edge.export import require
-from segfast_edge.export.common.failure import explained, quiet
+from segfast_edge.export.common.converter_errors import explained, quiet
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.model.checkpoint import Checkpoint
 

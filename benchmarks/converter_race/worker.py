@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.profile_options import Plan
 from segfast_edge.errors import SegfastError, TargetError
 from targets.common import measure
 from targets.common.conditions import Sampler

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segfast_edge.bench.paper import Measured, Row, Setting
+    from segfast_edge.profiling.paper_tables import Measured, Row, Setting
 
 HELP = "measure the paper's four networks side by side on this CPU"
 EXAMPLE = "segfast-edge bench paper --threads 1"
@@ -26,11 +26,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from segfast_edge.bench.paper import Setting, measure
     from segfast_edge.cli._progress import bar
     from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.preprocess import parse_size
     from segfast_edge.errors import SegfastError, unknown
+    from segfast_edge.profiling.paper_tables import Setting, measure
 
     if args.what != "paper":
         raise SegfastError(unknown("benchmark", args.what, ["paper"]))
@@ -55,7 +55,7 @@ def _figures(measured: "Measured", setting: "Setting") -> dict[str, Any]:
 
     import torch
 
-    from segfast_edge.bench.paper import PAPER_PARAMETERS, PAPER_SLOWER, ratios
+    from segfast_edge.profiling.paper_tables import PAPER_PARAMETERS, PAPER_SLOWER, ratios
 
     return {
         "setting": {
@@ -80,8 +80,8 @@ def _figures(measured: "Measured", setting: "Setting") -> dict[str, Any]:
 def _show(rows: "list[Row]", figures: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from segfast_edge.bench.paper import PAPER_PARAMETERS, PAPER_SLOWER
     from segfast_edge.cli._console import console
+    from segfast_edge.profiling.paper_tables import PAPER_PARAMETERS, PAPER_SLOWER
 
     setting = figures["setting"]
     what = f"{setting['batch']} x {setting['size'][0]}x{setting['size'][1]}, {setting['threads']} threads, float32"

@@ -129,7 +129,7 @@ def _show(found: "Check") -> None:
 
 def _sheet(source: "Source") -> "Frame":
     from segfast_edge.data.check import parts, readable
-    from segfast_edge.data.sheet import sheet
+    from segfast_edge.data.contact_sheet import sheet
 
     samples = [sample for split in parts(source) for sample in readable(source, split, SAMPLES_PER_SPLIT)]
     if not samples:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Install, roll back or list."""
     from rich.console import Console
 
-    from segfast_edge.deploy.remote import Deployment, deploy
+    from segfast_edge.deployment.deploy import Deployment, deploy
 
     if args.bundle is None and not (args.rollback or args.list):
         raise TargetError("name a bundle to install, or pass --rollback or --list")

@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any
 from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_options
 
 if TYPE_CHECKING:
-    from segfast_edge.train import Outcome
     from segfast_edge.training.settings import Hardware, Settings
+    from segfast_edge.training.train import Outcome
 
 HELP = "train a network; writes checkpoints, metrics and curves, and continues where it stopped"
 EXAMPLE = "segfast-edge train --model segfast --data camvid --data-root CamVid --recipe paper --output-dir runs/paper"
+
+
+def _bounds(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not LOW:HIGH, such as 0.75:1.75") from None
+
+
 _RECIPE_FLAGS = (
     ("epochs", int, "N", "epochs in all"),
     ("batch-size", int, "N", "frames per step, over all processes"),
@@ -28,6 +38,11 @@ _RECIPE_FLAGS = (
     ("patience", int, "N", "stop after N epochs without a better mIoU on val; 0 for never"),
     ("distill", float, "W", "weight of the teacher's term"),
     ("crop", float, "SHARE", "side of the training window as a share of the input's; val is always whole"),
+    ("scale", _bounds, "LOW:HIGH", "zoom of the augmentation, such as 0.75:1.75"),
+    ("colour", float, "SHARE", "bound of the changes in brightness, contrast and saturation, 0 to below 1"),
+    ("hue", float, "SHARE", "bound of the change in hue, as a part of the colour circle"),
+    ("blur", float, "SHARE", "how often the picture is blurred, 0 to 1"),
+    ("encoder-lr", float, "SHARE", "part of the learning rate for a pretrained encoder, over 0 to 1"),
     ("val-every", int, "N", "look at val after every N epochs, and after the last"),
 )
 _ON_RESUME = ("epochs", "patience", "data_root")  # what may be given anew for a training that continues
@@ -44,14 +59,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--protocol", metavar="NAME", help="paper or standard: size, and whether void counts (paper)")
     what.add_argument("--size", metavar="HxW", help="the network's input instead of the protocol's")
     what.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint or shipped weights to begin with")
+    what.add_argument("--pretrained", action="store_true", default=None, help="begin with published ImageNet weights")
     what.add_argument("--teacher", type=Path, metavar="CKPT", help="checkpoint or shipped weights to distil from")
     dataset_options(parser)
     how = parser.add_argument_group("how (each recipe has its own defaults)")
-    how.add_argument("--recipe", metavar="NAME", help="paper, edge, or qat for int8 (default paper)")
+    how.add_argument("--recipe", metavar="NAME", help="paper, edge, finetune, or qat for int8 (default paper)")
     for flag, kind, metavar, text in _RECIPE_FLAGS:
         also = ["--optimizer"] if flag == "optimiser" else []
         how.add_argument(f"--{flag}", *also, type=kind, metavar=metavar, help=text)
-    how.add_argument("--class-weights", action=argparse.BooleanOptionalAction, help="weigh rare classes up")
+    how.add_argument(
+        "--class-weights",
+        nargs="?",
+        const="enet",
+        metavar="NAME",
+        help="weigh rare classes more: none, soft, enet or median",
+    )
+    how.add_argument(
+        "--no-class-weights", dest="class_weights", action="store_const", const="none", help=argparse.SUPPRESS
+    )
     how.add_argument("--augment", action=argparse.BooleanOptionalAction, help="random scale, crop, flip, colour")
     how.add_argument("--fake-int8", action=argparse.BooleanOptionalAction, help="round as int8 does; needs --start")
     how.add_argument("--seed", type=int, metavar="N", help="everything random follows from it (default 0)")
@@ -70,8 +95,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and say how it ended; 130 when interrupted."""
     from segfast_edge.cli import EXIT_INTERRUPTED
-    from segfast_edge.train import Start, train
     from segfast_edge.training.run_folder import RunFolder
+    from segfast_edge.training.train import Start, train
 
     folder = RunFolder(args.output_dir)
     settings = _continued(args, folder.config()) if args.resume else _fresh(args)
@@ -87,7 +112,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     from segfast_edge.contract.preprocess import parse_size
     from segfast_edge.weights import find
 
-    given = {name: getattr(args, name) for name in ("model", "data_root", "protocol", "seed")}
+    given = {name: getattr(args, name) for name in ("model", "data_root", "protocol", "seed", "pretrained")}
     files = {name: None if getattr(args, name) is None else find(getattr(args, name)) for name in ("start", "teacher")}
     return {**given, **files, "size": parse_size(args.size) if args.size else None}
 

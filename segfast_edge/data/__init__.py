@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from segfast_edge.contract.found import names_in
 from segfast_edge.data.arrange import ON_ANY, arranged
 from segfast_edge.data.pairs import PairedSource
 from segfast_edge.data.protocol import Protocol
@@ -16,7 +17,7 @@ __all__ = ["Dataset", "Protocol", "Sample", "Source", "datasets", "native_size",
 
 def datasets() -> list[str]:
     """Return the names of the datasets that can be read."""
-    return sorted(p.stem for p in (Path(__file__).parent / "sources").glob("*.py") if p.stem != "__init__")
+    return names_in(Path(__file__).parent / "sources")
 
 
 def open_source(name: str, root: Path | None) -> Source:

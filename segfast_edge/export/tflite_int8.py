@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segfast_edge.contract.images import Frame
 from segfast_edge.errors import ConversionError, unknown
-from segfast_edge.export.common.failure import writing
+from segfast_edge.export.common.converter_errors import writing
 
 if TYPE_CHECKING:
     from segfast_edge.export.tflite_writer.builder import Operator

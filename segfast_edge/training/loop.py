@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.errors import SegfastError
-from segfast_edge.metrics import ConfusionMatrix
 from segfast_edge.model.normalise import Normalise
+from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training.batches import Order
 from segfast_edge.training.distributed import World
 from segfast_edge.training.execution import Execution
@@ -99,7 +99,7 @@ def _step(work: Work, state: State, sums: Sums, batch: tuple[Tensor, Tensor], st
     # dropout, too, is a function of seed and step, so that no generator's state has to be kept
     torch.manual_seed((work.seed * 1_000_003 + done) * work.world.size + work.world.rank)
     for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(work.recipe, done, work.order.steps)
+        group["lr"] = learning_rate(work.recipe, done, work.order.steps) * group["share"]
     device = work.execution.device
     pixels = batch[0].to(device, non_blocking=True).permute(0, 3, 1, 2)  # NHWC in memory: channels_last
     targets = to_targets(batch[1].to(device, non_blocking=True), work.classes.ignored)

@@ -22,12 +22,14 @@ from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.fake_int8 import with_fake_int8
 from segfast_edge.model.normalise import Normalise
+from segfast_edge.model.pretrained import pretrained_of, start_from_pretrained
 from segfast_edge.training.batches import Examples, Order, Progress, in_order, loader
 from segfast_edge.training.distributed import World, wrap
 from segfast_edge.training.ema import Average
 from segfast_edge.training.execution import Execution
 from segfast_edge.training.loop import Teacher, Work
 from segfast_edge.training.losses import balanced_weights
+from segfast_edge.training.recipe import Recipe
 from segfast_edge.training.settings import Settings
 from segfast_edge.training.state import State, optimiser
 
@@ -66,16 +68,33 @@ def read_data(settings: Settings, world: World, progress: Progress) -> Material:
         check_counts(split, protocol.preprocess())
     augment = None
     if settings.recipe.augment:
-        whole = Augmentation((protocol.height, protocol.width), padding_label(train.classes))
+        whole = _augmentation(settings.recipe, protocol, padding_label(train.classes))
         augment = whole.window(settings.recipe.crop).apply
     preprocess = protocol.preprocess()
     examples = Examples(train, preprocess, augment=augment, seed=settings.seed), Examples(val, preprocess)
     total = len(train) + len(val)
     examples[0].keep(world, lambda done, _: progress(done, total))
     examples[1].keep(world, lambda done, _: progress(len(train) + done, total))
-    weights = balanced_weights(_shares(train, protocol.preprocess())) if settings.recipe.class_weights else None
-    started = {} if settings.start is None else {"start": _named(settings.start)}
+    weighing = settings.recipe.class_weights
+    weights = None if weighing == "none" else balanced_weights(_shares(train, protocol.preprocess()), weighing)
+    started: dict[str, Any] = {} if settings.start is None else {"start": _named(settings.start)}
+    if settings.pretrained:
+        started["pretrained"] = pretrained_of(settings.model).to_json()
     return Material(protocol, train.classes, *examples, weights, started, recorded(source))
+
+
+def _augmentation(recipe: Recipe, protocol: Protocol, padding: int | None) -> Augmentation:
+    size, colour = (protocol.height, protocol.width), recipe.colour
+    return Augmentation(
+        size,
+        padding,
+        scale=recipe.scale,
+        brightness=colour,
+        contrast=colour,
+        saturation=colour,
+        hue=recipe.hue,
+        blur=recipe.blur,
+    )
 
 
 def _named(start: Path) -> dict[str, str]:
@@ -101,6 +120,8 @@ def make_state(settings: Settings, classes: ClassSet, execution: Execution) -> S
     """
     torch.manual_seed(settings.seed)
     module = build(settings.model, len(classes))
+    if settings.pretrained:
+        start_from_pretrained(settings.model, module)
     if settings.start is not None:
         module.load_state_dict(_first_weights(settings.start, settings.model, module, classes))
     if settings.recipe.fake_int8:

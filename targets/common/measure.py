@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.profile_options import Plan
 from segfast_edge.contract.report import Latency
 from segfast_edge.errors import TargetError
 

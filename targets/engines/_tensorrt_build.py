@@ -16,7 +16,7 @@ from typing import Any
 
 from segfast_edge.contract.files import sha256
 from segfast_edge.errors import TargetError
-from targets.common import kept
+from targets.common import result_cache
 from targets.common.cuda import Cuda, Gpu
 from targets.common.session import PRECISIONS
 
@@ -26,7 +26,7 @@ OLDEST = (8, 6)  # the first with uint8 inputs and outputs on a JetPack whose Py
 _ALWAYS_STRONGLY_TYPED = 11  # from here on the file alone decides about precision
 _ALWAYS_EXPLICIT_BATCH = 10  # an option before; since 11 its flag is gone
 _LARGEST_WORKSPACE = 1 << 30
-_OTHERWISE = "Run it with --engine onnxruntime, or convert again with another --lowering"
+_OTHERWISE = "Run it with another --engine, or convert again with another --lowering"
 
 
 def version_of(text: str) -> tuple[int, int]:
@@ -149,9 +149,9 @@ def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: Recipe, model: Path) -
     """
     messages = Messages(tensorrt)
     runtime = messages.start(tensorrt.Runtime)
-    folder = kept.folder()
+    folder = result_cache.folder()
     path = folder / "tensorrt" / recipe.plan_name() if folder is not None else None
-    plan = kept.find(path, recipe.facts()) if path is not None else None
+    plan = result_cache.find(path, recipe.facts()) if path is not None else None
     if plan is not None:
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is not None:
@@ -163,7 +163,7 @@ def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: Recipe, model: Path) -
     plan = _Builder(tensorrt, recipe, messages).build(model, cuda)
     built_s = time.perf_counter() - start
     if path is not None:
-        kept.keep(path, recipe.facts(), plan)
+        result_cache.keep(path, recipe.facts(), plan)
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise TargetError(f"TensorRT {recipe.tensorrt} does not load what it built: {messages.first_error()}")
@@ -220,14 +220,14 @@ class _Builder:
     @contextlib.contextmanager
     def _timings(self, config: Any) -> Iterator[None]:
         """Give the builder what kernels took in earlier builds, and keep what this one adds."""
-        folder = kept.folder()
+        folder = result_cache.folder()
         if folder is None:
             yield
             return
         path, facts = folder / "tensorrt" / self._recipe.timing_name(), self._recipe.timing_facts()
-        config.set_timing_cache(config.create_timing_cache(kept.find(path, facts) or b""), False)
+        config.set_timing_cache(config.create_timing_cache(result_cache.find(path, facts) or b""), False)
         yield
-        kept.keep(path, facts, bytes(config.get_timing_cache().serialize()))
+        result_cache.keep(path, facts, bytes(config.get_timing_cache().serialize()))
 
 
 def _parser_error(error: Any) -> str:

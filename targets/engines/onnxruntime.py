@@ -14,16 +14,12 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.report import PROCESSOR
 from segfast_edge.errors import TargetError
-from targets.common.session import Options, Output, Trace, executed_layers, import_runtime, refuse_precision, unreadable
+from targets.common.session import Options, Output, Trace, executed_layers, import_runtime, unreadable
 from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
-
-FORMATS = ("onnx",)
-PACKAGES = ("onnxruntime",)
-MODULES = ("onnxruntime",)
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _VARIANT = re.compile("^(Nhwc|Fused|QLinear)+")
@@ -33,12 +29,11 @@ _WEIGHTED = ("Conv", "ConvTranspose", "ConvInteger")
 def runtime() -> ModuleType:
     """Import onnxruntime, its telemetry off: it would write files into the home folder on import."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    return import_runtime(MODULES, PACKAGES)
+    return import_runtime("onnxruntime")
 
 
 def load(artifact: Path, manifest: Manifest, options: Options) -> "OnnxRuntimeSession":
     """Open the model with every graph optimisation and a fixed number of threads."""
-    refuse_precision("onnxruntime", options)
     return OnnxRuntimeSession(artifact / manifest.model_file, manifest, options)
 
 

@@ -15,17 +15,13 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import TargetError
 from targets.common.cuda import Cuda, Gpu, Stream, Tensor
 from targets.common.session import Options, Output, Trace, import_runtime
 from targets.common.trace import typical_layers
 from targets.engines._tensorrt_build import Loaded, Recipe, load_engine, precision_for, version_of
-
-FORMATS = ("onnx",)
-PACKAGES = ("tensorrt",)
-MODULES = ("tensorrt",)
 
 _NUMPY = {"UINT8": "uint8", "FLOAT": "float32", "HALF": "float16", "INT32": "int32", "INT64": "int64"}
 _FLOATS = {"fp32": "float32", "float": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}
@@ -36,12 +32,12 @@ _WEIGHTED = ("Convolution", "Deconvolution", "FullyConnected", "MatrixMultiply")
 
 def runtime() -> ModuleType:
     """Import tensorrt."""
-    if importlib.util.find_spec(MODULES[0]) is None:
+    if importlib.util.find_spec("tensorrt") is None:
         raise TargetError(
             "tensorrt is missing. On a Jetson run: sudo apt install python3-libnvinfer (part of JetPack; a virtual"
             " environment sees it with --system-site-packages). On a PC with an NVIDIA GPU run: pip install tensorrt"
         )
-    return import_runtime(MODULES, PACKAGES)
+    return import_runtime("tensorrt")
 
 
 def load(artifact: Path, manifest: Manifest, options: Options) -> "TensorRtSession":
@@ -51,12 +47,10 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "TensorRtSessi
         TargetError: TensorRT is too old, there is no GPU, the file's int8 is not for TensorRT, or TensorRT cannot
             build an engine of this network.
     """
-    if options.device == "cpu":
-        raise TargetError("engine tensorrt runs on an NVIDIA GPU only; --device cpu goes with --engine onnxruntime")
     if manifest.precision == "int8" and manifest.provenance.get("engine") != "tensorrt":
         raise TargetError(
             "TensorRT does not read int8 that was written for ONNX Runtime. Convert again with --engine tensorrt, or"
-            " run it with --engine onnxruntime"
+            " run it with another --engine"
         )
     tensorrt = runtime()
     version = str(tensorrt.__version__)

@@ -13,7 +13,7 @@ from segfast_edge.errors import SegfastError, TargetError
 from targets.install.health import Patience
 from targets.install.installer import Installer, stored_keys
 from targets.install.layout import NAME_LENGTH, Layout
-from targets.install.service import KINDS, choose
+from targets.install.service_manager import KINDS, choose
 from targets.install.trust import Trust, public_key, read_public_key
 from targets.install.unpack import inspect
 

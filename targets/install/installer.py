@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segfast_edge.contract.durable import remove_durably, replace_durably, write_durably
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
+from targets.install.guard_file import GUARD, packed
 from targets.install.health import Patience, watch
-from targets.install.layout import NAME_LENGTH, Layout, replace_durably, write_durably
-from targets.install.service import Service
+from targets.install.layout import NAME_LENGTH, Layout
+from targets.install.service_manager import Service
 from targets.install.steps import passed
 from targets.install.trial import configuration, open_trial, restore
 from targets.install.trust import Trust
 from targets.install.unpack import Opened, inspect, unpack
+from targets.install.whole import damage
 
 _SELF_TEST_S = 600  # an emulated board takes minutes for one frame
 
@@ -47,13 +50,6 @@ class Installer:
             passed("begun")
             name = self._bring(bundle, trust)
             passed("sealed")
-            try:
-                self._self_test(name)
-            except ArtifactError:
-                if name not in self.layout.in_use:
-                    self.layout.remove(name)
-                raise
-            passed("tested")
             self._keep(trust)
             passed("kept")
             self._activate(name, config)
@@ -87,7 +83,7 @@ class Installer:
                 restore(self.layout, trial["config"])
             self.layout.point("current", previous)
             self.layout.point("previous", current)
-            self.layout.pending.unlink(missing_ok=True)
+            remove_durably(self.layout.pending)
             self.say(f"back to release {previous}")
             self.service.set_up()
             trouble = self._restarted(previous)
@@ -102,25 +98,28 @@ class Installer:
             passed("unpacked")
             name = opened.release[:NAME_LENGTH]
             self.say(f"release {name}: {_signed(opened)}, {len(opened.listing.files)} files")
-            if self._is_whole(name):
+            trouble = damage(self.layout.folder(name)) if self.layout.folder(name).is_dir() else "not there"
+            if not trouble:
                 self.say("it is installed already")
-            elif self.layout.folder(name).exists() and name == self.layout.pointed("current"):
-                raise ArtifactError(f"release {name} is damaged and runs now; roll back first, then install it again")
+                self._test_installed(name)
             else:
-                shutil.rmtree(self.layout.folder(name), ignore_errors=True)
+                self._self_test(part, name)  # which also leaves Python's bytecode there
+                passed("tested")
                 self.layout.seal(part, name)
         return name
 
-    def _is_whole(self, name: str) -> bool:
+    def _test_installed(self, name: str) -> None:
         try:
-            inspect(self.layout.folder(name), Trust((), unsigned=True))
-        except SegfastError:
-            return False
-        return True
+            self._self_test(self.layout.folder(name), name)
+        except ArtifactError:
+            if name not in self.layout.in_use:
+                self.layout.remove(name)
+            raise
+        passed("tested")
 
-    def _self_test(self, name: str) -> None:
+    def _self_test(self, folder: Path, name: str) -> None:
         self.say("self-test: the golden frame on this device")
-        run = self.layout.folder(name) / "run.py"
+        run = folder / "run.py"
         try:
             done = subprocess.run(
                 [self.python, str(run), "--self-test"],
@@ -166,23 +165,22 @@ class Installer:
         if trouble:
             self._take_back(name, fallback, older, config_before, trouble)
         passed("healthy")
-        self.layout.pending.unlink(missing_ok=True)
+        remove_durably(self.layout.pending)
         if self.keep_service:
             write_durably(self.layout.service, {"kind": self.service.name})
         passed("confirmed")
 
     def _mark(self, trial: dict[str, Any]) -> None:
+        replace_durably(self.layout.root / GUARD, packed())
         if self.service.status_file is not None:
-            guard = self.layout.folder(trial["release"]) / "targets/install/guard.py"
-            replace_durably(self.layout.root / "guard.py", guard.read_bytes())
-            write_durably(self.layout.pending, trial)
+            write_durably(self.layout.pending, trial, mode=0o600)
         else:
-            self.layout.pending.unlink(missing_ok=True)  # nobody would count its starts
+            remove_durably(self.layout.pending)  # nobody would count its starts
         passed("marked")
 
     def _switch(self, name: str, before: str | None, config: dict[str, Any] | None) -> None:
         if config is not None:
-            write_durably(self.layout.config, config)
+            write_durably(self.layout.config, config, mode=0o600)
         passed("configured")
         if before is not None and before != name:
             self.layout.point("previous", before)
@@ -196,7 +194,7 @@ class Installer:
         with contextlib.suppress(OSError):
             restore(self.layout, config)
             if not keep_trial:
-                self.layout.pending.unlink(missing_ok=True)
+                remove_durably(self.layout.pending)
             self.layout.point("previous", previous)
 
     def _started(self, name: str) -> str:
@@ -236,7 +234,7 @@ class Installer:
             restored = False
         self.layout.point("current", before)
         if restored:  # else the guard or the next installation finds it there
-            self.layout.pending.unlink(missing_ok=True)
+            remove_durably(self.layout.pending)
         with contextlib.suppress(OSError):
             self.layout.point("previous", older)
         if before is None:

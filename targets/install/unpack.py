@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from segfast_edge.contract.bundle import LISTING, MAX_LISTING_BYTES, SIGNATURE, ListedFile, Listing, release_of
+from segfast_edge.contract.bundle_listing import LISTING, MAX_LISTING_BYTES, SIGNATURE, ListedFile, Listing, release_of
 from segfast_edge.errors import ArtifactError, TargetError
-from targets.install.archive import Archive, Entry
 from targets.install.trust import MAX_SIGNATURE_BYTES, Trust
+from targets.install.ustar import Archive, Entry
 
 _PIECE = 1 << 20
 
@@ -53,7 +53,7 @@ def inspect(bundle: Path, trust: Trust) -> Opened:
 
 
 def unpack(bundle: Path, trust: Trust, folder: Path) -> Opened:
-    """Write a bundle's files into the empty ``folder`` and force them to the disk.
+    """Write a bundle's files into the empty ``folder``; ``Layout.seal`` forces them to the disk.
 
     Raises:
         ArtifactError: not a bundle, not trusted, or not what was listed; ``folder`` may hold a part then.
@@ -167,7 +167,7 @@ class _Checked:
 
 @contextmanager
 def _writing(folder: Path | None, name: str, listed: ListedFile) -> Iterator[_Checked]:
-    """Give what takes the content; on leaving, hold it to its checksum and force it to the disk."""
+    """Give what takes the content; on leaving, hold it to its checksum."""
     descriptor = None
     if folder is not None:
         path = folder / name
@@ -180,8 +180,6 @@ def _writing(folder: Path | None, name: str, listed: ListedFile) -> Iterator[_Ch
         yield checked
         if checked.digest.hexdigest() != listed.sha256:
             raise ArtifactError(f"{name} is not the file that was bundled (sha256 differs)")
-        if descriptor is not None:
-            os.fsync(descriptor)
     finally:
         if descriptor is not None:
             os.close(descriptor)

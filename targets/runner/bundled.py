@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.bundle import LISTING, Listing, release_of
+from segfast_edge.contract.bundle_listing import LISTING, Listing, release_of
 from segfast_edge.contract.files import read_json
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
 from targets.common.arguments import Parser
@@ -16,7 +16,7 @@ from targets.common.session import Options
 from targets.common.target import target
 from targets.install.layout import NAME_LENGTH, Layout
 from targets.install.trial import proven
-from targets.runner.command import arguments, engine_arguments, run, self_test
+from targets.runner.command_line import arguments, engine_arguments, run, self_test
 from targets.runner.model import ModelChoice
 
 ARTIFACT = "artifact"

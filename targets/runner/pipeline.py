@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
-from targets.runner.decoder import Decoder
+from targets.runner.capture_thread import Reader
 from targets.runner.decoding import ReducedScale
+from targets.runner.decoding_thread import Decoder
+from targets.runner.degradation import Limits, Pace
 from targets.runner.frames import Decoded, Notice, Packet, Result, now_ns
-from targets.runner.inference import Inference
-from targets.runner.lane import Lane, Output
+from targets.runner.inference_thread import Inference
+from targets.runner.inputs import Source
 from targets.runner.ledger import Ledger, Tally
 from targets.runner.model import Model
-from targets.runner.policy import Limits, Pace
-from targets.runner.reader import Reader
-from targets.runner.slot import Slot
-from targets.runner.sources import Source
+from targets.runner.newest_frame import Slot
+from targets.runner.output_thread import Lane, Output
+from targets.runner.telemetry import Board
 from targets.runner.threads import worker
 
 log = logging.getLogger("segfast.runner")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from segfast_edge.data.cityscapes_classes import NINETEEN
 from segfast_edge.data.pairs import LabelMap, PairedSource, existing_root, split_listings
-from segfast_edge.data.urban import NINETEEN
 from segfast_edge.errors import DataError
 
 LAYOUT = "images/10k/{train,val}/*.jpg and labels/sem_seg/masks/{train,val}/*.png"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from segfast_edge.contract.classes import IGNORED
 from segfast_edge.contract.images import read_labels
+from segfast_edge.data.cityscapes_classes import NINETEEN
 from segfast_edge.data.pairs import LabelMap, Listing, PairedSource, existing_root, match
-from segfast_edge.data.urban import NINETEEN
 from segfast_edge.errors import DataError
 
 LAYOUT = "leftImg8bit/{train,val}/CITY/*_leftImg8bit.png and gtFine/{train,val}/CITY/*_gtFine_labelIds.png"

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from segfast_edge.contract.formats import format_named, integer_formats
 from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import AccuracyGateError, ConversionError, unknown
-from segfast_edge.evaluate import Evaluation
-from segfast_edge.export import Exporter, integer_formats
-from segfast_edge.export.common.gate import baseline, measure
+from segfast_edge.export import Exporter
+from segfast_edge.export.common.accuracy_gate import baseline, measure
 from segfast_edge.export.common.job import Job
 from segfast_edge.export.common.parity import CONTINUOUS, agreement, difference
 from segfast_edge.export.common.quantization import Quantization, Quantizer, Recipe
 from segfast_edge.export.common.sensitivity import Sensitivity, fewest, sensitivities
+from segfast_edge.prediction.evaluate import Evaluation
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def quantizer(writer: Exporter, name: str, engine: str | None = None) -> Quantiz
     """Return the exporter as one that can quantize; ConversionError where it cannot, or not for ``engine``."""
     if not hasattr(writer, "quantize"):
         raise ConversionError(f"format {name} has no int8; --int8 works with {', '.join(integer_formats())}")
-    engines: Sequence[str] = getattr(writer, "ENGINES", ())
+    engines = format_named(name).integer_engines
     if engine is not None and engine not in engines:
         raise ConversionError(
             unknown("engine", engine, engines)

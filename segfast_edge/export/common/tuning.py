@@ -14,16 +14,16 @@ from torch import nn
 
 from segfast_edge.contract.files import read_json, write_json
 from segfast_edge.contract.manifest import FILE_NAME, Manifest
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.profile_options import Plan
 from segfast_edge.contract.report import Report
 from segfast_edge.errors import ArtifactError, ConversionError, TargetError
-from segfast_edge.export.common.defaults import default_lowering
+from segfast_edge.export.common.default_lowering import default_lowering
 from segfast_edge.export.common.int8 import quantizer
 from segfast_edge.export.common.job import Job, Say
 from segfast_edge.export.common.lowerings import LOWERINGS
 from segfast_edge.export.common.quantization import Recipe
-from segfast_edge.profile import profile
-from segfast_edge.remote.profile import Wish, profile_remote
+from segfast_edge.profiling.local import profile
+from segfast_edge.profiling.over_ssh import Wish, profile_remote
 
 FLOAT = "float32"  # beside the int8 candidates, to say whether int8 pays at all
 RECORD = "timings.json"

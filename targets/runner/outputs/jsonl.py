@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.postprocess import class_shares
+from segfast_edge.contract.overlay import class_shares
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
+from targets.runner.telemetry import Board
 
 FORM = "jsonl:FILE or jsonl:- (a line per result: class shares, drivable area ahead, latency, age)"
 MAX_FILE_BYTES = 64 << 20  # then FILE becomes FILE.1, so that a car never fills its disk with lines
@@ -92,7 +92,12 @@ class JsonLines:
 
 
 def _append(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    """Open a file to append lines to; half a line, as a power cut leaves it, is ended first."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    with contextlib.suppress(OSError):  # not a plain file, or an empty one
+        if os.pread(descriptor, 1, os.fstat(descriptor).st_size - 1) != b"\n":
+            os.write(descriptor, b"\n")
+    return descriptor
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -4,7 +4,7 @@ import ipaddress
 
 from segfast_edge.errors import DataError
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.web.feed import Feed
 from targets.runner.web.server import PageServer

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
-from targets.runner.web import metrics
+from targets.runner.telemetry import Board
+from targets.runner.web import prometheus
 from targets.runner.web.access import COOKIE, Access
 from targets.runner.web.feed import Feed
 
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._json([[p.at_ns // 1_000_000, round(p.age_ms, 2), round(p.latency_ms, 2), int(p.late)] for p in points])
 
     def _metrics(self) -> None:
-        self._send(http.HTTPStatus.OK, metrics.exposition(self.server.board).encode(), metrics.CONTENT_TYPE)
+        self._send(http.HTTPStatus.OK, prometheus.exposition(self.server.board).encode(), prometheus.CONTENT_TYPE)
 
     def _healthz(self) -> None:
         status = self.server.board.status()

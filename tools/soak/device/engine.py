@@ -10,12 +10,8 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
-from segfast_edge.contract.manifest import MODEL_FILES, Manifest
+from segfast_edge.contract.manifest import Manifest
 from targets.common.session import Options, Output, Session, engine
-
-FORMATS = tuple(MODEL_FILES)
-PACKAGES: tuple[str, ...] = ()
-MODULES: tuple[str, ...] = ()
 
 _INNER = engine(os.environ["SEGFAST_SOAK_ENGINE"])
 _FAULT = Path(os.environ["SEGFAST_SOAK_FAULT"])
