@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_options
+
 if TYPE_CHECKING:
     from segfast_edge.training.settings import Hardware, TrainingSettings
     from segfast_edge.training.train import Outcome
@@ -50,13 +52,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; those of the recipe have no default here, so that what was asked for can be told."""
     what = parser.add_argument_group("what to train")
     what.add_argument("--model", metavar="NAME", help="network, or your own package.module:factory (default segfast)")
-    what.add_argument("--data", metavar="NAME", help="dataset (default scenes, which needs no files)")
+    what.add_argument("--data", metavar="NAME", help="dataset (default: found from --data-root, else scenes)")
     what.add_argument("--data-root", type=Path, metavar="DIR", help="the dataset's folder")
+    what.add_argument("--split", metavar="NAME", help="split to train on, such as trainval, or a list file (train)")
+    what.add_argument("--val-split", metavar="NAME", help="split to validate on, or a list file (val)")
     what.add_argument("--protocol", metavar="NAME", help="paper or standard: size, and whether void counts (paper)")
     what.add_argument("--size", metavar="HxW", help="the network's input instead of the protocol's")
     what.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint or shipped weights to begin with")
     what.add_argument("--pretrained", action="store_true", default=None, help="begin with published ImageNet weights")
     what.add_argument("--teacher", type=Path, metavar="CKPT", help="checkpoint or shipped weights to distil from")
+    dataset_options(parser)
     how = parser.add_argument_group("how (each recipe has its own defaults)")
     how.add_argument("--recipe", metavar="NAME", help="paper, edge, finetune, or qat for int8 (default paper)")
     for flag, kind, metavar, text in _RECIPE_FLAGS:
@@ -107,9 +112,14 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     from segfast_edge.contract.preprocess import parse_size
     from segfast_edge.weights import find
 
-    given = {name: getattr(args, name) for name in ("model", "data", "data_root", "protocol", "seed", "pretrained")}
+    given = {name: getattr(args, name) for name in ("model", "data_root", "protocol", "seed", "pretrained")}
     files = {name: None if getattr(args, name) is None else find(getattr(args, name)) for name in ("start", "teacher")}
     return {**given, **files, "size": parse_size(args.size) if args.size else None}
+
+
+def _dataset_options(args: argparse.Namespace) -> dict[str, str]:
+    splits = {"train": args.split, "val": args.val_split}
+    return {**chosen_options(args), **{split: name for split, name in splits.items() if name is not None}}
 
 
 def _given_recipe(args: argparse.Namespace) -> dict[str, Any]:
@@ -125,22 +135,25 @@ def _hardware(args: argparse.Namespace) -> "Hardware":
 
 def _fresh(args: argparse.Namespace) -> "TrainingSettings":
     from segfast_edge.training.recipe import recipe
-    from segfast_edge.training.settings import TrainingSettings
 
     chosen = recipe(args.recipe or "paper").changed(_given_recipe(args))
     asked = {name: value for name, value in _given(args).items() if value is not None}
-    return TrainingSettings(**asked, recipe=chosen, hardware=_hardware(args))
+    asked["data"] = dataset_name(args.data, args.data_root, _dataset_options(args))
+    return Settings(**asked, recipe=chosen, hardware=_hardware(args))
 
 
 def _continued(args: argparse.Namespace, config: dict[str, Any]) -> "TrainingSettings":
     """Return the settings the training was started with, changed where that may be."""
     from dataclasses import replace
 
+    from segfast_edge.data import with_options
     from segfast_edge.errors import SegfastError
     from segfast_edge.training.settings import TrainingSettings
 
     settings = TrainingSettings.from_json(config, _hardware(args))
     asked = {name: value for name, value in _given(args).items() if value is not None}
+    if args.data is not None or _dataset_options(args):
+        asked["data"] = with_options(args.data or settings.data.partition(":")[0], _dataset_options(args))
     asked_recipe = {"name": args.recipe, **_given_recipe(args)}
     for source, values in ((settings, asked), (settings.recipe, asked_recipe)):
         for name, value in values.items():

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.files import sha256
 from segfast_edge.contract.preprocess import Preprocess
-from segfast_edge.data import Dataset, Protocol, native_size, open_dataset
+from segfast_edge.data import Dataset, Protocol, open_source
 from segfast_edge.data.augmentation import Augmentation
 from segfast_edge.data.protocol import check_counts, padding_label
+from segfast_edge.data.splits import recorded, training_splits
 from segfast_edge.errors import DataError, SegfastError
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
@@ -36,7 +37,10 @@ from segfast_edge.training.state import State, optimiser
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """The data of a training: both splits, how they are counted, and for the record the file it begins with."""
+    """The data of a training: both splits and how they are counted.
+
+    For the record also the file that it begins with (``start``) and what was chosen of the dataset (``dataset``).
+    """
 
     protocol: Protocol
     classes: ClassSet
@@ -44,6 +48,7 @@ class TrainingData:
     val: Examples
     class_weights: Tensor | None
     start: Mapping[str, Any]
+    dataset: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def described(self) -> str:
@@ -57,8 +62,9 @@ def read_data(settings: TrainingSettings, world: World, progress: Progress) -> T
     Raises:
         SegfastError: the data is not there or not as it should be.
     """
-    protocol = Protocol.named(settings.protocol, native_size(settings.data, settings.data_root), settings.size)
-    train, val = (open_dataset(settings.data, settings.data_root, s, protocol) for s in ("train", "val"))
+    source = open_source(settings.data, settings.data_root)
+    protocol = Protocol.named(settings.protocol, source.size, settings.size)
+    train, val = (protocol.apply(split) for split in training_splits(source))
     for split in (train, val):
         check_counts(split, protocol.preprocess())
     augment = None
@@ -75,7 +81,7 @@ def read_data(settings: TrainingSettings, world: World, progress: Progress) -> T
     started: dict[str, Any] = {} if settings.start is None else {"start": _named(settings.start)}
     if settings.pretrained:
         started["pretrained"] = pretrained_of(settings.model).to_json()
-    return TrainingData(protocol, train.classes, *examples, weights, started)
+    return TrainingData(protocol, train.classes, *examples, weights, started, recorded(source))
 
 
 def _augmentation(recipe: Recipe, protocol: Protocol, padding: int | None) -> Augmentation:
