@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     averaged = tuple(args.tta.split(",")) if args.tta else ()
     predictor = open_predictor(find(args.subject), device=args.device, target=args.target, averaged=averaged)
     data = dataset_name(args.data, args.data_root, chosen_options(args))
-    truth = Truth(data, args.data_root, args.split, args.protocol, args.size)
+    truth = GroundTruth(data, args.data_root, args.split, args.protocol, args.size)
     with bar("evaluating") as progress:
         found = evaluate(predictor, truth, progress)
     figures = {"path": str(args.subject), **_model(find(args.subject)), **found.to_json()}
