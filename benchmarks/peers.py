@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.profile_options import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.profiling.local import profile
 
@@ -85,7 +85,7 @@ def compare(artifact: Path, threads: int, rounds: int) -> dict[str, object]:
     if manifest.format not in PEERS:
         raise SegfastError(f"{artifact} is {manifest.format}; peers are there for {', '.join(PEERS)}")
     name, peer = PEERS[manifest.format]
-    plan = Plan(threads=threads, min_secs=SECONDS, num_runs=300)
+    plan = ProfileOptions(threads=threads, min_secs=SECONDS, num_runs=300)
     ours, theirs, reasons = [], [], set()
     order = random.Random(0)
 

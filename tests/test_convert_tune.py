@@ -41,9 +41,9 @@ def test_a_stopped_tuning_goes_on_where_it_was_and_keeps_the_fastest(source, tmp
     request, how = ExportRequest("onnx", tmp_path / "a"), Tuning(Timer(threads=1, **QUICK), rounds=1)
     first, second = Stopping(at=2), Stopping()
     with pytest.raises(KeyboardInterrupt):
-        convert_tuned(source, request, how, say=first)
+        convert_tuned(source, request, how, announce=first)
     assert [path.name for path in tmp_path.iterdir()] == [".a.tuning"]
-    manifest = convert_tuned(source, request, how, say=second)
+    manifest = convert_tuned(source, request, how, announce=second)
     assert sorted(first.timed + second.timed) == sorted(LOWERINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 

@@ -100,9 +100,9 @@ def run(args: argparse.Namespace) -> int:
         made = {}
         for request in requests:
             if tuning is None:
-                made[request.folder] = convert(source, request, say=status.update, by=by)
+                made[request.folder] = convert(source, request, announce=status.update, by=by)
             else:
-                made[request.folder] = convert_tuned(source, request, tuning, say=status.update)
+                made[request.folder] = convert_tuned(source, request, tuning, announce=status.update)
     if args.json:
         documents = [{"artifact": str(folder), **manifest.to_json()} for folder, manifest in made.items()]
         print(json.dumps(documents, indent=2, ensure_ascii=False))
@@ -210,7 +210,7 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
     from segfast_edge.data.calibration import Calibration
     from segfast_edge.errors import ConversionError
     from segfast_edge.export.common.quantization import Gate, Quantization
-    from segfast_edge.prediction.evaluate import Truth
+    from segfast_edge.prediction.evaluate import GroundTruth
 
     if not args.int8:
         for flag in ("calibration", "subset_size", "gate_data", "engine"):
@@ -221,7 +221,7 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
         raise ConversionError("--int8 needs --calibration: a list, a shipped list's name, or a folder of pictures")
     gate = None
     if args.gate_data is not None:
-        truth = Truth(args.gate_data, args.gate_root or args.data_root, args.gate_split)
+        truth = GroundTruth(args.gate_data, args.gate_root or args.data_root, args.gate_split)
         gate = Gate(truth, args.max_drop, args.drop_type)
     calibration = Calibration.open(args.calibration, args.data_root)
     return Quantization(calibration, args.subset_size, gate, args.search, args.engine)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segfast_edge.training.settings import Hardware, Settings
+    from segfast_edge.training.settings import Hardware, TrainingSettings
     from segfast_edge.training.train import Outcome
 
 HELP = "train a network; writes checkpoints, metrics and curves, and continues where it stopped"
@@ -123,23 +123,23 @@ def _hardware(args: argparse.Namespace) -> "Hardware":
     return Hardware(args.device, args.precision, args.num_workers, args.compile, args.tensorboard, args.deterministic)
 
 
-def _fresh(args: argparse.Namespace) -> "Settings":
+def _fresh(args: argparse.Namespace) -> "TrainingSettings":
     from segfast_edge.training.recipe import recipe
-    from segfast_edge.training.settings import Settings
+    from segfast_edge.training.settings import TrainingSettings
 
     chosen = recipe(args.recipe or "paper").changed(_given_recipe(args))
     asked = {name: value for name, value in _given(args).items() if value is not None}
-    return Settings(**asked, recipe=chosen, hardware=_hardware(args))
+    return TrainingSettings(**asked, recipe=chosen, hardware=_hardware(args))
 
 
-def _continued(args: argparse.Namespace, config: dict[str, Any]) -> "Settings":
+def _continued(args: argparse.Namespace, config: dict[str, Any]) -> "TrainingSettings":
     """Return the settings the training was started with, changed where that may be."""
     from dataclasses import replace
 
     from segfast_edge.errors import SegfastError
-    from segfast_edge.training.settings import Settings
+    from segfast_edge.training.settings import TrainingSettings
 
-    settings = Settings.from_json(config, _hardware(args))
+    settings = TrainingSettings.from_json(config, _hardware(args))
     asked = {name: value for name, value in _given(args).items() if value is not None}
     asked_recipe = {"name": args.recipe, **_given_recipe(args)}
     for source, values in ((settings, asked), (settings.recipe, asked_recipe)):

@@ -18,8 +18,8 @@ from segfast_edge.data import datasets, open_source
 from segfast_edge.data.pairs import EVERYTHING, PairedDataset, PairedSource
 from segfast_edge.data.sample import Dataset, Sample, Source
 from segfast_edge.errors import DataError
+from segfast_edge.progress import Progress
 
-Progress = Callable[[int, int], None]
 LAST = "folder"  # what any images/ and labels/ could be, so it is tried after the published layouts
 
 

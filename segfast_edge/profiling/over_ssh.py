@@ -13,7 +13,7 @@ from typing import Any
 from segfast_edge.contract.files import write_json
 from segfast_edge.contract.instruction_report import CountReport, any_report
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.profile_options import OVER_SSH, Plan
+from segfast_edge.contract.profile_options import OVER_SSH, ProfileOptions
 from segfast_edge.contract.report import REPORT_VERSION, Report
 from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import TargetError, unknown
@@ -34,19 +34,19 @@ def _silent(_: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RemoteProfile:
     """What is to be profiled how.
 
     ``install`` brings the runtime along. ``even_if_busy`` measures beside other load, which makes the report invalid.
-    ``say`` is told each step, for people. ``partial`` is where the samples go if the connection is lost for good;
+    ``announce`` is told each step, for people. ``partial`` is where the samples go if the connection is lost for good;
     the cache folder unless given. ``reconnect_s`` is how long it is tried again.
     """
 
     target: str
-    plan: Plan = field(default_factory=Plan)
+    plan: ProfileOptions = field(default_factory=ProfileOptions)
     install: bool = False
     even_if_busy: bool = False
-    say: Callable[[str], None] = _silent
+    announce: Callable[[str], None] = _silent
     partial: Path | None = None
     reconnect_s: float = RECONNECT_S
 
@@ -55,7 +55,7 @@ class Wish:
             raise TargetError(unknown("target", self.target, target_names()))
 
 
-def profile_remote(artifact: Path, host: str | Ssh, wish: Wish) -> Report | CountReport:
+def profile_remote(artifact: Path, host: str | Ssh, request: RemoteProfile) -> Report | CountReport:
     """Measure an artifact on ``host``, which needs nothing of ours; all that was copied is removed again.
 
     Whatever stops this process in order (Ctrl-C, SIGTERM, SIGHUP) stops the job there, too. A lost connection does
@@ -69,25 +69,25 @@ def profile_remote(artifact: Path, host: str | Ssh, wish: Wish) -> Report | Coun
     manifest = Manifest.load(artifact)
     ssh = host if isinstance(host, Ssh) else Ssh(host)
     with orderly():
-        wish.say(f"looking at {ssh.host}")
+        request.announce(f"looking at {ssh.host}")
         board = check(ssh)
-        if not wish.even_if_busy:
+        if not request.even_if_busy:
             refuse_busy(ssh, board)
         packages = []
-        if wish.install:
-            wish.say(f"gathering what {ssh.host} needs")
-            found = gathered(wish.target, manifest.format, board)
-            wish.say(f"installing on {ssh.host}")
+        if request.install:
+            request.announce(f"gathering what {ssh.host} needs")
+            found = gathered(request.target, manifest.format, board)
+            request.announce(f"installing on {ssh.host}")
             packages = [install(ssh, board, found)]
-        with _load(artifact, wish.plan) as load, workspace(ssh) as folder:
-            wish.say(f"copying to {ssh.host}")
+        with _load(artifact, request.plan) as load, workspace(ssh) as folder:
+            request.announce(f"copying to {ssh.host}")
             refuse_full(ssh, board.free_bytes, size_of(load))
             copy(ssh, board, load, f"{folder}/load")
-            return _run(ssh, board, _Place(artifact, folder, packages), wish)
+            return _run(ssh, board, _Place(artifact, folder, packages), request)
 
 
 @contextlib.contextmanager
-def _load(artifact: Path, plan: Plan) -> Iterator[Path]:
+def _load(artifact: Path, plan: ProfileOptions) -> Iterator[Path]:
     """Give a folder with all that travels: device code, artifact, and the picture that the plan names."""
     with tempfile.TemporaryDirectory(prefix="segfast-load-") as name:
         folder = Path(name)
@@ -109,33 +109,33 @@ class _Place:
     folder: str
     packages: list[str]
 
-    def command(self, board: Board, wish: Wish) -> Command:
+    def command(self, board: Board, request: RemoteProfile) -> Command:
         load = f"{self.folder}/load"
-        picture = f"{load}/{Path(wish.plan.input).name}" if wish.plan.input else ""
-        plan = replace(wish.plan, input=picture, samples=f"{self.folder}/{_SAMPLES}")
+        picture = f"{load}/{Path(request.plan.input).name}" if request.plan.input else ""
+        plan = replace(request.plan, input=picture, samples=f"{self.folder}/{_SAMPLES}")
         profile = ["profile", f"{load}/artifact/{self.artifact.resolve().name}", "--json", *plan.words()]
         return Command(
-            [board.python, "-m", "targets", wish.target, *profile],
+            [board.python, "-m", "targets", request.target, *profile],
             limit_s=_SPARE_S + (4 if plan.layers else 3) * plan.max_secs,
             watched=_SAMPLES,
             packages=[f"{load}/code", *self.packages],
             variables={"PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1", OVER_SSH: "1"},
-            reconnect_s=wish.reconnect_s,
+            reconnect_s=request.reconnect_s,
         )
 
 
-def _run(ssh: Ssh, board: Board, place: _Place, wish: Wish) -> Report | CountReport:
+def _run(ssh: Ssh, board: Board, place: _Place, request: RemoteProfile) -> Report | CountReport:
     samples: list[float] = []
-    command = place.command(board, wish)
+    command = place.command(board, request)
     try:
         with job(ssh, place.folder, command) as running:
-            wish.say(f"measuring on {ssh.host}")
+            request.announce(f"measuring on {ssh.host}")
             said_s = time.monotonic()
             for line in running.lines():
                 samples.append(float(line))
                 if time.monotonic() > said_s + 1:
                     said_s = time.monotonic()
-                    wish.say(f"measuring on {ssh.host}: {len(samples)} inferences")
+                    request.announce(f"measuring on {ssh.host}: {len(samples)} inferences")
             ended = running.ended()
             if ended.status == 0:
                 report = any_report(json.loads(running.result()))
@@ -143,7 +143,7 @@ def _run(ssh: Ssh, board: Board, place: _Place, wish: Wish) -> Report | CountRep
         raise _failure(ssh.host, ended.status, ended.last_line, command)
     except TargetError as error:
         if samples and not board.emulated and not ssh.stopped:
-            kept = _keep(samples, place.artifact, ssh.host, wish, str(error))
+            kept = _keep(samples, place.artifact, ssh.host, request, str(error))
             message = f"{error}. The {len(samples)} samples until then are in {kept}, marked partial"
             raise type(error)(message) from error
         raise
@@ -168,17 +168,17 @@ def _failure(host: str, status: int, said: str, command: Command) -> TargetError
     return TargetError(f"{host}: the device process ended with status {status}: {line}")
 
 
-def _keep(samples: list[float], artifact: Path, host: str, wish: Wish, reason: str) -> Path:
+def _keep(samples: list[float], artifact: Path, host: str, request: RemoteProfile, reason: str) -> Path:
     """Write the samples of a measurement that did not end, so that nobody can take them for one that did."""
     name = f"{artifact.resolve().name}-{host.rpartition('@')[2]}.partial.json".replace("/", "_")
-    path = wish.partial or cache_folder() / "partial" / name
+    path = request.partial or cache_folder() / "partial" / name
     value: dict[str, Any] = {
         "report_version": REPORT_VERSION,
         "partial": True,
         "valid": False,
         "reasons": [reason],
         "artifact": {"name": artifact.resolve().name},
-        "target": wish.target,
+        "target": request.target,
         "host": host,
         "samples_ms": samples,
     }

@@ -10,7 +10,7 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -20,6 +20,7 @@ from typing import Any
 from segfast_edge.contract.classes import MAX_CLASSES
 from segfast_edge.contract.report import MAX_FOREIGN_SHARE
 from segfast_edge.errors import SegfastError, TargetError
+from segfast_edge.progress import Progress
 
 NETWORKS = ("fcn8s", "segnet", "segfast_basic", "segfast")  # the paper's order
 # Pal et al., ICVGIP 2018: table 5, and the ratios to SegFast that its text gives
@@ -27,11 +28,9 @@ PAPER_PARAMETERS = {"fcn8s": 134_507_010, "segnet": 29_455_702, "segfast_basic":
 PAPER_SLOWER = {"fcn8s": 8.7, "segnet": 5.1, "segfast": 1.0}
 _PATIENCE_S = 300.0
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class PaperSetting:
     """What is measured: ``batch`` frames of ``size`` (height, width) at once, on ``threads`` threads, in float32."""
 
     classes: int = 22
@@ -52,7 +51,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class NetworkFigures:
     """One network: medians per sample in milliseconds over all rounds, and what its process grew to."""
 
     network: str
@@ -85,17 +84,17 @@ def resident_peak() -> int:
     raise TargetError("this system has no VmHWM in /proc/self/status; memory is measured on Linux")
 
 
-def ratios(rows: list[Row]) -> dict[str, float]:
+def ratios(rows: list[NetworkFigures]) -> dict[str, float]:
     """Return each network's median forward time over SegFast's."""
     median = {row.network: statistics.median(row.forward_ms) for row in rows}
     return {name: value / median["segfast"] for name, value in median.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class PaperFigures:
     """The networks' rows, and the share of the cores that other processes took meanwhile: 0 to 1, or None."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[NetworkFigures, ...]
     foreign_share: float | None
 
     @property
@@ -118,7 +117,7 @@ def _busy_s() -> float | None:
     return ticks / os.sysconf("SC_CLK_TCK") if ticks else None
 
 
-def measure(setting: Setting, progress: Progress) -> Measured:
+def measure(setting: PaperSetting, progress: Progress) -> PaperFigures:
     """Measure all four networks; ``progress`` is told the measurements done and the total.
 
     Raises:
@@ -142,10 +141,10 @@ def measure(setting: Setting, progress: Progress) -> Measured:
         share = _Clocks.now(workers).foreign_share(start)
         peaks = {name: _ask(workers, name, "peak") for name in NETWORKS}
     rows = [
-        Row(name, facts[name][0], tuple(forward[name]), tuple(backward[name]), facts[name][1], peaks[name])
+        NetworkFigures(name, facts[name][0], tuple(forward[name]), tuple(backward[name]), facts[name][1], peaks[name])
         for name in NETWORKS
     ]
-    return Measured(tuple(rows), share)
+    return PaperFigures(tuple(rows), share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +168,7 @@ class _Clocks:
 
 
 @contextmanager
-def _workers(setting: Setting) -> Iterator[Mapping[str, Connection]]:
+def _workers(setting: PaperSetting) -> Iterator[Mapping[str, Connection]]:
     context = multiprocessing.get_context("spawn")
     processes, connections = [], {}
     for name in NETWORKS:
@@ -197,7 +196,7 @@ def _ask(workers: Mapping[str, Connection], name: str, request: str) -> Any:
         raise TargetError(f"the process of {name} ended, probably for lack of memory; try a smaller --size") from error
 
 
-def _serve(name: str, setting: Setting, requests: Connection) -> None:
+def _serve(name: str, setting: PaperSetting, requests: Connection) -> None:
     """Answer one network's requests until the parent ends this process."""
     import torch
 

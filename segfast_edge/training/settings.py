@@ -34,7 +34,7 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TrainingSettings:
     """One training run. ``size`` is the network's input (height, width), None for the protocol's own.
 
     ``teacher`` and ``start`` are checkpoints: one to distil from, one to take the first weights from. ``pretrained``
@@ -76,7 +76,7 @@ class Settings:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], hardware: Hardware) -> "Settings":
+    def from_json(cls, value: Mapping[str, Any], hardware: Hardware) -> "TrainingSettings":
         """Read what ``to_json`` wrote.
 
         Raises:

@@ -21,7 +21,7 @@ KINDS = ("auto", "systemd", "process", "none")
 _STOP_S = 15.0  # the runner drains for 5
 
 
-class Service(Protocol):
+class ServiceManager(Protocol):
     """Restarts and stops the runner of the current release; ``status_file`` is where that runner says how it is."""
 
     name: str
@@ -40,7 +40,7 @@ class Service(Protocol):
         ...
 
 
-def choose(kind: str, layout: Layout, python: str) -> Service:
+def choose(kind: str, layout: Layout, python: str) -> ServiceManager:
     """Return the service of a kind; ``auto``: what was said before, else systemd where it runs here, else nothing.
 
     Raises:

@@ -5,7 +5,7 @@ import threading
 
 from targets.runner.backoff import Backoff
 from targets.runner.frames import Packet, now_ns
-from targets.runner.inputs import EndOfInputError, Source, SourceLostError
+from targets.runner.inputs import EndOfInputError, Input, InputLostError
 from targets.runner.ledger import Ledger
 from targets.runner.newest_frame import Slot
 
@@ -16,7 +16,7 @@ _WAIT_S = 0.25  # how long a read may keep the thread from seeing that it should
 class Reader:
     """Reads ``source`` into ``slot`` until its end or ``stop``; a lost source is opened again, ever more patiently."""
 
-    def __init__(self, source: Source, ledger: Ledger, slot: Slot[Packet]) -> None:
+    def __init__(self, source: Input, ledger: Ledger, slot: Slot[Packet]) -> None:
         self._source = source
         self._ledger = ledger
         self._slot = slot
@@ -36,7 +36,7 @@ class Reader:
                     self._source.connect()
                     self._connected()
                     self._read_on(backoff)
-                except SourceLostError as error:
+                except InputLostError as error:
                     self._lost(str(error))
                     self._stopping.wait(backoff.failed())
         except EndOfInputError:

@@ -56,7 +56,7 @@ class Service:
         self._stepped_ns = now_ns()
         self._stop_asked = False
         self._reload_asked = False
-        pipeline.board.describe = self.describe
+        pipeline.telemetry.describe = self.describe
 
     def describe(self) -> dict[str, Any]:
         """Return the runner's account of itself."""
@@ -98,7 +98,7 @@ class Service:
             self._notifier.reloading()
             self.loader.request(self._choice)
             self._notifier.ready()
-        if self._pipeline.deaf:
+        if self._pipeline.all_outputs_ended:
             log.info("nobody takes results any more")
             self._stop_asked = True
         if not self._pipeline.stuck:
@@ -118,7 +118,7 @@ class Service:
     def _look(self, state: str, reason: str) -> None:
         self._temperature_c = hottest_c(self._root)
         # a step is judged by what came after it
-        late = self._pipeline.board.late_share(min(_LATE_WINDOW_S, (now_ns() - self._stepped_ns) / 1e9))
+        late = self._pipeline.telemetry.late_share(min(_LATE_WINDOW_S, (now_ns() - self._stepped_ns) / 1e9))
         if self.policy.observe(now_ns() / 1e9, self._temperature_c, late):
             self._apply()
         self._notifier.status(f"{state} {reason}".strip())
@@ -151,7 +151,7 @@ class Service:
         # it belongs on a memory file system: renamed into place, but never forced to a disk
         temporary = self._status_file.with_name(f".{self._status_file.name}.part")
         try:
-            temporary.write_text(json.dumps(self._pipeline.board.status()), encoding="utf-8")
+            temporary.write_text(json.dumps(self._pipeline.telemetry.status()), encoding="utf-8")
             temporary.replace(self._status_file)
         except OSError as error:
             log.debug("no status file: %s", error)

@@ -17,9 +17,10 @@ from segfast_edge.contract.manifest import FILE_NAME, Manifest
 from segfast_edge.errors import ArtifactError, ConversionError, TargetError
 from segfast_edge.export.common.default_lowering import default_lowering
 from segfast_edge.export.common.int8 import quantizer
-from segfast_edge.export.common.job import Job, Say
+from segfast_edge.export.common.job import Job
 from segfast_edge.export.common.lowerings import LOWERINGS
 from segfast_edge.export.common.quantization import Recipe
+from segfast_edge.progress import Announce
 
 FLOAT = "float32"  # beside the int8 candidates, to say whether int8 pays at all
 RECORD = "timings.json"
@@ -27,7 +28,7 @@ RECORD = "timings.json"
 _log = logging.getLogger(__name__)
 
 
-class Timer(Protocol):
+class ArtifactTimer(Protocol):
     """Times an artifact on the device that it is for."""
 
     @property
@@ -35,7 +36,7 @@ class Timer(Protocol):
         """Where and how it times: what the record names, and what a timing is not comparable without."""
         ...
 
-    def median_ms(self, artifact: Path, say: Say) -> float:
+    def median_ms(self, artifact: Path, announce: Announce) -> float:
         """Return the median latency in ms of one fresh process; TargetError if the runtime is missing or fails."""
         ...
 
@@ -44,7 +45,7 @@ class Timer(Protocol):
 class Tuning:
     """How to tune: what times a candidate, and in how many rounds, each in a process of its own."""
 
-    timer: Timer
+    timer: ArtifactTimer
     rounds: int = 5
 
     def __post_init__(self) -> None:
@@ -116,7 +117,7 @@ def tune(job: Job, how: Tuning) -> dict[str, Any]:
     Raises:
         ConversionError: no candidate can be written and run.
     """
-    folder, say = place(job.request.folder), job.say
+    folder, announce = place(job.request.folder), job.announce
     jobs = _jobs(job, folder)
     timings = Timings.resumed(folder, _key(jobs, how))
     for number in range(how.rounds):
@@ -124,7 +125,7 @@ def tune(job: Job, how: Tuning) -> dict[str, Any]:
         random.Random(number).shuffle(order)
         for name in order:
             if name not in timings.failed and len(timings.medians_ms.get(name, ())) <= number:
-                say(f"tuning: round {number + 1} of {how.rounds}, {name}")
+                announce(f"tuning: round {number + 1} of {how.rounds}, {name}")
                 _time(jobs[name], name, timings, how)
     return _record(timings, how)
 
@@ -135,7 +136,7 @@ def _time(job: Job, name: str, timings: Timings, how: Tuning) -> None:
             shutil.rmtree(job.folder, ignore_errors=True)
             job.folder.mkdir(parents=True)
             _write(job)
-        timings.add(name, how.timer.median_ms(job.folder, job.say))
+        timings.add(name, how.timer.median_ms(job.folder, job.announce))
     except (ConversionError, TargetError) as error:
         timings.fail(name, str(error))
 
