@@ -49,7 +49,7 @@ class PipelineSettings:
 
 
 class Pipeline:
-    """Source to outputs. ``start`` it, look at ``state`` while it runs, ``stop`` it, and ``finish`` drains it."""
+    """Input to outputs. ``start`` it, look at ``state`` while it runs, ``stop`` it, and ``finish`` drains it."""
 
     def __init__(
         self,

@@ -80,9 +80,13 @@ class _Module(Protocol):
     def open_input(self, text: str, options: InputOptions) -> Input: ...
 
 
+def kinds() -> list[str]:
+    """Return the kinds of input."""
+    return names_in(Path(__file__).parent)
+
+
 def _modules() -> list[_Module]:
-    names = names_in(Path(__file__).parent)
-    return [cast(_Module, importlib.import_module(f"{__name__}.{name}")) for name in names]
+    return [cast(_Module, importlib.import_module(f"{__name__}.{name}")) for name in kinds()]
 
 
 def forms() -> list[str]:
