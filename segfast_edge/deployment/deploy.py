@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segfast_edge.deployment.installer_file import NAME, run_here, write_installer
 from segfast_edge.errors import TargetError
-from segfast_edge.remote.job import KILLED, TIMED_OUT, Command, job
+from segfast_edge.remote.job import Command, job
 from segfast_edge.remote.probe import check, refuse_full
 from segfast_edge.remote.ssh import Ssh
 from segfast_edge.remote.stopping import orderly
@@ -85,8 +85,6 @@ def _follow(ssh: Ssh, folder: str, command: Command, announce: Callable[[str], N
             lines.append(line)
             announce(line)
         ended = running.ended()
-    if ended.status in (TIMED_OUT, KILLED):
-        raise TargetError(f"{ssh.host}: the installer was ended after {command.limit_s:.0f} s, or killed there")
     if ended.status != 0:
-        raise TargetError(f"{ssh.host}: {ended.last_line.removeprefix('install: ')}")
+        raise TargetError(f"{ssh.host}: {ended.failure('the installer', command.limit_s, prefix='install: ')}")
     return lines

@@ -18,7 +18,7 @@ from segfast_edge.contract.report import REPORT_VERSION, Report
 from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import TargetError, unknown
 from segfast_edge.remote.device_packages import gathered, install
-from segfast_edge.remote.job import KILLED, RECONNECT_S, TIMED_OUT, Command, job
+from segfast_edge.remote.job import RECONNECT_S, TIMED_OUT, Command, Ended, job
 from segfast_edge.remote.probe import Board, check, refuse_busy, refuse_full
 from segfast_edge.remote.ssh import Ssh
 from segfast_edge.remote.stopping import orderly
@@ -140,7 +140,7 @@ def _run(ssh: Ssh, board: Board, place: _Place, request: RemoteProfile) -> Repor
             if ended.status == 0:
                 report = any_report(json.loads(running.result()))
                 return _checked(report, board, ssh.host)
-        raise _failure(ssh.host, ended.status, ended.last_line, command)
+        raise _failure(ssh.host, ended, command)
     except TargetError as error:
         if samples and not board.emulated and not ssh.stopped:
             kept = _keep(samples, place.artifact, ssh.host, request, str(error))
@@ -156,16 +156,13 @@ def _checked(report: Report | CountReport, board: Board, host: str) -> Report | 
     return report
 
 
-def _failure(host: str, status: int, said: str, command: Command) -> TargetError:
-    line = said.removeprefix("targets: ")
-    if status == TIMED_OUT:
-        return TargetError(f"{host}: the job was ended after {command.limit_s:.0f} s. Lower --max-secs or --num-runs")
-    if status == KILLED:
-        return TargetError(f"{host}: the job was killed there: out of memory, or stuck for {command.limit_s:.0f} s")
-    if status == TargetError.exit_code:
-        lacks = "Run: pip install" in line and len(command.packages) == 1  # our own device code's words
-        return TargetError(f"{host}: {line}{'. Or let --install bring it' if lacks else ''}")
-    return TargetError(f"{host}: the device process ended with status {status}: {line}")
+def _failure(host: str, ended: Ended, command: Command) -> TargetError:
+    said = ended.failure("the device process", command.limit_s, prefix="targets: ")
+    if ended.status == TIMED_OUT:
+        said += ". Lower --max-secs or --num-runs"
+    if "Run: pip install" in said and len(command.packages) == 1:  # our own device code's words
+        said += ". Or let --install bring it"
+    return TargetError(f"{host}: {said}")
 
 
 def _keep(samples: list[float], artifact: Path, host: str, request: RemoteProfile, reason: str) -> Path:

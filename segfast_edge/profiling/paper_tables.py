@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.classes import MAX_CLASSES
+from segfast_edge.contract.endings import how_ended
 from segfast_edge.contract.report import MAX_FOREIGN_SHARE
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.progress import Progress
@@ -156,7 +158,7 @@ class _Clocks:
     own_s: float
 
     @classmethod
-    def now(cls, workers: Mapping[str, Connection]) -> "_Clocks":
+    def now(cls, workers: "Mapping[str, _Worker]") -> "_Clocks":
         own_s = time.process_time() + sum(_ask(workers, name, "work") for name in NETWORKS)
         return cls(time.monotonic(), _busy_s(), own_s)
 
@@ -167,33 +169,41 @@ class _Clocks:
         return max(0.0, others_s / (self.wall_s - start.wall_s) / len(os.sched_getaffinity(0)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+
+
 @contextmanager
-def _workers(setting: PaperSetting) -> Iterator[Mapping[str, Connection]]:
+def _workers(setting: PaperSetting) -> Iterator[Mapping[str, _Worker]]:
     context = multiprocessing.get_context("spawn")
-    processes, connections = [], {}
+    workers = {}
     for name in NETWORKS:
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(name, setting, theirs), daemon=True)
         process.start()
         theirs.close()
-        processes.append(process)
-        connections[name] = ours
+        workers[name] = _Worker(process, ours)
     try:
-        yield connections
+        yield workers
     finally:
-        for process in processes:
-            process.terminate()
-            process.join()
+        for worker in workers.values():
+            worker.process.terminate()
+            worker.process.join()
 
 
-def _ask(workers: Mapping[str, Connection], name: str, request: str) -> Any:
+def _ask(workers: Mapping[str, _Worker], name: str, request: str) -> Any:
+    connection, process = workers[name].connection, workers[name].process
     try:
-        workers[name].send(request)
-        if not workers[name].poll(_PATIENCE_S):
+        connection.send(request)
+        if not connection.poll(_PATIENCE_S):
             raise TargetError(f"{name} did not answer within {_PATIENCE_S:.0f} s")
-        return workers[name].recv()
+        return connection.recv()
     except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-        raise TargetError(f"the process of {name} ended, probably for lack of memory; try a smaller --size") from error
+        process.join(_PATIENCE_S)
+        how = how_ended(process.exitcode or 0)
+        raise TargetError(f"the process of {name} {how}. If it was out of memory, try a smaller --size") from error
 
 
 def _serve(name: str, setting: PaperSetting, requests: Connection) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from segfast_edge.contract.endings import failure
 from segfast_edge.contract.engines import engine_named
 from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.layer_times import Layer
@@ -48,7 +49,6 @@ def trace_apart(where: Target, artifact: Path, plan: ProfileOptions) -> tuple[di
     words = [sys.executable, "-m", "targets", where.name, "layers", str(artifact), "--json", *plan.words()]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = said[-1].removeprefix("targets: ") if said else f"status {done.returncode}"
+        reason = failure("its process", done.returncode, done.stderr, prefix="targets: ")
         raise TargetError(f"layers cannot be timed: {reason}")
     return tuple(json.loads(done.stdout)["layers"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.durable import remove_durably, replace_durably, write_durably
+from segfast_edge.contract.endings import failure
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
 from targets.install.guard_file import GUARD, packed
 from targets.install.health import Patience, watch
@@ -131,12 +132,10 @@ class Installer:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ArtifactError(f"release {name} does not run its self-test: {error}") from error
-        # on success its own line; runtimes write what they like to standard error
-        said = done.stderr if done.returncode else done.stdout
-        lines = [line for line in said.splitlines() if line.strip()] or ["it said nothing"]
         if done.returncode != 0:
-            raise ArtifactError(f"release {name} is not taken into use: {lines[-1].removeprefix('segfast: ')}")
-        self.announce(lines[-1])
+            why = failure("its self-test", done.returncode, done.stderr, prefix="segfast: ")
+            raise ArtifactError(f"release {name} is not taken into use: {why}")
+        self.announce(done.stdout.strip().rpartition("\n")[2])
 
     def _keep(self, trust: Trust) -> None:
         for key in trust.keys:
@@ -220,7 +219,9 @@ class Installer:
         self.service.restart()
         passed("restarted")
         self.announce("watching its health")
-        return watch(self.service.status_file, name, self.patience)
+        trouble = watch(self.service.status_file, name, self.patience)
+        ending = self.service.ending() if trouble else ""
+        return f"{trouble}; {ending}" if ending else trouble
 
     def _take_back(
         self, name: str, before: str | None, older: str | None, config: dict[str, Any] | None, trouble: str

@@ -10,6 +10,7 @@ from typing import Protocol
 from segfast_edge.errors import ArtifactError
 
 _BLOCK = 512
+_RECORD = 20 * _BLOCK  # tar fills up its last record with zeros
 _PIECE = 1 << 20
 
 
@@ -73,6 +74,12 @@ class Archive:
             raise ArtifactError(f"an entry of {self._left} bytes is in the archive; at most {limit} are taken")
         count, self._left = self._left, 0
         return self._exactly(count)
+
+    def refuse_more(self) -> None:
+        """Raise ArtifactError if anything but the padding of a tar comes after its end."""
+        rest = self._stream.read(_RECORD)
+        if len(rest) >= _RECORD or len(rest) % _BLOCK or rest.strip(b"\0"):
+            raise ArtifactError("more bytes follow the archive's end; it was changed or put together wrongly")
 
     def copy_to(self, sink: Sink) -> None:
         """Write the present entry's content, piece by piece."""

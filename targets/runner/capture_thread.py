@@ -26,6 +26,7 @@ class Reader:
         self.losses = 0
         self.last_frame_ns: int | None = None
         self.trouble = "not connected yet"
+        self.at_end = False  # the source has given its last frame, which is no failure
 
     def run(self) -> None:
         """Be the thread's body."""
@@ -41,6 +42,7 @@ class Reader:
                     self._stopping.wait(backoff.failed())
         except EndOfInputError:
             self.trouble = "the input has ended"
+            self.at_end = not self._stopping.is_set()
         finally:
             self.connected = False
             self._source.close()

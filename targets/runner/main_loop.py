@@ -43,7 +43,7 @@ class Service:
         self._first = model.choice
         self._notifier = notifier or Notifier({})
         self._status_file = status_file
-        self._proven = proven  # called once, when the runner has been well for PROVEN_S: see targets/install/guard.py
+        self._proven = proven  # called once, when well for PROVEN_S or at the input's end: see targets/install/guard.py
         self._well_since_ns: int | None = None
         self._root = Path("/")
         settings = pipeline.settings
@@ -90,6 +90,8 @@ class Service:
             self._write_status()
         if self._pipeline.crash is not None:
             raise self._pipeline.crash
+        if self._pipeline.reader.at_end and tally.out:
+            self._report_proof()  # it did all there was to do
         return tally
 
     def _tick(self) -> None:
@@ -130,10 +132,14 @@ class Service:
             self._well_since_ns = None
         elif self._well_since_ns is None:
             self._well_since_ns = now_ns()
-        elif self._proven is not None and now_ns() - self._well_since_ns > PROVEN_S * 1e9:
+        elif now_ns() - self._well_since_ns > PROVEN_S * 1e9:
+            self._report_proof()
+
+    def _report_proof(self) -> None:
+        proven, self._proven = self._proven, None
+        if proven is not None:
             with contextlib.suppress(OSError):  # a disk that cannot be written takes nothing from the proof
-                self._proven()
-            self._proven = None
+                proven()
 
     def _apply(self) -> None:
         step = self.policy.step

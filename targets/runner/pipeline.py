@@ -25,7 +25,7 @@ from targets.runner.threads import worker
 
 log = logging.getLogger("segfast.runner")
 
-RUNNING, STARTING, STOPPING = "running", "starting", "stopping"
+RUNNING, STARTING, STOPPING, ENDED = "running", "starting", "stopping", "ended"
 NO_FRAMES, NO_RESULT = "no_frames", "no_result"  # the states in which consumers must not trust what they have
 
 
@@ -144,7 +144,7 @@ class Pipeline:
     def state(self) -> tuple[str, str]:
         """Return the state and, where there is no result to trust, the reason."""
         if self._stopping:
-            return STOPPING, ""
+            return (ENDED, self.reader.trouble) if self.reader.at_end else (STOPPING, "")
         if self.inference.failure:
             return NO_RESULT, f"the engine failed: {self.inference.failure}"
         if self.stuck:

@@ -12,7 +12,7 @@ Status = Mapping[str, Any]
 Number = float | int | None
 Samples = Iterable[tuple[Mapping[str, object], Number]]
 
-_STATES = ("starting", "running", "no_frames", "no_result", "stopping")
+_STATES = ("starting", "running", "no_frames", "no_result", "stopping", "ended")
 
 _SINGLE: tuple[tuple[str, str, str, Callable[[Status], Number]], ...] = (
     ("frames_in_total", "counter", "Frames captured", lambda s: s["frames"]["in"]),
