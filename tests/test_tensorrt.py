@@ -17,12 +17,12 @@ from segfast_edge.device.code import device_code
 from segfast_edge.errors import TargetError
 from targets.common import result_cache
 from targets.common.cuda import Cuda, Gpu
-from targets.common.session import Options, engine
+from targets.common.session import Options, engine, refuse
 from targets.common.target import choose_engine, open_artifact, target
-from targets.engines._tensorrt_build import Messages, Recipe, precision_for, version_of
+from targets.engines._tensorrt_build import BuildSettings, Messages, precision_for, version_of
 from targets.engines.tensorrt import described_layers, layer_types
 
-RECIPE = Recipe("ab" * 32, "float32", False, "10.3.0", Gpu("Orin", "8.7"))
+RECIPE = BuildSettings("ab" * 32, "float32", False, "10.3.0", Gpu("Orin", "8.7"))
 INSTALLED = importlib.util.find_spec("tensorrt") is not None
 
 
@@ -120,7 +120,7 @@ def test_the_cache_is_where_it_is_named_else_where_it_is_usual(tmp_path, monkeyp
 def test_a_recipe_holds_the_checksum_of_the_file(tmp_path):
     artifact = tiny.write_artifact(tmp_path / "a", "onnx")
     listed = json.loads((artifact / "manifest.json").read_text())["files"]["model.onnx"]
-    recipe = Recipe.of(artifact / "model.onnx", "float32", holds_int8=False, tensorrt="10.3.0", gpu=RECIPE.gpu)
+    recipe = BuildSettings.of(artifact / "model.onnx", "float32", holds_int8=False, tensorrt="10.3.0", gpu=RECIPE.gpu)
     assert recipe.facts()["model_sha256"] == listed
 
 
@@ -155,9 +155,9 @@ def test_without_tensorrt_one_line_says_what_to_install(tmp_path):
     assert "pip install tensorrt" in done.stderr
 
 
-def test_the_processor_is_refused(tmp_path):
-    with pytest.raises(TargetError, match="runs on an NVIDIA GPU only; --device cpu goes with --engine onnxruntime"):
-        engine("tensorrt").load(tmp_path, tiny.manifest("onnx"), Options(device="cpu"))
+def test_the_processor_is_refused():
+    with pytest.raises(TargetError, match="runs on an NVIDIA GPU only; leave --device cpu out"):
+        refuse("tensorrt", Options(device="cpu"))
 
 
 def test_int8_that_is_for_onnx_runtime_is_refused(tmp_path):
@@ -167,7 +167,7 @@ def test_int8_that_is_for_onnx_runtime_is_refused(tmp_path):
 
 
 def test_a_jetson_prefers_tensorrt_where_it_is_installed():
-    assert target("jetson").engines["onnx"] == ("tensorrt", "onnxruntime")
+    assert target("jetson").engines("onnx") == ("tensorrt", "onnxruntime")
     name, _ = choose_engine(target("jetson"), tiny.manifest("onnx"))
     assert name == ("tensorrt" if INSTALLED else "onnxruntime")
 

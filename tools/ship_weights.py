@@ -18,8 +18,8 @@ from typing import Any
 from segfast_edge.contract.files import replacing_file, sha256
 from segfast_edge.data import open_source
 from segfast_edge.model.checkpoint import Checkpoint
-from segfast_edge.prediction.evaluate import Evaluation, Truth, evaluate
-from segfast_edge.prediction.predictor import open_labeller
+from segfast_edge.prediction.evaluate import Evaluation, GroundTruth, evaluate
+from segfast_edge.prediction.predictor import open_predictor
 from segfast_edge.training.recipe import recipe
 from segfast_edge.training.run_folder import RunFolder
 from segfast_edge.weights import shipped
@@ -184,8 +184,8 @@ def main() -> None:
         print(
             f"{data} in {args.data_root} has no split 'test'; the card has figures on {CHOSEN_ON} only", file=sys.stderr
         )
-    labeller = open_labeller(run.best)
-    measured = [evaluate(labeller, Truth(data, args.data_root, split), lambda *_: None) for split in splits]
+    predictor = open_predictor(run.best)
+    measured = [evaluate(predictor, GroundTruth(data, args.data_root, split), lambda *_: None) for split in splits]
     about = card(args.name, lineage, checkpoint, measured)
     records = ({"training": n, **record} for n, history in enumerate(lineage.histories, 1) for record in history)
     log = "".join(json.dumps(record) + "\n" for record in records)

@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         raise TargetError("name an artifact to bundle, or make a key pair with --new-key FILE")
     if args.key is None and not args.unsigned:
         raise TargetError("sign with --key FILE (make one: segfast-edge bundle --new-key car.key), or pass --unsigned")
-    from segfast_edge.deployment.bundle import BundleRequest, build, parse_platform, usual_platform
+    from segfast_edge.deployment.bundle import BundleRequest, build, parse_platform
+    from segfast_edge.remote.device_packages import usual_platform
 
     packages = None
     if args.wheels is not None:

@@ -47,12 +47,12 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
     with console.status(f"reaching {args.host}") as status:
 
-        def say(line: str) -> None:
+        def announce(line: str) -> None:
             if not args.list:
                 console.print(line, markup=False, highlight=False)
             status.update(line)
 
-        lines = deploy(deployment, args.host, say)
+        lines = deploy(deployment, args.host, announce)
     if args.list:
         _show(json.loads(lines[-1]), as_json=args.json)
     return 0

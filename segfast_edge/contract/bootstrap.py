@@ -1,8 +1,9 @@
-"""Figures drawn from latency samples: percentiles, spread, and how sure the median is."""
+"""Figures drawn from latency samples: percentiles, spread, and how sure a median and a ratio of medians are."""
 
+import functools
 import math
-import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,9 @@ Interval = tuple[float, float]
 
 _RESAMPLES, _FEWEST_RESAMPLES = 1000, 200
 _MOST_VALUES = 20_000_000  # drawn in all: long runs get fewer resamples, and need fewer
+_VALUES_AT_ONCE = 500_000  # held in memory
 _SEED = 0  # the same report gives the same interval every time it is read
+_ANGLES = 4_001  # steps of the integral behind Student's t: four digits up to 1000 degrees of freedom
 
 
 def percentile(samples: Sequence[float], rank: float) -> float:
@@ -32,58 +35,97 @@ def variation(samples: Sequence[float]) -> float:
     return float(np.std(samples, ddof=1) / np.mean(samples))
 
 
-def _resampled(values: npt.NDArray[np.float64], draw: "np.random.Generator") -> npt.NDArray[np.float64]:
-    """Return as many values, drawn in blocks of neighbours (circular block bootstrap, block by the cube root rule).
+def _medians(samples: Sequence[float], most: int = _RESAMPLES) -> npt.NDArray[np.float64]:
+    """Return the medians of a run resampled many times (circular block bootstrap, block by the cube root rule).
 
-    Latencies follow one another: drawn singly they would make the median look surer than it is.
+    Latencies follow one another: drawn singly instead of in blocks of neighbours they would make the median look
+    surer than it is.
     """
-    block = math.ceil(len(values) ** (1 / 3))
-    starts = draw.integers(0, len(values), math.ceil(len(values) / block))
-    places = (starts[:, None] + np.arange(block)).ravel()[: len(values)] % len(values)
-    return np.asarray(values[places])
-
-
-def _medians(runs: Sequence[Sequence[float]], seed: int) -> npt.NDArray[np.float64]:
-    """Return means over runs of the medians of resampled runs; with several runs, the runs are drawn too."""
-    series = [np.asarray(run, np.float64) for run in runs]
-    draw = np.random.default_rng(seed)
-    count = max(_FEWEST_RESAMPLES, min(_RESAMPLES, _MOST_VALUES // sum(map(len, series))))
-    medians = np.empty(count)
-    for index in range(count):
-        chosen = draw.integers(0, len(series), len(series))
-        medians[index] = np.mean([np.median(_resampled(series[each], draw)) for each in chosen])
-    return medians
-
-
-def _middle(values: npt.NDArray[np.float64], confidence: float) -> Interval:
-    low, high = np.percentile(values, [50 * (1 - confidence), 50 * (1 + confidence)])
-    return float(low), float(high)
+    values, draw = np.asarray(samples, np.float64), np.random.default_rng(_SEED)
+    count = max(_FEWEST_RESAMPLES, min(most, _MOST_VALUES // len(values)))
+    block = np.arange(math.ceil(len(values) ** (1 / 3)))
+    at_once = max(1, _VALUES_AT_ONCE // len(values))
+    medians = []
+    for done in range(0, count, at_once):
+        rows = min(at_once, count - done)
+        starts = draw.integers(0, len(values), (rows, math.ceil(len(values) / len(block)), 1))
+        places = (starts + block).reshape(rows, -1)[:, : len(values)] % len(values)
+        medians.append(np.median(values[places], axis=1))
+    return np.concatenate(medians)
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
     """Return the bootstrap confidence interval of the median of one run; NaN of nothing."""
     if not samples:
         return math.nan, math.nan
-    return _middle(_medians([samples], _SEED), confidence)
+    low, high = np.percentile(_medians(samples), [50 * (1 - confidence), 50 * (1 + confidence)])
+    return float(low), float(high)
+
+
+@functools.lru_cache(maxsize=256)  # a base is compared with several others
+def _variance_within(samples: tuple[float, ...]) -> float:
+    """Return the bootstrap variance of the logarithm of a run's median."""
+    return float(np.var(np.log(_medians(samples, _FEWEST_RESAMPLES))))
+
+
+def student_t(freedom: float, confidence: float = 0.95) -> float:
+    """Return how many standard errors a two-sided interval of a mean reaches, by Student's t.
+
+    With t = sqrt(freedom) tan(angle), the density of the angle is proportional to cos(angle) ** (freedom - 1).
+    """
+    angles = np.linspace(0, math.pi / 2, _ANGLES)
+    density = np.cos(angles) ** (freedom - 1)
+    below = np.concatenate(([0.0], np.cumsum(density[1:] + density[:-1])))
+    return math.sqrt(freedom) * math.tan(float(np.interp(confidence, below / below[-1], angles)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The mean over runs of the logarithms of their medians, its variance, and the degrees of freedom of that."""
+
+    mean: float
+    variance: float
+    freedom: int
+
+    @classmethod
+    def of(cls, runs: Sequence[Sequence[float]]) -> "_Side":
+        """Few runs may be alike by chance: their variance counts as no less than what each run has within itself."""
+        logs = [math.log(percentile(run, 50)) for run in runs]
+        between = float(np.var(logs, ddof=1)) if len(runs) > 1 else math.inf
+        within = float(np.mean([_variance_within(tuple(run)) for run in runs]))
+        return cls(float(np.mean(logs)), max(between, within) / len(runs), len(runs) - 1)
 
 
 def mean_median(runs: Sequence[Sequence[float]]) -> float:
-    """Return the mean of the runs' medians."""
-    return statistics.fmean(percentile(run, 50) for run in runs)
+    """Return the geometric mean of the runs' medians, so that a ratio of two is the mean of the ratios."""
+    return math.exp(sum(math.log(percentile(run, 50)) for run in runs) / len(runs))
 
 
 def mean_median_interval(runs: Sequence[Sequence[float]], confidence: float = 0.95) -> Interval:
-    """Return the bootstrap confidence interval of ``mean_median``: over the runs, and within each."""
-    return _middle(_medians(runs, _SEED), confidence)
+    """Return the confidence interval of ``mean_median`` by what differs between runs; of one run, within it."""
+    if len(runs) < 2:
+        return median_interval(runs[0], confidence)
+    side = _Side.of(runs)
+    return _around(side.mean, side.variance, side.freedom, confidence)
 
 
 def median_ratio_interval(
     runs: Sequence[Sequence[float]], base: Sequence[Sequence[float]], confidence: float = 0.95
-) -> Interval:
-    """Return the bootstrap confidence interval of ``mean_median(runs) / mean_median(base)``.
+) -> Interval | None:
+    """Return the confidence interval of ``mean_median(runs) / mean_median(base)``; None with one run on a side.
 
-    With one run on a side it knows nothing of how that side differs from one process to the next.
+    A run is a process. Its samples share the process's fate (where its memory lies, what else runs), so that the
+    runs are what is counted: Welch's interval for the difference of two means, of the logarithms of medians.
     """
-    ours, theirs = _medians(runs, _SEED), _medians(base, _SEED + 1)
-    count = min(len(ours), len(theirs))
-    return _middle(ours[:count] / theirs[:count], confidence)
+    if min(len(runs), len(base)) < 2:
+        return None
+    ours, theirs = _Side.of(runs), _Side.of(base)
+    variance = ours.variance + theirs.variance
+    parts = ours.variance**2 / ours.freedom + theirs.variance**2 / theirs.freedom
+    freedom = variance**2 / parts if parts else ours.freedom + theirs.freedom
+    return _around(ours.mean - theirs.mean, variance, freedom, confidence)
+
+
+def _around(log_mean: float, variance: float, freedom: float, confidence: float) -> Interval:
+    reach = student_t(freedom, confidence) * math.sqrt(variance)
+    return math.exp(log_mean - reach), math.exp(log_mean + reach)

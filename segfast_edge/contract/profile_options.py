@@ -4,9 +4,15 @@ import argparse
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from segfast_edge.contract.engines import engine_named, engine_names
 from segfast_edge.errors import TargetError, unknown
 
 OVER_SSH = "SEGFAST_OVER_SSH"  # set where the device code was started over ssh
+_DESCRIBED = [engine_named(name) for name in engine_names()]
+PRECISION_HELP = (
+    "; ".join(f"{e.title}: {', '.join(e.precisions)}" for e in _DESCRIBED if e.precisions) + " (default f32)"
+)
+DEVICE_HELP = "cpu or cuda (default cpu; on a target that prefers its GPU, as a Jetson, cuda if the runtime has it)"
 SINGLE_STREAM, CONSTANT_STREAM = SCENARIOS = ("single-stream", "constant-stream")
 
 
@@ -15,13 +21,13 @@ def _option(default: Any, text: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ProfileOptions:
     """Runs go on until both ``num_runs`` and ``min_secs`` are reached, or ``max_secs`` have gone by."""
 
     threads: int = _option(0, "threads of the engine; 0 takes all that the process may use")
-    engine: str = _option("", "engine to use instead of the target's choice")
-    precision: str = _option("", "of OpenVINO and TensorRT: f32, bf16 or f16; f32 where nothing is given")
-    device: str = _option("", "cpu or cuda; where nothing is given cpu, on a Jetson cuda where the runtime has it")
+    engine: str = _option("", f"engine to use instead of the target's choice: {', '.join(engine_names())}")
+    precision: str = _option("", PRECISION_HELP)
+    device: str = _option("", DEVICE_HELP)
     num_runs: int = _option(100, "timed inferences at least")
     min_secs: float = _option(2.0, "seconds of timed inferences at least")
     max_secs: float = _option(60.0, "seconds after which to stop, whatever is still missing")
@@ -60,10 +66,10 @@ class Plan:
         return words
 
 
-def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     """Give ``parser`` an option for each field of a plan."""
     group = parser.add_argument_group("measurement")
-    for option in fields(Plan):
+    for option in fields(ProfileOptions):
         names = [f"--{option.name.replace('_', '-')}"]
         if option.name == "threads":
             names.append("--num-threads")
@@ -74,6 +80,6 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
             group.add_argument(*names, type=type(option.default), default=option.default, help=text, dest=option.name)
 
 
-def plan_from(args: argparse.Namespace) -> Plan:
-    """Read the options that ``add_plan_arguments`` added."""
-    return Plan(**{option.name: getattr(args, option.name) for option in fields(Plan)})
+def profile_options_from(args: argparse.Namespace) -> ProfileOptions:
+    """Read the options that ``add_profile_arguments`` added."""
+    return ProfileOptions(**{option.name: getattr(args, option.name) for option in fields(ProfileOptions)})

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segfast_edge import __version__
-from segfast_edge.contract.bundle_listing import Listing, release_of
+from segfast_edge.contract.bundle_listing import BundleListing, release_of
+from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
 from segfast_edge.deployment.bundle_archive import listed_files, write_archive
 from segfast_edge.device.code import device_code, target_names
@@ -18,11 +19,6 @@ from segfast_edge.remote.wheels import Platform, gather
 from segfast_edge.weights import card_of
 
 _ROOT_FILES = Path("targets/install/templates")  # what stands at the top of a bundle: run.py, install, the unit
-_USUAL = {  # the computer that --wheels means where nothing else is said
-    "x86": Platform("x86_64", (3, 11), (2, 36)),  # Debian 12
-    "rpi": Platform("aarch64", (3, 11), (2, 36)),  # Raspberry Pi OS bookworm
-    "jetson": Platform("aarch64", (3, 10), (2, 35)),  # JetPack 6
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ class Prepared:
     """A bundle's files in a folder, and their list; to be signed or not, then written."""
 
     folder: Path
-    listing: Listing
+    listing: BundleListing
 
     @property
     def release(self) -> str:
@@ -63,13 +59,6 @@ class Prepared:
     def write(self, output: Path, *, signature: bytes | None) -> None:
         """Write the archive."""
         write_archive(output, self.folder, self.listing, signature=signature)
-
-
-def usual_platform(target: str) -> Platform:
-    """Return the computer that a target usually is."""
-    if target not in _USUAL:
-        raise TargetError(f"target {target} has no usual computer; say which with --wheels MACHINE-PYTHON-GLIBC")
-    return _USUAL[target]
 
 
 def parse_platform(text: str) -> Platform:
@@ -91,15 +80,17 @@ def prepare(request: BundleRequest, folder: Path) -> Prepared:
     for name in (GOLDEN_FRAME, GOLDEN_LABELS):
         if name not in manifest.files:
             raise ArtifactError(f"{request.artifact} has no {name}, which the self-test needs. Convert it again")
-    if manifest.format == "torchscript" and not request.with_torch:
+    described = format_named(manifest.format)
+    if described.imports_torch and not request.with_torch:
         raise TargetError(
-            "a TorchScript artifact needs torch on the device. Convert to another format, or allow it with --with-torch"
+            f"a {described.title} artifact needs torch on the device. Convert to another format, or allow it with"
+            " --with-torch"
         )
     device_code(folder)
     shutil.copytree(folder / _ROOT_FILES, folder, dirs_exist_ok=True)
     shutil.rmtree(folder / _ROOT_FILES)
     _copy_artifact(request.artifact, manifest, folder / "artifact")
-    needed = [["torch"]] if manifest.format == "torchscript" else requirements(request.target, manifest.format)
+    needed = requirements(request.target, manifest.format)
     _write_requirements(folder / "requirements.txt", needed)
     if request.packages is not None:
         packages = gather(needed[0], request.packages)
@@ -140,7 +131,7 @@ def _licence() -> str:
     raise TargetError("the licence is missing beside segfast-edge; install it again")
 
 
-def _listing(request: BundleRequest, manifest: Manifest, folder: Path) -> Listing:
+def _listing(request: BundleRequest, manifest: Manifest, folder: Path) -> BundleListing:
     packages = {}
     if request.packages is not None:
         where = request.packages
@@ -149,7 +140,7 @@ def _listing(request: BundleRequest, manifest: Manifest, folder: Path) -> Listin
             "python": ".".join(map(str, where.python)),
             "glibc": ".".join(map(str, where.glibc)),
         }
-    return Listing(
+    return BundleListing(
         name=request.artifact.resolve().name,
         target=request.target,
         format=manifest.format,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segfast_edge.deployment.installer_file import NAME, run_here, write_installer
 from segfast_edge.errors import TargetError
-from segfast_edge.remote.job import KILLED, TIMED_OUT, Command, job
+from segfast_edge.remote.job import Command, job
 from segfast_edge.remote.probe import check, refuse_full
 from segfast_edge.remote.ssh import Ssh
 from segfast_edge.remote.stopping import orderly
@@ -37,8 +37,8 @@ class Deployment:
             raise TargetError(f"cannot read key {self.trust}: {error}") from error
 
 
-def deploy(deployment: Deployment, host: str, say: Callable[[str], None]) -> list[str]:
-    """Run the installer on ``host`` and return the lines it wrote; ``say`` is told each as it comes.
+def deploy(deployment: Deployment, host: str, announce: Callable[[str], None]) -> list[str]:
+    """Run the installer on ``host`` and return the lines it wrote; ``announce`` is told each as it comes.
 
     A dropped connection does not stop it: it goes on there and is taken up again within a minute.
 
@@ -53,15 +53,15 @@ def deploy(deployment: Deployment, host: str, say: Callable[[str], None]) -> lis
         words = [*deployment.words, *deployment.trusted()]
         if deployment.bundle is not None:
             _take_along(deployment, installer, load)
-        say(f"looking at {ssh.host}")
+        announce(f"looking at {ssh.host}")
         board = check(ssh)
         refuse_full(ssh, board.free_bytes, size_of(load))
         with workspace(ssh) as folder:
-            say(f"copying to {ssh.host}")
+            announce(f"copying to {ssh.host}")
             copy(ssh, board, load, f"{folder}/load")
             bundle = [f"{folder}/load/{_BUNDLE}"] if deployment.bundle is not None else []
             command = Command([board.python, f"{folder}/load/{NAME}", *bundle, *words], _LIMIT_S)
-            return _follow(ssh, folder, command, say)
+            return _follow(ssh, folder, command, announce)
 
 
 def _take_along(deployment: Deployment, installer: Path, load: Path) -> None:
@@ -78,15 +78,13 @@ def _take_along(deployment: Deployment, installer: Path, load: Path) -> None:
     shutil.copyfile(deployment.bundle, load / _BUNDLE)
 
 
-def _follow(ssh: Ssh, folder: str, command: Command, say: Callable[[str], None]) -> list[str]:
+def _follow(ssh: Ssh, folder: str, command: Command, announce: Callable[[str], None]) -> list[str]:
     lines: list[str] = []
     with job(ssh, folder, command) as running:
         for line in running.lines():
             lines.append(line)
-            say(line)
+            announce(line)
         ended = running.ended()
-    if ended.status in (TIMED_OUT, KILLED):
-        raise TargetError(f"{ssh.host}: the installer was ended after {command.limit_s:.0f} s, or killed there")
     if ended.status != 0:
-        raise TargetError(f"{ssh.host}: {ended.last_line.removeprefix('install: ')}")
+        raise TargetError(f"{ssh.host}: {ended.failure('the installer', command.limit_s, prefix='install: ')}")
     return lines

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from segfast_edge.contract.found import names_in
 from segfast_edge.errors import TargetError
 
 _PACKAGE = Path(__file__).parents[1]
@@ -23,7 +24,7 @@ def _targets() -> Path:
 
 def target_names() -> list[str]:
     """Return the targets' names, read from the device code's folder."""
-    return sorted(p.stem for p in _targets().glob("*.py") if not p.stem.startswith("_"))
+    return names_in(_targets())
 
 
 def device_code(destination: Path) -> Path:

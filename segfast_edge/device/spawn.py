@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segfast_edge.contract.endings import failure
+from segfast_edge.contract.engines import engine_named
 from segfast_edge.contract.images import Frame, write_picture
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.device.code import device_code, target_names
@@ -80,12 +82,8 @@ def _stop(child: "subprocess.Popen[str]") -> None:
 
 def _failure(status: int, errors: Any) -> TargetError:
     errors.seek(0)
-    lines = [line.strip() for line in errors.read().splitlines() if line.strip()]
-    said = lines[-1].removeprefix("targets: ") if lines else "it said nothing"
-    if status == TargetError.exit_code:
-        return TargetError(said)
-    ended = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    return TargetError(f"the device process {ended}: {said}")
+    expected = TargetError.exit_code
+    return TargetError(failure("the device process", status, errors.read(), prefix="targets: ", expected=expected))
 
 
 class Outputs(Iterator[npt.NDArray[Any]]):
@@ -108,7 +106,7 @@ class Outputs(Iterator[npt.NDArray[Any]]):
     def _run(
         self, artifact: Path, frames: Iterable[tuple[str, Frame]], words: Sequence[str], target: str
     ) -> Generator[npt.NDArray[Any], None, None]:
-        manifest = Manifest.load(artifact)
+        Manifest.load(artifact)
         with tempfile.TemporaryDirectory(prefix="segfast-frames-") as name:
             folder = Path(name)
             line = ["run", str(artifact.resolve()), "-", "--out", str(folder), "--write", "raw", "--json", *words]
@@ -122,7 +120,7 @@ class Outputs(Iterator[npt.NDArray[Any]]):
                     yield _receive(child, waiting.popleft())
                 _pipe(child.stdin).close()
                 self.session = _answer(child)["session"]
-        if self.session["torch_imported"] and manifest.format != "torchscript":
+        if self.session["torch_imported"] and not engine_named(self.session["engine"]).imports_torch:
             raise TargetError(f"the process that ran {artifact} had torch in it; the device side must not import it")
 
 

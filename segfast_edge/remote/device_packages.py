@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+from segfast_edge.contract.formats import format_named
 from segfast_edge.device.spawn import process
 from segfast_edge.errors import TargetError
 from segfast_edge.remote.probe import Board, refuse_full
 from segfast_edge.remote.ssh import Ssh, quoted
 from segfast_edge.remote.transfer import copy, size_of
-from segfast_edge.remote.wheels import gather
+from segfast_edge.remote.wheels import Platform, gather
 
 _KEPT = '"${XDG_CACHE_HOME:-$HOME/.cache}"/segfast-edge'
 
@@ -17,23 +19,43 @@ def requirements(target: str, model_format: str) -> list[list[str]]:
     """Ask the device code what ``target`` needs for a format: lists of pip's requirements, the preferred first.
 
     Raises:
-        TargetError: the target does not run the format, or what runs it is too large to send.
+        TargetError: the target does not run the format.
     """
-    if model_format == "torchscript":
-        raise TargetError("--install does not send torch. Install it on the device, or convert to another format")
-    with process(target, ["needs", model_format]) as child:
+    found: list[list[str]] = _asked(target, ["needs", model_format])
+    return found
+
+
+def usual_platform(target: str) -> Platform:
+    """Ask the device code which system ``target`` usually has.
+
+    Raises:
+        TargetError: none is usual.
+    """
+    usual = _asked(target, ["about"])["usual"]
+    if usual is None:
+        raise TargetError(f"target {target} has no usual computer; say which with --wheels MACHINE-PYTHON-GLIBC")
+    (python, glibc) = ((each[0], each[1]) for each in (usual["python"], usual["glibc"]))
+    return Platform(usual["machine"], python, glibc)
+
+
+def _asked(target: str, words: list[str]) -> Any:
+    with process(target, words) as child:
         assert child.stdout is not None, "the pipe was asked for"
         said = child.stdout.read()
-    found: list[list[str]] = json.loads(said or "[]")
-    return found
+    try:
+        return json.loads(said)
+    except ValueError as error:
+        raise TargetError(f"the device process gave no answer to {words[0]}: {error}") from error
 
 
 def gathered(target: str, model_format: str, board: Board) -> Path:
     """Return a local folder with packages that run on ``board``: the first choice that there are wheels for.
 
     Raises:
-        TargetError: there is none; the message is that of the first choice.
+        TargetError: there is none, and the message is that of the first choice; or what runs it is too large to send.
     """
+    if format_named(model_format).imports_torch:
+        raise TargetError("--install does not send torch. Install it on the device, or convert to another format")
     failures: list[TargetError] = []
     for choice in requirements(target, model_format):
         try:

@@ -10,13 +10,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from segfast_edge.contract.engines import engine_names
+from segfast_edge.contract.formats import format_names
 from segfast_edge.contract.images import list_pictures
-from segfast_edge.contract.profile_options import add_plan_arguments, plan_from
+from segfast_edge.contract.profile_options import (
+    DEVICE_HELP,
+    PRECISION_HELP,
+    add_profile_arguments,
+    profile_options_from,
+)
 from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
 from targets.common.arguments import Parser
-from targets.common.requirements import choices
 from targets.common.segment import WRITERS, parse_outputs, run_pictures
-from targets.common.session import PRECISIONS, CheckedSession, Options, engines
+from targets.common.session import CheckedSession, Options
 from targets.common.target import open_artifact, refuse_elsewhere, target, targets
 from targets.runner.command_line import arguments as stream_arguments
 from targets.runner.command_line import own_stdout
@@ -43,18 +49,20 @@ def _parser() -> argparse.ArgumentParser:
     measured = verbs.add_parser("profile", help="measure an artifact")
     measured.add_argument("artifact", type=Path, help="an artifact folder")
     measured.add_argument("--json", action="store_true", help="the whole report as JSON")
-    measured.add_argument("--require-valid", action="store_true", help="exit 5 where the measurement is void")
-    measured.add_argument("--leash", action="store_true", help="end when standard input does")
-    add_plan_arguments(measured)
+    measured.add_argument("--require-valid", action="store_true", help="exit 5 if the measurement is invalid")
+    measured.add_argument("--end-with-stdin", action="store_true", help="end when standard input does")
+    add_profile_arguments(measured)
     measured.set_defaults(handle=_profile)
     traced = verbs.add_parser("layers", help="time each layer of an artifact")
     traced.add_argument("artifact", type=Path, help="an artifact folder")
     traced.add_argument("--json", action="store_true", help="the layers as JSON")
-    add_plan_arguments(traced)
+    add_profile_arguments(traced)
     traced.set_defaults(handle=_layers)
     install = verbs.add_parser("needs", help="say what to install for a format, as JSON: lists of pip's requirements")
-    install.add_argument("format", help="an artifact's format, for example tflite")
+    install.add_argument("format", help=f"an artifact's format: {', '.join(format_names())}")
     install.set_defaults(handle=_needs)
+    about = verbs.add_parser("about", help="say what this kind of computer is, as JSON")
+    about.set_defaults(handle=_about)
     stream = verbs.add_parser("stream", help="segment a camera, stream or video until told to stop")
     _common(stream)
     stream_arguments(stream)
@@ -63,7 +71,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _needs(args: argparse.Namespace) -> int:
-    print(json.dumps(choices(target(args.target), args.format)))
+    print(json.dumps(target(args.target).requirements(args.format)))
+    return 0
+
+
+def _about(args: argparse.Namespace) -> int:
+    print(json.dumps(target(args.target).to_json()))
     return 0
 
 
@@ -74,9 +87,9 @@ def _stream(args: argparse.Namespace) -> int:
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", type=Path, help="an artifact folder")
     parser.add_argument("--threads", type=int, default=0, help="threads of the engine (default: all cores)")
-    parser.add_argument("--engine", metavar="NAME", help=f"instead of the target's choice: {', '.join(engines())}")
-    parser.add_argument("--precision", metavar="P", help=f"OpenVINO, TensorRT: {', '.join(PRECISIONS)} (default f32)")
-    parser.add_argument("--device", metavar="D", help="cpu or cuda (default: cpu; on a Jetson cuda where there is one)")
+    parser.add_argument("--engine", metavar="NAME", help=f"instead of the target's choice: {', '.join(engine_names())}")
+    parser.add_argument("--precision", metavar="P", help=PRECISION_HELP)
+    parser.add_argument("--device", metavar="D", help=DEVICE_HELP)
 
 
 def _open(args: argparse.Namespace) -> CheckedSession:
@@ -125,10 +138,10 @@ def _profile(args: argparse.Namespace) -> int:
     from segfast_edge.contract.report_text import lines
     from targets.common.profiler import profile
 
-    plan = plan_from(args)
+    plan = profile_options_from(args)
     done = threading.Event()
-    if args.leash:
-        threading.Thread(target=_end_with_input, args=(done,), name="leash", daemon=True).start()
+    if args.end_with_stdin:
+        threading.Thread(target=_end_with_input, args=(done,), name="end-with-stdin", daemon=True).start()
     stdout = _private_stdout()
     try:
         report = profile(target(args.target), args.artifact, plan)
@@ -143,7 +156,7 @@ def _profile(args: argparse.Namespace) -> int:
     for line in shown:
         print(line, file=stdout, flush=True)
     if args.require_valid and not report.valid:
-        raise InvalidMeasurementError(f"the measurement is void: {'; '.join(report.reasons)}")
+        raise InvalidMeasurementError(f"the measurement is invalid: {'; '.join(report.reasons)}")
     return 0
 
 
@@ -160,7 +173,7 @@ def _layers(args: argparse.Namespace) -> int:
     from targets.common import emulated
     from targets.common.layer_timing import trace
 
-    plan = plan_from(args)
+    plan = profile_options_from(args)
     stdout = _private_stdout()
     where = target(args.target)
     refuse_elsewhere(where, _ROOT)

@@ -1,7 +1,7 @@
 """One conversion: what it starts from, what is asked for, and the manifest as far as it is known before writing."""
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +12,14 @@ from segfast_edge.contract.files import sha256
 from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.manifest import Manifest, OutputKind, TensorSpec
 from segfast_edge.errors import ArtifactError
-from segfast_edge.export import Exporter
+from segfast_edge.export import Exporter, recorded_tools
 from segfast_edge.export.common.default_lowering import default_lowering
 from segfast_edge.export.common.graph import Deployable, deployable
 from segfast_edge.export.common.metadata import versions
 from segfast_edge.export.common.parity import Reference, parity_frames, reference, scene_frame
 from segfast_edge.export.common.quantization import Quantization
 from segfast_edge.model.checkpoint import Checkpoint
-
-Say = Callable[[str], None]
+from segfast_edge.progress import Announce
 
 
 class Source:
@@ -89,7 +88,7 @@ class Job:
     request: ExportRequest
     writer: Exporter
     folder: Path
-    say: Say
+    announce: Announce
 
     def graph(self, output_kind: OutputKind | None = None) -> Deployable:
         """Return the graph to write, with the lowering asked for."""
@@ -121,7 +120,7 @@ class Job:
                 "training": checkpoint.provenance,
                 "lowering": self.request.form,
                 **({} if self.request.timings is None else {"tuning": dict(self.request.timings)}),
-                "versions": {"segfast-edge": __version__, **versions(self.writer.TOOLS)},
+                "versions": {"segfast-edge": __version__, **versions(recorded_tools(self.request.format, self.writer))},
                 "command": self.request.command,
                 "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             },

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from segfast_edge.contract.formats import format_named
 from segfast_edge.errors import ConversionError
+from segfast_edge.export import another
 from segfast_edge.export.common.converter_errors import explained
 
 
@@ -41,8 +43,8 @@ class Call:
     def refused(self, why: str) -> ConversionError:
         """Return the error that names operator, layer and reason, and the ways round it."""
         return ConversionError(
-            f"layer '{self.layer}': {self.operator} {why}. Our TFLite writer cannot express it;"
-            " try --converter litert-torch, or --target openvino, onnx or torchscript"
+            f"layer '{self.layer}': {self.operator} {why}. Our TFLite writer cannot express it."
+            f" {another('tflite')}, or --converter {' or '.join(format_named('tflite').other_converters)}"
         )
 
 
@@ -52,7 +54,7 @@ def trace(network: nn.Module, example: torch.Tensor) -> Trace:
     Raises:
         ConversionError: it cannot be exported (control flow that depends on values, say), or has several outputs.
     """
-    with explained("torch.export cannot export this network", "Try --target torchscript"), torch.no_grad():
+    with explained("torch.export cannot export this network", another("tflite")), torch.no_grad():
         exported = torch.export.export(network.eval(), (example,)).run_decompositions({})
     signature = exported.graph_signature
     if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:

@@ -13,7 +13,6 @@ runtime needs a padding operator of its own.
 from collections import OrderedDict
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from segfast_edge.model.blocks import HalfSize, initialise, pad_to_multiple, pointwise
@@ -89,10 +88,11 @@ class SegFastLite(HalfSize):
         self.up1 = UpStage(64, 16, 32)
         self.classifier = nn.Conv2d(32, classes, 1)
         initialise(self)
-        for spark in (self.context[1], self.context[2]):
-            nn.init.constant_(spark.expand.bn.weight, 0.1)
-        for up in (self.up3, self.up2, self.up1):
-            nn.init.ones_(up.up.conv.weight)
+        for name, weight in self.named_parameters():  # as in SegFast-Fast, which says why
+            if name.startswith("context.") and name.endswith("expand.bn.weight"):
+                nn.init.constant_(weight, 0.1)
+            elif name.endswith(".up.conv.weight"):
+                nn.init.ones_(weight)
 
     def coarse(self, x: Tensor) -> Tensor:
         """Take normalised N x 3 x H x W; give logits N x classes, at half H and W rounded up to a multiple of 16."""
@@ -111,16 +111,17 @@ def build(classes: int) -> nn.Module:
 
 
 def start(network: nn.Module, published: Mapping[str, Tensor]) -> None:
-    """Put the published encoder's weights into ``network``, in place."""
-    blocks = [block for number in range(len(STAGES)) for block in network.encoder[f"stage{number}"]]
-    pairs = [(network.encoder["stem"], "_conv_stem", "_bn0")]
+    """Put the published encoder's weights into a network that ``build`` made, in place."""
+    assert isinstance(network, SegFastLite)
+    blocks = [block for number in range(len(STAGES)) for block in network.encoder[f"stage{number}"].children()]
+    parts = [(network.encoder["stem"], "_conv_stem", "_bn0")]
     for number, block in enumerate(blocks):
-        parts = ((block.expand, "_expand_conv", "_bn0"), (block.depthwise, "_depthwise_conv", "_bn1"))
-        for part, conv, norm in (*parts, (block.project, "_project_conv", "_bn2")):
-            if not isinstance(part, nn.Identity):
-                pairs.append((part, f"_blocks.{number}.{conv}", f"_blocks.{number}.{norm}"))
-    with torch.no_grad():
-        for part, conv, norm in pairs:
-            part.conv.weight.copy_(published[f"{conv}.weight"])
-            for name, value in part.bn.state_dict().items():
-                value.copy_(published[f"{norm}.{name}"])
+        for place, part in enumerate(("expand", "depthwise", "project")):
+            names = f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{place}"
+            parts.append((block.get_submodule(part), *names))
+    for module, conv, norm in parts:
+        if isinstance(module, nn.Identity):
+            continue
+        module.get_submodule("conv").load_state_dict({"weight": published[f"{conv}.weight"]})
+        layer = module.get_submodule("bn")
+        layer.load_state_dict({name: published[f"{norm}.{name}"] for name in layer.state_dict()})

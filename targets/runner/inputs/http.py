@@ -3,7 +3,7 @@
 from urllib.parse import quote, urlsplit
 
 from segfast_edge.errors import DataError
-from targets.runner.inputs import Source, SourceOptions
+from targets.runner.inputs import Input, InputOptions
 
 FORM = "http://HOST/PATH or https:// (a camera's MJPEG stream)"
 
@@ -15,7 +15,7 @@ def matches(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def open_source(text: str, options: SourceOptions) -> Source:
+def open_input(text: str, options: InputOptions) -> Input:
     """Return the stream at an address.
 
     Raises:

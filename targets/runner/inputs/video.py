@@ -10,7 +10,7 @@ import numpy as np
 from segfast_edge.contract.images import IMAGE_SUFFIXES
 from segfast_edge.errors import DataError, TargetError
 from targets.runner.frames import Broken, Pixels
-from targets.runner.inputs import EndOfInputError, Grab, SourceLostError, SourceOptions
+from targets.runner.inputs import EndOfInputError, Grab, InputLostError, InputOptions
 from targets.runner.inputs._pace import Metronome
 
 FORM = "/dev/videoN or N (a camera), rtsp://..., or a video file; these need OpenCV"
@@ -26,7 +26,7 @@ def matches(text: str) -> bool:
     return Path(text).is_file() and Path(text).suffix.lower() not in IMAGE_SUFFIXES
 
 
-def open_source(text: str, options: SourceOptions) -> "Video":
+def open_input(text: str, options: InputOptions) -> "Video":
     """Return the camera, stream or file.
 
     Raises:
@@ -42,7 +42,7 @@ def open_source(text: str, options: SourceOptions) -> "Video":
 class Video:
     """Whatever ``cv2.VideoCapture`` opens; frames are turned from its BGR to RGB."""
 
-    def __init__(self, cv2: Any, text: str, options: SourceOptions) -> None:
+    def __init__(self, cv2: Any, text: str, options: InputOptions) -> None:
         self._cv2 = cv2
         self._text = text
         self._options = options
@@ -68,7 +68,7 @@ class Video:
             self.close()
             if self._is_file and not self._opened_before:
                 raise DataError(f"{self._text} is not a video that OpenCV can read")
-            raise SourceLostError(f"{self._public_name} does not open")
+            raise InputLostError(f"{self._public_name} does not open")
         self._opened_before = True
 
     @property
@@ -82,7 +82,7 @@ class Video:
             raise EndOfInputError
         capture = self._capture
         if capture is None:
-            raise SourceLostError(f"{self._public_name} is not open")
+            raise InputLostError(f"{self._public_name} is not open")
         got, frame = capture.read()
         if not got:
             return self._at_end()
@@ -93,7 +93,7 @@ class Video:
 
     def _at_end(self) -> Grab:
         if not self._is_file:
-            raise SourceLostError(f"{self._public_name} gives no more frames")
+            raise InputLostError(f"{self._public_name} gives no more frames")
         if not self._options.repeat:
             raise EndOfInputError
         self.connect()
