@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from segfast_edge.export import Exporter
     from segfast_edge.export.common.job import ExportRequest
     from segfast_edge.export.common.quantization import Quantization
@@ -89,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
         table_of_what_was_lost(console),
         console.status("reading the checkpoint") as status,
     ):
-        path = find(args.checkpoint) if args.model is None else _built(args, Path(folder))
-        source = Source(path, args.golden)
+        path, network = (find(args.checkpoint), None) if args.model is None else _built(args, Path(folder))
+        source = Source(path, args.golden, network)
         made = {}
         for request in requests:
             if tuning is None:
@@ -107,14 +109,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _built(args: argparse.Namespace, folder: Path) -> Path:
-    """Write a checkpoint of the network that ``--model`` names, as its factory gives it."""
+def _built(args: argparse.Namespace, folder: Path) -> "tuple[Path, nn.Module]":
+    """Return the network that ``--model`` names, as its factory gives it, and a checkpoint written of it."""
     from segfast_edge.contract.preprocess import Preprocess, parse_size
+    from segfast_edge.model import build
     from segfast_edge.model.checkpoint import as_built
 
     path = folder / f"{args.model.rpartition(':')[2]}.pt"
-    as_built(args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
-    return path
+    network = build(args.model, args.classes)
+    as_built(network, args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
+    return path, network
 
 
 def _refuse_half_a_network(args: argparse.Namespace) -> None:
