@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import tiny_training as tiny
 
+from segfast_edge.cli import main
 from segfast_edge.training.run_folder import RunFolder
 from segfast_edge.weights import find, shipped
 
@@ -33,3 +34,18 @@ def test_a_training_from_shipped_weights_is_told_with_all_that_led_to_them(tmp_p
     assert "--start runs/new-1/best.pt --output-dir runs/new-2" in second
     assert last.endswith("--teacher camvid-standard-segfast_fast --start runs/new-2/best.pt --output-dir runs/new")
     assert [len(history) for history in lineage.histories] == [87, 45, 3]
+
+
+def test_a_card_has_measured_figures_of_the_test_split_too(tmp_path, monkeypatch):
+    settings = tiny.settings()
+    tiny.run(settings, tmp_path / "run")
+    monkeypatch.setattr(ship_weights, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["ship_weights", str(tmp_path / "run"), "scenes-standard-tiny"])
+    ship_weights.main()
+    text = (tmp_path / "scenes-standard-tiny.md").read_text()
+    for split in ("test", "val"):
+        words = ["evaluate", str(tmp_path / "scenes-standard-tiny.pt"), "--data", settings.data, "--split", split]
+        assert main([*words, "--output", str(tmp_path / "found.json")]) == 0
+        found = json.loads((tmp_path / "found.json").read_text())
+        row = f"| on `{split}`, {found['frames']} frames | pixel accuracy {100 * found['pixel_accuracy']:.2f} %"
+        assert f"{row}, mIoU {found['miou']:.4f} |" in text

@@ -53,7 +53,7 @@ def draw_frames(work: Path, count: int) -> Path:
     return folder
 
 
-def make(case: Case, pictures: Path, litert: Path | None, say: Say) -> list[str]:
+def make(case: Case, pictures: Path, litert: Path | None, announce: Say) -> list[str]:
     """Make what a case lacks; return a line for each file that cannot be made.
 
     A failure is noted beside the folder that it left out (``.failed``); remove the note to try again.
@@ -68,7 +68,7 @@ def make(case: Case, pictures: Path, litert: Path | None, say: Say) -> list[str]
         if (folder / FILE_NAME).is_file():
             continue
         if not note.is_file():
-            say(f"{case.name}: {conversion.format} {conversion.precision}, {conversion.side}")
+            announce(f"{case.name}: {conversion.format} {conversion.precision}, {conversion.side}")
             try:
                 _convert(source, case, conversion, pictures, litert)
                 continue

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.converter_race.cases import LOWERED, OURS, REFERENCE
-from segfast_edge.contract.statistics import mean_median, mean_median_interval, median_ratio_interval
+from segfast_edge.contract.bootstrap import mean_median, mean_median_interval, median_ratio_interval
 
 Row = dict[str, Any]
 TOOLS = ("eager", "torchscript", "openvino", "tflite", "onnx")
@@ -58,11 +58,10 @@ def pick(rows: Sequence[Row], **wanted: Any) -> Row | None:
 
 
 def ratio(slow: Row | None, fast: Row | None) -> dict[str, Any] | None:
-    """Return how many times as long ``slow`` takes as ``fast``, with its 95 % interval."""
+    """Return how many times as long ``slow`` takes as ``fast``, with its 95 % interval if there are several rounds."""
     if slow is None or fast is None:
         return None
-    low, high = median_ratio_interval(samples(slow), samples(fast))
-    return {"ratio": slow["p50_ms"] / fast["p50_ms"], "interval": [low, high]}
+    return {"ratio": slow["p50_ms"] / fast["p50_ms"], "interval": median_ratio_interval(samples(slow), samples(fast))}
 
 
 def theirs(rows: Sequence[Row], tool: str, family: str, threads: int) -> Row | None:
@@ -194,6 +193,8 @@ def _time(row: Row | None) -> str:
 
 
 def _ratio(found: Mapping[str, Any]) -> str:
+    if found["interval"] is None:
+        return f"{found['ratio']:.2f}"
     low, high = found["interval"]
     return f"{found['ratio']:.2f} [{low:.2f}, {high:.2f}]"
 

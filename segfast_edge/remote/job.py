@@ -3,10 +3,12 @@
 import contextlib
 import logging
 import shlex
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from segfast_edge.contract.endings import failure, how_ended, signal_of
 from segfast_edge.errors import TargetError, UnreachableError
 from segfast_edge.remote.ssh import Ssh, quoted
 
@@ -47,7 +49,7 @@ while [ ! -e status ] && kill -0 $job 2>/dev/null && [ $tries -lt {tries} ]; do 
 kill -KILL -$job 2>/dev/null
 exit 0
 """
-TIMED_OUT, KILLED = 124, 137
+TIMED_OUT = 124  # of timeout(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,13 @@ class Ended:
     status: int
     errors: str
 
-    @property
-    def last_line(self) -> str:
-        """The last line with text on standard error."""
-        lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
-        return lines[-1] if lines else "it said nothing"
+    def failure(self, name: str, limit_s: float, *, prefix: str = "") -> str:
+        """Return one line about a job that failed; ``prefix`` is what its own lines begin with."""
+        if self.status == TIMED_OUT:
+            return f"{name} was ended after {limit_s:.0f} s"
+        if signal_of(self.status) is signal.SIGKILL:  # timeout(1) kills, too, what does not end when it is asked to
+            return f"{name} {how_ended(self.status)}, or it was stuck for {limit_s:.0f} s"
+        return failure(name, self.status, self.errors, prefix=prefix, expected=TargetError.exit_code)
 
 
 class _Patience:

@@ -13,7 +13,7 @@ from segfast_edge.errors import SegfastError, TargetError
 from targets.install.health import Patience
 from targets.install.installer import Installer, stored_keys
 from targets.install.layout import NAME_LENGTH, Layout
-from targets.install.service import KINDS, choose
+from targets.install.service_manager import KINDS, choose
 from targets.install.trust import Trust, public_key, read_public_key
 from targets.install.unpack import inspect
 
@@ -39,8 +39,11 @@ def _parser(own: Path | None) -> argparse.ArgumentParser:
     else:
         parser.set_defaults(bundle=own)
     add("--root", type=Path, default=default_root(), help="where releases go (default %(default)s)")
-    add("--trust", action="append", default=[], metavar="KEY.pub", help="take bundles signed with this key, for good")
-    add("--unsigned", action="store_true", help="take this bundle without a signature")
+    key = parser.add_mutually_exclusive_group()
+    key.add_argument(
+        "--trust", action="append", default=[], metavar="KEY.pub", help="take bundles signed with this key, for good"
+    )
+    key.add_argument("--unsigned", action="store_true", help="take this bundle without a signature")
     add("--input", metavar="INPUT", help="where frames come from, as for run.py; kept for later releases")
     add("--output", action="append", default=[], metavar="OUTPUT", help="where results go; may be repeated")
     add("--option", action="append", default=[], metavar="OPTION", help="an option for run.py, such as --rate=10")

@@ -11,7 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from segfast_edge.export.common.failure import running
+from segfast_edge.export.common.converter_errors import running
 from segfast_edge.model.blocks import DilatedConv2d
 from segfast_edge.model.plain import Absorbed, is_plain, plain_copy, substitute
 

@@ -9,9 +9,9 @@ from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.manifest import OutputKind
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import ConversionError, unknown
+from segfast_edge.export.common.bilinear_doubling import Doubled, largest
 from segfast_edge.export.common.control_flow import run_static
-from segfast_edge.export.common.doubling import Doubled, largest
-from segfast_edge.export.common.failure import running
+from segfast_edge.export.common.converter_errors import running
 from segfast_edge.export.common.fold import fold_batchnorm
 from segfast_edge.export.common.lowerings import LOWERINGS, lower
 from segfast_edge.model.blocks import HalfSize

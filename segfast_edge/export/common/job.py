@@ -14,8 +14,8 @@ from segfast_edge.contract.files import sha256
 from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.manifest import Manifest, OutputKind, TensorSpec
 from segfast_edge.errors import ArtifactError
-from segfast_edge.export import Exporter
-from segfast_edge.export.common.defaults import default_lowering
+from segfast_edge.export import Exporter, recorded_tools
+from segfast_edge.export.common.default_lowering import default_lowering
 from segfast_edge.export.common.graph import Deployable, deployable
 from segfast_edge.export.common.metadata import versions
 from segfast_edge.export.common.oracle import Oracle
@@ -118,7 +118,7 @@ class Job:
     request: ExportRequest
     writer: Exporter
     folder: Path
-    say: Say
+    announce: Say
 
     def graph(self, output_kind: OutputKind | None = None) -> Deployable:
         """Return the graph to write, with the lowering asked for."""
@@ -160,7 +160,7 @@ class Job:
                 "training": checkpoint.provenance,
                 "lowering": self.request.form,
                 **({} if self.request.timings is None else {"tuning": dict(self.request.timings)}),
-                "versions": {"segfast-edge": __version__, **versions(self.writer.TOOLS)},
+                "versions": {"segfast-edge": __version__, **versions(recorded_tools(self.request.format, self.writer))},
                 "command": self.request.command,
                 "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             },

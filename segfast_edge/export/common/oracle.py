@@ -13,7 +13,7 @@ from torch import nn
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import ConversionError
-from segfast_edge.export.common.failure import running
+from segfast_edge.export.common.converter_errors import running
 from segfast_edge.export.common.parity import Logits, NamedFrame, Reference
 
 REPEATABLE = 1e-5  # of the largest logit: how far two runs of one network on one picture may differ

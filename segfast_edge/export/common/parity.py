@@ -12,8 +12,8 @@ import numpy.typing as npt
 from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.data.scene import render
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ParityError
-from segfast_edge.spawn import outputs
 
 NamedFrame = tuple[str, Frame]
 Logits = npt.NDArray[np.float32]  # height x width x classes
