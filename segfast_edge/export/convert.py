@@ -20,7 +20,7 @@ __all__ = ["ExportRequest", "Source", "convert", "convert_tuned"]
 def convert(
     source: Source, request: ExportRequest, *, announce: Announce = lambda _: None, by: Exporter | None = None
 ) -> Manifest:
-    """Write one artifact folder; ``announce`` hears each step, ``by`` is an exporter other than the format's own.
+    """Write one artifact folder; ``by`` is an exporter other than the format's own.
 
     Raises:
         ConversionError: the tools are missing, or the network cannot be written in this format.

@@ -5,7 +5,7 @@ enlarged as a device enlarges them. Under ``paper``, which is defined at 224 x 2
 network's size, as in training.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,8 +20,8 @@ from segfast_edge.data.protocol import check_counts
 from segfast_edge.errors import DataError, SegfastError, unknown
 from segfast_edge.prediction.metrics import DEFINITION, BoundaryScore, ConfusionMatrix, Counts, interval
 from segfast_edge.prediction.predictor import NamedFrame, Predictor
+from segfast_edge.progress import Progress
 
-Progress = Callable[[int, int], None]
 ComparedAt = Literal["own", "network"]
 WORST = 10  # pictures that are listed by name
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from segfast_edge.contract.images import Frame, list_pictures, read_frame, write
 from segfast_edge.contract.overlay import class_shares, colour_mask, mask_at, overlay
 from segfast_edge.errors import ArtifactError, DataError
 from segfast_edge.prediction.predictor import NamedFrame, Predictor
+from segfast_edge.progress import Progress
 
 KINDS = ("mask", "colour", "overlay")
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

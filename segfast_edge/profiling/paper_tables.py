@@ -10,7 +10,7 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -22,14 +22,13 @@ from segfast_edge.contract.classes import MAX_CLASSES
 from segfast_edge.contract.endings import how_ended
 from segfast_edge.contract.report import MAX_FOREIGN_SHARE
 from segfast_edge.errors import SegfastError, TargetError
+from segfast_edge.progress import Progress
 
 NETWORKS = ("fcn8s", "segnet", "segfast_basic", "segfast")  # the paper's order
 # Pal et al., ICVGIP 2018: table 5, and the ratios to SegFast that its text gives
 PAPER_PARAMETERS = {"fcn8s": 134_507_010, "segnet": 29_455_702, "segfast_basic": 2_965_976, "segfast": 603_288}
 PAPER_SLOWER = {"fcn8s": 8.7, "segnet": 5.1, "segfast": 1.0}
 _PATIENCE_S = 300.0
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One conversion: what it starts from, what is asked for, and the manifest as far as it is known before writing."""
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,8 +30,7 @@ from segfast_edge.export.common.parity import (
 from segfast_edge.export.common.proof import prove
 from segfast_edge.export.common.quantization import Quantization
 from segfast_edge.model.checkpoint import Checkpoint
-
-Say = Callable[[str], None]
+from segfast_edge.progress import Announce
 
 
 class Source:
@@ -118,7 +117,7 @@ class Job:
     request: ExportRequest
     writer: Exporter
     folder: Path
-    announce: Say
+    announce: Announce
 
     def graph(self, output_kind: OutputKind | None = None) -> Deployable:
         """Return the graph to write, with the lowering asked for."""
