@@ -16,6 +16,7 @@ from segfast_edge.remote.transfer import copy, size_of, workspace
 
 _BUNDLE = "bundle.tar.gz"
 _LIMIT_S = 1800.0  # an emulated board takes minutes to unpack and to test
+_ALONE_S = 90.0  # longer than a lost connection is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Deployment:
 def deploy(deployment: Deployment, host: str, say: Callable[[str], None]) -> list[str]:
     """Run the installer on ``host`` and return the lines it wrote; ``say`` is told each as it comes.
 
-    A dropped connection does not stop it: it goes on there and is taken up again within a minute.
+    A dropped connection does not stop it: it goes on there and is taken up again within a minute. If nobody comes
+    back, it ends there and lets go of the installation; a release that it had switched to stays on trial.
 
     Raises:
         UnreachableError: the host cannot be reached, or the connection did not come back.
@@ -60,7 +62,8 @@ def deploy(deployment: Deployment, host: str, say: Callable[[str], None]) -> lis
             say(f"copying to {ssh.host}")
             copy(ssh, board, load, f"{folder}/load")
             bundle = [f"{folder}/load/{_BUNDLE}"] if deployment.bundle is not None else []
-            command = Command([board.python, f"{folder}/load/{NAME}", *bundle, *words], _LIMIT_S)
+            words = [board.python, f"{folder}/load/{NAME}", *bundle, *words]
+            command = Command(words, _LIMIT_S, alone_s=_ALONE_S)
             return _follow(ssh, folder, command, say)
 
 
