@@ -4,6 +4,7 @@ A module has ``FORM`` (what to write on the command line), ``matches(text)`` and
 """
 
 import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -84,6 +85,11 @@ def _modules() -> list[_Module]:
     return [cast(_Module, importlib.import_module(f"{__name__}.{name}")) for name in names]
 
 
+def public(text: str) -> str:
+    """Return an input's name without the user and password that an address may have."""
+    return re.sub(r"(://).*@", r"\1", text)
+
+
 def forms() -> list[str]:
     """Return what can be written for an input."""
     return [module.FORM for module in _modules()]
@@ -98,4 +104,4 @@ def open_source(text: str, options: SourceOptions) -> Source:
     for module in _modules():
         if module.matches(text):
             return module.open_source(text, options)
-    raise DataError(f"no input '{text}'. An input is: {'; '.join(forms())}")
+    raise DataError(f"no input '{public(text)}'. An input is: {'; '.join(forms())}")
