@@ -69,5 +69,5 @@ def test_weights_trained_on_everything_are_judged_by_the_last_epochs_on_drives_l
     assert "on `val`" not in text
     changed = json.loads((tmp_path / "fold-b/config.json").read_text()) | {"seed": 7}
     (tmp_path / "fold-b/config.json").write_text(json.dumps(changed))
-    with pytest.raises(SystemExit, match="fold-b is not a fold of .*final: seed differs"):
+    with pytest.raises(SystemExit, match=r"fold-b is not a fold of .*final: seed differs"):
         ship_weights.main()

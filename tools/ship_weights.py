@@ -165,9 +165,9 @@ drive, so there is no split left to measure them on.
 
 def on_everything(name: str, lineage: Lineage, checkpoint: Checkpoint, folds: Sequence[Fold]) -> str:
     """Return the model card in Markdown of weights that were trained on every labelled frame at hand."""
-    names = ", ".join(each.left_out for each in folds)
+    names, provenance = ", ".join(each.left_out for each in folds), checkpoint.provenance
     rows = [
-        f"| data | {checkpoint.provenance['data']}, trained on every frame of train and val, all settings fixed before |",
+        f"| data | {provenance['data']}, trained on all frames of train and val, settings fixed before |",
         f"| protocol | {checkpoint.protocol} |",
         f"| on drives left out ({names}), mean | mIoU {_mean(folds):.4f} |",
     ]
