@@ -327,7 +327,7 @@ def test_reduced_decoding_is_used_while_it_gives_the_same_labels_and_no_longer(t
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(DataError, match="deadline_ms is 0"):
-        tiny_runner.Settings(deadline_ms=0)
+        tiny_runner.PipelineSettings(deadline_ms=0)
 
 
 def test_a_policy_with_one_step_stays_on_it():
