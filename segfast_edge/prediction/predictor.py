@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest, OutputKind
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ArtifactError, SegfastError, unknown
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from segfast_edge.contract.files import replacing_file
-from segfast_edge.contract.images import Frame, Labels, read_frame, write_picture
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.overlay import colour_mask, mask_at, overlay
+from segfast_edge.contract.masks import RawOutput, mask_at
+from segfast_edge.contract.overlay import colour_mask, overlay
+from segfast_edge.contract.shared.files import replacing_file
+from segfast_edge.contract.shared.images import Frame, Labels, read_frame, write_picture
 from segfast_edge.errors import TargetError, unknown
-from targets.common.session import CheckedSession, RawOutput
+from targets.common.session import CheckedSession
 
 
 @dataclass(frozen=True, slots=True)
