@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from segfast_edge.contract.arguments import ExactParser
 from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report, read_reports, reports_json
 from segfast_edge.contract.shared.files import check_writable, write_json
@@ -125,7 +126,7 @@ def judge(pool: Path, trials: int) -> dict[str, Any]:
 
 def main() -> int:
     """Run one of the two steps."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     steps = parser.add_subparsers(dest="step", required=True)
     collecting, judging, single = (steps.add_parser(name) for name in ("collect", "judge", "one"))
     collecting.add_argument("artifact", type=Path)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segfast_edge.cli._packages import ENGINE
 from segfast_edge.contract.profile_options import ProfileOptions, add_profile_arguments, profile_options_from
 from segfast_edge.errors import InvalidMeasurementError, TargetError
 
@@ -24,6 +25,7 @@ EXAMPLE = (
     "  segfast-edge profile artifacts/segfast-tflite --repeat 6 --output before.json\n"
     "  segfast-edge profile artifacts/segfast-tflite --target rpi --host pi@raspberrypi.local --install"
 )
+NEEDS = {"artifacts": (ENGINE,)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
