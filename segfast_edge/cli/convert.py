@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from segfast_edge.export import Exporter
-    from segfast_edge.export.common.job import ExportRequest
+    from segfast_edge.export.common.job import ExportRequest, Source
     from segfast_edge.export.common.quantization import Quantization
     from segfast_edge.export.common.tuning import Tuning
 
@@ -85,8 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
 
-    from segfast_edge.export.convert import Source, convert, convert_tuned
-    from segfast_edge.weights import find
+    from segfast_edge.export.convert import convert, convert_tuned
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
     console = Console(stderr=True)
@@ -95,8 +94,7 @@ def run(args: argparse.Namespace) -> int:
         table_of_what_was_lost(console),
         console.status("reading the checkpoint") as status,
     ):
-        path = find(args.checkpoint) if args.model is None else _built(args, Path(folder))
-        source = Source(path, args.golden)
+        source = _source(args, Path(folder))
         made = {}
         for request in requests:
             if tuning is None:
@@ -113,14 +111,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _built(args: argparse.Namespace, folder: Path) -> Path:
-    """Write a checkpoint of the network that ``--model`` names, as its factory gives it."""
+def _source(args: argparse.Namespace, folder: Path) -> "Source":
+    """Return the checkpoint, or the network that ``--model`` names as its factory gives it, with a checkpoint of it."""
     from segfast_edge.contract.preprocess import Preprocess, parse_size
+    from segfast_edge.export.convert import Source
+    from segfast_edge.model import build
     from segfast_edge.model.checkpoint import as_built
+    from segfast_edge.weights import find
 
+    if args.model is None:
+        return Source(find(args.checkpoint), args.golden)
     path = folder / f"{args.model.rpartition(':')[2]}.pt"
-    as_built(args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
-    return path
+    network = build(args.model, args.classes)
+    as_built(network, args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
+    return Source(path, args.golden, network)
 
 
 def _refuse_half_a_network(args: argparse.Namespace) -> None:

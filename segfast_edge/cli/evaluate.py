@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_options
+
 if TYPE_CHECKING:
     from segfast_edge.prediction.evaluate import Evaluation
 
@@ -15,7 +17,7 @@ EXAMPLE = "segfast-edge evaluate runs/paper/best.pt --data camvid --data-root Ca
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("subject", type=Path, metavar="CHECKPOINT_OR_ARTIFACT", help="a .pt file or an artifact folder")
-    parser.add_argument("--data", default="scenes", metavar="NAME", help="dataset (default scenes)")
+    parser.add_argument("--data", metavar="NAME", help="dataset (default: found from --data-root, else scenes)")
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="the dataset's folder")
     parser.add_argument("--split", default="val", metavar="NAME", help="default val")
     parser.add_argument("--protocol", metavar="NAME", help="paper or standard (default: the one it was trained under)")
@@ -32,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="x86", metavar="NAME", help="for an artifact: whose device code runs it")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON to a file")
+    dataset_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
 
     averaged = tuple(args.tta.split(",")) if args.tta else ()
     predictor = open_predictor(find(args.subject), device=args.device, target=args.target, averaged=averaged)
-    truth = GroundTruth(args.data, args.data_root, args.split, args.protocol, args.size)
+    data = dataset_name(args.data, args.data_root, chosen_options(args))
+    truth = GroundTruth(data, args.data_root, args.split, args.protocol, args.size)
     with bar("evaluating") as progress:
         found = evaluate(predictor, truth, progress)
     figures = {"path": str(args.subject), **_model(find(args.subject)), **found.to_json()}

@@ -27,6 +27,7 @@ def checkpoint(
         "recipe": settings.recipe.to_json(),
         "seed": settings.seed,
         **material.start,
+        **({"dataset": material.dataset} if material.dataset else {}),
         "epoch": record["epoch"],
         "val": record["val"],
         "versions": versions(run_on),

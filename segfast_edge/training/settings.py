@@ -55,7 +55,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         if self.recipe.fake_int8 and self.start is None:
-            raise SegfastError("training for int8 goes on from trained weights; name them: --start CHECKPOINT")
+            raise SegfastError("training for int8 needs trained weights; pass --start CHECKPOINT")
 
         if self.pretrained and self.start is not None:
             raise SegfastError("--pretrained and --start both give the first weights; choose one")

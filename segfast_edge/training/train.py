@@ -147,6 +147,7 @@ def _config(run: _Run) -> dict[str, Any]:
     """Return what config.json holds: the settings, and on what they ran."""
     return {
         **run.settings.to_json(),
+        **({"dataset": run.material.dataset} if run.material.dataset else {}),
         "described": run.material.described,
         "ran_on": {**versions(run.setup.execution), "processes": run.setup.world.size},
     }

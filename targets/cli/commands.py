@@ -30,10 +30,12 @@ from targets.runner.command_line import run as run_stream
 
 _ROOT = Path("/")
 EXIT_INTERRUPTED = 130
+COMMAND = "SEGFAST_COMMAND"  # what the user typed to get here, for help texts, if it was not "python -m targets"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m targets", description="Run or profile an artifact on this machine.")
+    command = os.environ.get(COMMAND, "python -m targets")
+    parser = Parser(prog=command, description="Run or profile an artifact on this machine.")
     parser.add_argument("target", metavar="TARGET", help=", ".join(targets()))
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
     run = verbs.add_parser("run", help="segment pictures")

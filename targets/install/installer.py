@@ -47,7 +47,7 @@ class Installer:
             ArtifactError: the bundle is not trusted or not whole, or fails its self-test.
             TargetError: the device lacks something, or the release was not well and was taken back.
         """
-        with self.layout.locked():
+        with self.layout.locked(self.patience.limit_s):
             passed("begun")
             name = self._bring(bundle, trust)
             passed("sealed")
@@ -75,7 +75,7 @@ class Installer:
         Raises:
             TargetError: there is none, or it was not well either.
         """
-        with self.layout.locked():
+        with self.layout.locked(self.patience.limit_s):
             current, previous = self.layout.pointed("current"), self.layout.pointed("previous")
             if previous is None or previous == current:
                 raise TargetError(f"there is no previous release in {self.layout.root} to go back to")

@@ -131,7 +131,9 @@ class Systemd:
         return template
 
     def set_up(self) -> None:
-        """Write the unit and have it started with the device."""
+        """Write the unit and have it started with the device; tokens in ``environment`` are for its owner alone."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._layout.root / "environment").chmod(0o600)
         text = self.text()
         if not self.unit.is_file() or self.unit.read_text(encoding="utf-8") != text:
             make_folder_durably(self.unit.parent)
