@@ -9,7 +9,7 @@ import tiny_artifacts as tiny
 import tiny_runner
 from tiny_runner import Kept, Script, null_labels, null_model, proven_artifact, serving, wait_for
 
-from segfast_edge.contract.overlay import mask_at
+from segfast_edge.contract.masks import mask_at
 from segfast_edge.errors import DataError
 from targets.common.session import CheckedSession
 from targets.runner.decoding import Encoded

@@ -9,8 +9,8 @@ from segfast_edge.contract.bootstrap import mean_median, mean_median_interval, m
 Row = dict[str, Any]
 TOOLS = ("eager", "torchscript", "openvino", "tflite", "onnx")
 MET = (
-    "Met is `yes` where the ratio measured is at least the one needed, wherever its interval ends, and `invalid` where the"
-    " figure of either side is (see the end)."
+    "Met is `yes` where the ratio measured is at least the one needed, wherever its interval ends, and `invalid` where"
+    " the figure of either side is (see the end)."
 )
 PRECISIONS = ("f32", "bf16", "int8", "int8 + bf16")
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, RawOutput
+from segfast_edge.contract.masks import RawOutput
+from targets.common.session import Options
 
 
 def runtime() -> ModuleType:

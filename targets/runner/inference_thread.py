@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from segfast_edge.contract.overlay import mask_at
+from segfast_edge.contract.masks import mask_at
 from targets.runner.backoff import Backoff
 from targets.runner.decoding import ReducedScale
 from targets.runner.frames import Decoded, Result, now_ns
