@@ -61,7 +61,7 @@ def test_the_page_holds_every_profile_and_needs_nothing_else(tmp_path, measured)
     assert "<td>9.00</td><td>4.5</td>" in text  # what a layer multiplies, and how fast
     assert "60.00 %" in text
     assert "Accuracy against latency" in text
-    assert [text.count(f">{word}</span>") for word in ("valid", "void")] == [1, 1]
+    assert [text.count(f">{word}</span>") for word in ("valid", "invalid")] == [1, 1]
 
 
 def test_accuracy_belongs_by_checksum_where_folders_have_one_name(tmp_path, measured):

@@ -122,7 +122,7 @@ class Runner:
             "foreign_cpu_share": statistics.fmean(known) if known else None,
             "alarms": sorted({alarm for window in self.windows for alarm in window["alarms"]}),
         }
-        return {**row, **conditions, "void": list(validity.reasons(Latency(tuple(samples)), conditions))}
+        return {**row, **conditions, "invalid": list(validity.reasons(Latency(tuple(samples)), conditions))}
 
     def _executed(self) -> dict[str, Any]:
         names = ("executed_precision", "versions")

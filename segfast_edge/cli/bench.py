@@ -109,7 +109,7 @@ def _show(rows: "list[NetworkFigures]", figures: dict[str, Any]) -> None:
     screen = console()
     screen.print(time_table, memory_table)
     for reason in figures["reasons"]:
-        screen.print(f"void: {reason}", highlight=False)
+        screen.print(f"invalid: {reason}", highlight=False)
     screen.print(
         "medians over interleaved rounds, a process each; memory is VmHWM over the process with torch loaded",
         style="dim",

@@ -34,7 +34,7 @@ def write_profiles(page: Path, reports: Sequence[Report], evaluations: Sequence[
         lead=_lead(reports),
         version=__version__,
         summary=_summary(named, scores),
-        void={name: report.reasons for name, report in named.items() if report.reasons},
+        invalid={name: report.reasons for name, report in named.items() if report.reasons},
         plots=plots,
         protocols=sorted({protocol for _, protocol in scores.values()}),
         layers={name: _layers(report) for name, report in named.items() if report.layers},
