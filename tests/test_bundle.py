@@ -265,6 +265,15 @@ def test_bytes_after_the_tars_end_are_refused_too(bundle, tmp_path, more):
         inspect(tmp_path / "more.tar.gz", ANY)
 
 
+@pytest.mark.parametrize("blocks", range(21))
+def test_a_tar_of_any_number_of_blocks_is_padded_and_taken(tmp_path, blocks):
+    made = tiny_bundle.variant(
+        tmp_path / "v", lambda folder: (folder / "MODEL_CARD.md").write_bytes(bytes(512 * blocks))
+    )
+    made.write(tmp_path / "b.tar.gz", signature=None)
+    assert inspect(tmp_path / "b.tar.gz", ANY).release == made.release
+
+
 @pytest.mark.parametrize("tool", ["gnu", "python"])
 def test_a_bundle_packed_by_another_tar_is_taken_whatever_its_padding(bundle, tmp_path, tool):
     names = [LISTING, SIGNATURE, *sorted(tiny_bundle.prepared().listing.files)]

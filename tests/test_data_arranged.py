@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny_training import CPU, PAPER, run
 
@@ -12,6 +13,7 @@ from segfast_edge.cli import main
 from segfast_edge.data import open_source, parse_name, with_options
 from segfast_edge.data.splits import shared_recordings
 from segfast_edge.errors import DataError
+from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.training.settings import TrainingSettings
 
 SIZE = (18, 24)
@@ -337,3 +339,31 @@ def test_labels_drawn_on_the_stored_picture_are_turned_with_it(tmp_path, caplog,
     save(tmp_path / "labels/train/a.png", upright)
     assert np.array_equal(open_source("folder", tmp_path).open("train")[0].labels, upright)
     assert np.array_equal(open_source("folder:turn-labels=no", tmp_path).open("train")[0].labels, upright)
+
+
+def test_a_start_matches_classes_without_case_and_names_the_others(tmp_path, caplog):
+    def training(name, classes, **changes):
+        for split in ("train", "val"):
+            folder(tmp_path / name, [f"{split}{n}" for n in range(2)], split, classes=classes)
+        chosen = TrainingSettings(
+            model="tiny_networks:plain",
+            data="folder",
+            data_root=tmp_path / name,
+            protocol="standard",
+            size=(32, 48),
+            recipe=PAPER.changed({"epochs": 1, "lr": 1e-12}),
+            hardware=CPU,
+            **changes,
+        )
+        run(chosen, tmp_path / f"{name} run")
+        return Checkpoint.load(tmp_path / f"{name} run/best.pt").weights
+
+    before = training("first", ("Road", "Sky", "Car"))
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        after = training("second", ("tree", "sky", "ROAD", "person"), start=tmp_path / "first run/best.pt")
+    assert "2 of 4 classes matched by name; start at random: tree, person; left out: Car" in caplog.text
+    rows = [name for name in after if after[name].shape != before[name].shape]
+    assert rows
+    for name in rows:
+        assert torch.allclose(after[name][[1, 2]], before[name][[1, 0]], atol=1e-7)

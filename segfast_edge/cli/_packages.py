@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from segfast_edge.contract.endings import failure
 from segfast_edge.contract.engines import Engine, engine_named, engine_names
 from segfast_edge.contract.formats import format_named, format_names
+from segfast_edge.contract.shared.endings import failure
 
 ENGINE = "an engine"  # in a verb's NEEDS: any one that runs artifacts
 _PATIENCE_S = 300

@@ -13,7 +13,7 @@ from segfast_edge.cli._packages import converters
 
 if TYPE_CHECKING:
     from segfast_edge.export import Exporter
-    from segfast_edge.export.common.job import ExportRequest
+    from segfast_edge.export.common.job import ExportRequest, Source
     from segfast_edge.export.common.quantization import Quantization
     from segfast_edge.export.common.tuning import Tuning
 
@@ -36,6 +36,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     foreign.add_argument("--model", metavar="NAME", help="package.module:factory, whose factory loads its own weights")
     foreign.add_argument("--classes", type=int, metavar="N", help="number of classes, which the factory is called with")
     foreign.add_argument("--size", metavar="HxW", help="input size (default 224x224)")
+    foreign.add_argument(
+        "--output-key",
+        metavar="KEY",
+        help="the part of a dictionary, tuple or list that holds the logits (default: out, logits, else the first)",
+    )
+    foreign.add_argument(
+        "--upsample",
+        choices=("bilinear", "nearest"),
+        help="how to enlarge logits that are smaller than the picture (default: bilinear, which is then reported)",
+    )
     parser.add_argument(
         "--target",
         "--format",
@@ -88,8 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
 
-    from segfast_edge.export.convert import Source, convert, convert_tuned
-    from segfast_edge.weights import find
+    from segfast_edge.export.convert import convert, convert_tuned
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
     console = Console(stderr=True)
@@ -98,14 +107,15 @@ def run(args: argparse.Namespace) -> int:
         table_of_what_was_lost(console),
         console.status("reading the checkpoint") as status,
     ):
-        path = find(args.checkpoint) if args.model is None else _built(args, Path(folder))
-        source = Source(path, args.golden)
+        source = _source(args, Path(folder))
         made = {}
         for request in requests:
             if tuning is None:
                 made[request.folder] = convert(source, request, announce=status.update, by=by)
             else:
                 made[request.folder] = convert_tuned(source, request, tuning, announce=status.update)
+    for assumption in source.assumed:
+        console.print(f"assumed: {assumption}", highlight=False, markup=False, soft_wrap=True)
     if args.json:
         documents = [{"artifact": str(folder), **manifest.to_json()} for folder, manifest in made.items()]
         print(json.dumps(documents, indent=2, ensure_ascii=False))
@@ -116,14 +126,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _built(args: argparse.Namespace, folder: Path) -> Path:
-    """Write a checkpoint of the network that ``--model`` names, as its factory gives it."""
+def _source(args: argparse.Namespace, folder: Path) -> "Source":
+    """Return the checkpoint, or the network that ``--model`` names as its factory gives it, with a checkpoint of it."""
     from segfast_edge.contract.preprocess import Preprocess, parse_size
+    from segfast_edge.export.common.reading import OutputChoice
+    from segfast_edge.export.convert import Source
+    from segfast_edge.model import build
     from segfast_edge.model.checkpoint import as_built
+    from segfast_edge.weights import find
 
+    choice = OutputChoice(args.output_key, args.upsample)
+    if args.model is None:
+        return Source(find(args.checkpoint), args.golden, choice=choice)
     path = folder / f"{args.model.rpartition(':')[2]}.pt"
-    as_built(args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
-    return path
+    network = build(args.model, args.classes)
+    as_built(network, args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
+    return Source(path, args.golden, network, choice)
 
 
 def _refuse_half_a_network(args: argparse.Namespace) -> None:

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from segfast_edge.contract.files import replacing_folder
-from segfast_edge.contract.images import Labels, write_picture
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
+from segfast_edge.contract.shared.files import replacing_folder
+from segfast_edge.contract.shared.images import Labels, write_picture
 from segfast_edge.export import Exporter, exporter
 from segfast_edge.export.common.int8 import in_int8
 from segfast_edge.export.common.job import ExportRequest, Job, Source
-from segfast_edge.export.common.parity import CONTINUOUS, DISCONTINUOUS, difference, judge
+from segfast_edge.export.common.parity import difference, judge
 from segfast_edge.export.common.tuning import Tuning, forget, tune
 from segfast_edge.progress import Announce
 
@@ -55,7 +55,8 @@ def convert_tuned(
 
 
 def _make(job: Job) -> Manifest:
-    job.announce("reading the network")
+    job.announce("comparing the graph with the network")
+    job.prove()
     asked, folder = job.request.quantization, job.folder
     manifest, golden = _in_float(job) if asked is None else in_int8(job, asked)
     (folder / GOLDEN_FRAME).parent.mkdir()
@@ -70,7 +71,7 @@ def _in_float(job: Job) -> tuple[Manifest, Labels]:
     job.announce(f"writing {request.format}")
     manifest = job.writer.export(job.graph(), job.draft(), job.folder).save(job.folder)
     job.announce(f"comparing {request.format} with torch in a process of its own")
-    thresholds = DISCONTINUOUS if job.source.graph.discontinuous else CONTINUOUS
+    thresholds = job.source.thresholds
     labels = logits = difference(job.folder, expected, thresholds)
     if request.output_kind == "labels":
         with TemporaryDirectory(prefix="segfast-parity-") as name:

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame, write_picture
-from segfast_edge.contract.overlay import class_shares, colour_mask, mask_at, overlay
+from segfast_edge.contract.masks import class_shares, mask_at
+from segfast_edge.contract.overlay import VIEWS, overlay, view
+from segfast_edge.contract.shared.images import Frame, write_picture
 from segfast_edge.errors import ArtifactError, DataError
 from segfast_edge.prediction.predictor import NamedFrame, Predictor
 from segfast_edge.prediction.sources import Source, distinct_names, list_sources
 from segfast_edge.prediction.video import VideoFile, VideoWriter
-
-PICTURES = ("mask", "colour", "overlay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Planned:
         """Return the files written for it, by kind."""
         if self.source.is_video:
             return {"overlay": out / f"{self.name}.overlay.mp4"}
-        return {kind: out / f"{self.name}.{kind}.png" for kind in PICTURES}
+        return {kind: out / f"{self.name}.{kind}.png" for kind in VIEWS}
 
     def frames(self) -> int:
         """Return how many frames it says it has, 1 for a picture and for a video that cannot tell."""
@@ -143,14 +142,9 @@ def _pictures(predictor: Predictor, jobs: Sequence[Planned], output: Output) -> 
         for labels in found:
             job, frame = waiting.popleft()
             mask = mask_at(labels, frame.shape[:2])
-            painted = {
-                "mask": mask,
-                "colour": colour_mask(mask, predictor.classes),
-                "overlay": overlay(frame, mask, predictor.classes, output.opacity),
-            }
             files = job.outputs(output.folder)
             for kind, path in files.items():
-                write_picture(path, painted[kind])
+                write_picture(path, view(kind, frame, mask, predictor.classes, opacity=output.opacity))
             output.done()
             yield Prediction(job.source.path, files, class_shares(mask, predictor.classes))
     yield from failed

@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segfast_edge.contract.images import IMAGE_SUFFIXES, Frame, decode_picture, list_pictures, read_frame, upright_rgb
+from segfast_edge.contract.shared.images import (
+    IMAGE_SUFFIXES,
+    Frame,
+    decode_picture,
+    list_pictures,
+    read_frame,
+    upright_rgb,
+)
 from segfast_edge.errors import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import DataError
 
 CODEC = "mp4v"  # MPEG-4, which every build of OpenCV writes and browsers and players read

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from segfast_edge.contract.formats import format_named, integer_formats
-from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import AccuracyGateError, ConversionError, unknown
 from segfast_edge.export import Exporter
 from segfast_edge.export.common.accuracy_gate import baseline, measure
 from segfast_edge.export.common.job import Job
-from segfast_edge.export.common.parity import CONTINUOUS, agreement, difference
+from segfast_edge.export.common.parity import agreement, difference
 from segfast_edge.export.common.quantization import Quantization, Quantizer, Recipe
 from segfast_edge.export.common.sensitivity import Sensitivity, fewest, sensitivities
 from segfast_edge.prediction.evaluate import Evaluation
@@ -96,7 +96,7 @@ class _Attempts:
         draft = self._draft()
         manifest = self.writer.quantize(job.graph(), draft, job.folder, recipe).save(job.folder)
         job.announce(f"comparing {job.request.format} with torch in a process of its own")
-        found = difference(job.folder, job.source.expected, CONTINUOUS)
+        found = difference(job.folder, job.source.expected, job.source.thresholds)
         parity = agreement(found) | self._gate(len(kept))
         if kept:
             parity["kept_float"] = [{"layer": each.layer, "noise": each.noise} for each in kept]
