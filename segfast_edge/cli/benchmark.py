@@ -11,7 +11,7 @@ from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_opti
 from segfast_edge.cli._packages import ENGINE
 
 if TYPE_CHECKING:
-    from segfast_edge.benchmark import BenchmarkRow
+    from segfast_edge.benchmarking import BenchmarkRow
 
 HELP = "compare formats and precisions in one table: accuracy, agreement with torch, latency, size, memory"
 EXAMPLE = "segfast-edge benchmark camvid-standard-segfast --data camvid --data-root CamVid --threads 1"
@@ -76,7 +76,7 @@ def _data(args: argparse.Namespace) -> str:
 def _rows(args: argparse.Namespace, folder: Path) -> "list[BenchmarkRow]":
     from rich.console import Console
 
-    from segfast_edge.benchmark import PRECISIONS, BenchmarkRequest, all_formats, benchmark
+    from segfast_edge.benchmarking import PRECISIONS, BenchmarkRequest, all_formats, benchmark
     from segfast_edge.contract.profile_options import ProfileOptions
     from segfast_edge.prediction.evaluate import GroundTruth
     from segfast_edge.weights import find
