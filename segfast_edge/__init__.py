@@ -7,7 +7,6 @@ result.save("predicted")
 """
 
 import importlib
-from typing import Any
 
 __version__ = "0.1.0"
 DEVICE_PYTHON = (3, 10)  # the oldest that the device side runs on: JetPack 6's
@@ -28,10 +27,10 @@ _API = (
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _API:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    found = getattr(importlib.import_module(f"{__name__}.api"), name)
+    found: object = getattr(importlib.import_module(f"{__name__}.api"), name)
     globals()[name] = found
     return found
 
