@@ -203,7 +203,7 @@ def _accuracy(predictor: Predictor, truth: GroundTruth) -> tuple[float | None, l
 
     try:
         miou = evaluate(dataclasses.replace(predictor, _label=label), truth, lambda *_: None).matrix.miou
-    except DataError as error:
+    except SegfastError as error:  # if it is not about the data but the network cannot be run, this fails too:
         with predictor.labels(_frames(truth)) as found:
             return None, list(found), str(error)
     return (None if math.isnan(miou) else miou), kept, ""

@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="NAME", help="dataset (default: found from --data-root, else drawn scenes)")
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="root folder of the dataset")
     parser.add_argument("--split", default="val", metavar="NAME", help="split to measure accuracy on (default val)")
+    parser.add_argument("--protocol", metavar="NAME", help="paper or standard (default: the one it was trained under)")
     parser.add_argument("--formats", metavar="LIST", help="formats to convert to, with commas between (default all)")
     parser.add_argument("--precisions", metavar="LIST", help="float32, int8 or both (default float32,int8)")
     parser.add_argument(
@@ -83,7 +84,7 @@ def _rows(args: argparse.Namespace, folder: Path) -> "list[BenchmarkRow]":
 
     request = BenchmarkRequest(
         [find(model) for model in args.models],
-        GroundTruth(_data(args), args.data_root, args.split),
+        GroundTruth(_data(args), args.data_root, args.split, args.protocol),
         folder,
         _chosen("format", args.formats, all_formats()),
         _chosen("precision", args.precisions, PRECISIONS),
