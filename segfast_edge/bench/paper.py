@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.classes import MAX_CLASSES
-from segfast_edge.contract.report import MAX_FOREIGN_SHARE
+from segfast_edge.contract.validity import MAX_FOREIGN_SHARE
 from segfast_edge.errors import SegfastError, TargetError
 
 NETWORKS = ("fcn8s", "segnet", "segfast_basic", "segfast")  # the paper's order

@@ -13,7 +13,6 @@ from segfast_edge.errors import ArtifactError
 
 REPORT_VERSION = 1
 PROCESSOR = "processor"  # where a network runs unless something else is said
-MAX_FOREIGN_SHARE = 0.1  # of the cores, by other processes; more makes a measurement invalid
 
 
 @dataclass(frozen=True, slots=True)

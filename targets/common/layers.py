@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,26 @@ from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.plan import Plan
 from segfast_edge.errors import TargetError
+from targets.common.conditions import Sampler
 from targets.common.pictures import measured_picture
 from targets.common.runner import network_input
 from targets.common.session import Options, Trace
 from targets.common.target import Target, choose_engine
 
 _RUNS = 50
+_KEPT = ("foreign_cpu_share", "load", "alarms")  # of the conditions: what may make the times invalid
 
 
-def trace(where: Target, artifact: Path, plan: Plan) -> list[Layer]:
-    """Time each layer in this process.
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """Layers as JSON values, and what was sampled while they were timed."""
+
+    layers: tuple[dict[str, Any], ...]
+    conditions: dict[str, Any]
+
+
+def trace(where: Target, artifact: Path, plan: Plan, root: Path = Path("/")) -> tuple[list[Layer], dict[str, Any]]:
+    """Time each layer in this process; return the layers, and the conditions under which they were timed.
 
     Raises:
         TargetError: the engine is missing, or cannot time layers.
@@ -31,11 +42,14 @@ def trace(where: Target, artifact: Path, plan: Plan) -> list[Layer]:
     with measured_picture(artifact, manifest, plan) as picture:
         batch = network_input(read_frame(picture), manifest)
     engine.runtime()
-    return engine.layers(artifact, manifest, Trace(where.preferring(Options.of(plan)), batch, _RUNS))
+    with Sampler(root) as sampler:
+        layers = engine.layers(artifact, manifest, Trace(where.preferring(Options.of(plan)), batch, _RUNS))
+    summary = sampler.summary()
+    return layers, {name: summary[name] for name in _KEPT}
 
 
-def trace_apart(where: Target, artifact: Path, plan: Plan) -> tuple[dict[str, Any], ...]:
-    """Time each layer in a fresh process; return the layers as JSON values.
+def trace_apart(where: Target, artifact: Path, plan: Plan) -> Traced:
+    """Time each layer in a fresh process.
 
     Raises:
         TargetError: that process failed; its own line says why.
@@ -46,4 +60,5 @@ def trace_apart(where: Target, artifact: Path, plan: Plan) -> tuple[dict[str, An
         said = [line for line in done.stderr.splitlines() if line.strip()]
         reason = said[-1].removeprefix("targets: ") if said else f"status {done.returncode}"
         raise TargetError(f"layers cannot be timed: {reason}")
-    return tuple(json.loads(done.stdout)["layers"])
+    said = json.loads(done.stdout)
+    return Traced(tuple(said["layers"]), said["conditions"])

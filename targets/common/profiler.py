@@ -13,8 +13,9 @@ from segfast_edge.contract.images import Frame, read_frame
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.plan import CONSTANT_STREAM, Plan
 from segfast_edge.contract.report import PROCESSOR, Latency, Report
+from segfast_edge.contract.validity import reasons
 from segfast_edge.errors import TargetError
-from targets.common import emulated, measure, validity
+from targets.common import emulated, measure
 from targets.common.conditions import Sampler
 from targets.common.layers import trace_apart
 from targets.common.machine import describe, process_age_ms
@@ -135,9 +136,12 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
         meter.phase_ends("timed runs")
         memory = meter.memory(shared_with_gpu=where.memory_shared_with_gpu)
     conditions = {"frame": str(plan.input or picture.name), **sampler.summary(), **timed.conditions}
+    traced = trace_apart(where, artifact, plan) if plan.layers else None
+    if traced is not None:
+        conditions["layers"] = traced.conditions
     return Report(
         target=where.name,
-        layers=trace_apart(where, artifact, plan) if plan.layers else (),
+        layers=() if traced is None else traced.layers,
         warm_up=warm,
         latency=timed.latency,
         gpu=timed.gpu,
@@ -145,7 +149,7 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
         stream=timed.stream,
         memory=memory,
         conditions=conditions,
-        reasons=validity.reasons(timed.latency, conditions),
+        reasons=reasons(timed.latency, conditions),
         machine=describe(root),
         **start,
         **subject.facts(session),

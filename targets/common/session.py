@@ -18,6 +18,7 @@ from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest, TensorSpec
 from segfast_edge.contract.plan import Plan
 from segfast_edge.errors import ArtifactError, DataError, TargetError, unknown
+from targets.common.cgroups import quota_cores, whole_cores
 
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}  # --precision -> its full name
 DEVICES = ("cpu", "cuda")
@@ -120,9 +121,10 @@ def executed_layers(layers: Iterable[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores(root: Path = Path("/")) -> int:
+    """Return how many cores this process may keep busy: by its affinity, and by the quota of its control groups."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return whole_cores(quota_cores(root), cores)
 
 
 def engines() -> list[str]:
