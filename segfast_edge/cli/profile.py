@@ -80,15 +80,16 @@ def _measure(args: argparse.Namespace, plan: Plan) -> tuple[list["AnyReport"], l
     from segfast_edge.profile import check_artifacts, profile_all
 
     artifacts = _rounds(args.artifacts, args.repeat)
-    if args.host and args.fleet:
+    elsewhere = args.host is not None or args.fleet is not None
+    if args.host is not None and args.fleet is not None:
         raise TargetError("--host and --fleet exclude each other; put the host into the fleet file")
     if plan.samples and len(artifacts) > 1:
         raise TargetError("--samples is one file for one measurement; the reports have the samples of all")
-    if not (args.host or args.fleet) and (args.install or args.even_if_busy):
+    if not elsewhere and (args.install or args.even_if_busy):
         raise TargetError("--install and --even-if-busy are for other computers; give --host or --fleet")
     check_artifacts(artifacts)
     with Console(stderr=True).status("measuring") as status:
-        if args.host or args.fleet:
+        if elsewhere:
             return _elsewhere(args, plan, artifacts, status.update)
         measured = profile_all(artifacts, target=args.target, plan=plan, say=status.update)
     return list(measured.reports), list(measured.failures)
@@ -100,7 +101,7 @@ def _elsewhere(
     from segfast_edge.remote.fleet import Device, measure, read_fleet
     from segfast_edge.remote.profile import Wish
 
-    devices = read_fleet(args.fleet) if args.fleet else [Device(args.host, args.host, args.target)]
+    devices = read_fleet(args.fleet) if args.fleet is not None else [Device(args.host, args.host, args.target)]
     if plan.samples:
         raise TargetError("--samples is for this machine; over ssh the report has the samples")
     partial = args.output.with_suffix(".partial.json") if args.output and len(devices) == 1 else None

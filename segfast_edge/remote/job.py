@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.ssh import Ssh, quoted
+from segfast_edge.remote.ssh import Ssh
 
 _LOG = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Command:
         """Return the shell script of the job."""
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.variables.items())
         if self.packages:
-            own = ":".join(map(quoted, self.packages))
+            own = ":".join(map(shlex.quote, self.packages))
             exports += f"export PYTHONPATH={own}${{PYTHONPATH:+:$PYTHONPATH}}\n"
         return _SCRIPT.format(
             exports=exports,
@@ -116,8 +116,8 @@ class Job:
 
     def __init__(self, ssh: Ssh, folder: str, command: Command) -> None:
         self._ssh = ssh
-        self._folder = quoted(folder)
-        self._watched = quoted(command.watched)
+        self._folder = shlex.quote(folder)
+        self._watched = shlex.quote(command.watched)
         self._reconnect_s = command.reconnect_s
         self._read = 0  # bytes of complete lines so far, which is where following resumes
         self.reconnections = 0
@@ -142,12 +142,10 @@ class Job:
 
     def _follow(self) -> Iterator[str]:
         script = _FOLLOW.format(folder=self._folder, place=self._read + 1, watched=self._watched)
-        with self._ssh.process(script) as child:
-            assert child.stdout is not None, "the pipe was asked for"
-            for line in child.stdout:
-                if line.endswith(b"\n"):
-                    self._read += len(line)
-                    yield line.decode(errors="replace").rstrip("\n")
+        for line in self._ssh.lines(script):
+            if line.endswith(b"\n"):
+                self._read += len(line)
+                yield line.decode(errors="replace").rstrip("\n")
 
     def ended(self) -> Ended:
         """Return how the job ended.
@@ -194,7 +192,7 @@ def job(ssh: Ssh, folder: str, command: Command) -> Iterator[Job]:
     ssh.copy_in(f"{folder}/job.sh", command.script().encode())
     running = Job(ssh, folder, command)
     try:
-        ssh.output(_START.format(folder=quoted(folder)))
+        ssh.output(_START.format(folder=shlex.quote(folder)))
         yield running
     finally:
         if not running.over:

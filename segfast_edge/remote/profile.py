@@ -77,9 +77,10 @@ def profile_remote(artifact: Path, host: str | Ssh, wish: Wish) -> Report | Coun
         if wish.install:
             wish.say(f"gathering what {ssh.host} needs")
             found = gathered(wish.target, manifest.format, board)
-            wish.say(f"installing on {ssh.host}")
-            packages = [install(ssh, board, found)]
         with _load(artifact, wish.plan) as load, workspace(ssh) as folder:
+            if wish.install:
+                wish.say(f"installing on {ssh.host}")
+                packages = [install(ssh, board, found, folder)]
             wish.say(f"copying to {ssh.host}")
             refuse_full(ssh, board.free_bytes, size_of(load))
             copy(ssh, board, load, f"{folder}/load")

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from targets.common.sensors import temperature_c
 from targets.runner.facts import facts
 from targets.runner.frames import now_ns
 from targets.runner.ledger import Tally
@@ -18,7 +19,7 @@ from targets.runner.loader import Loader
 from targets.runner.model import Model, ModelChoice
 from targets.runner.notify import Notifier
 from targets.runner.pipeline import NO_FRAMES, NO_RESULT, RUNNING, Pipeline
-from targets.runner.policy import Policy, hottest_c, ladder
+from targets.runner.policy import Policy, ladder
 
 log = logging.getLogger("segfast.runner")
 _TICK_S, _EVERY_S = 0.1, 1.0
@@ -116,7 +117,7 @@ class Service:
             self._look(state, reason)
 
     def _look(self, state: str, reason: str) -> None:
-        self._temperature_c = hottest_c(self._root)
+        self._temperature_c = temperature_c(self._root)
         # a step is judged by what came after it
         late = self._pipeline.board.late_share(min(_LATE_WINDOW_S, (now_ns() - self._stepped_ns) / 1e9))
         if self.policy.observe(now_ns() / 1e9, self._temperature_c, late):
