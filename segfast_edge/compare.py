@@ -153,6 +153,11 @@ class Comparison:
             )
             if before != after:
                 notes.append(f"{name.replace('_', ' ')}: {_list(before)} against {_list(after)}")
+        pinned = [
+            {str(r.conditions.get("pinned_cores", "any")) for r in runs.reports} for runs in (self.base, self.other)
+        ]
+        if pinned[0] != pinned[1]:
+            notes.append(f"pinned to cores: {_list(pinned[0])} against {_list(pinned[1])}")
         machines = [{str(r.machine.get("processor")) for r in runs.reports} for runs in (self.base, self.other)]
         if machines[0] != machines[1]:
             notes.append(f"processor: {_list(machines[0])} against {_list(machines[1])}")

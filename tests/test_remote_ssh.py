@@ -196,7 +196,10 @@ def test_what_login_scripts_print_is_kept_apart(pc, tmp_path):
     ids=["nologin", "stderr", "silent"],
 )
 def test_an_account_that_runs_no_commands_is_refused_in_one_line(script, says, pc):
-    with login_script(pc, script), pytest.raises(TargetError, match=rf"login shell on [\w-]*pc.*{says}.*chsh -s /bin/sh"):
+    with (
+        login_script(pc, script),
+        pytest.raises(TargetError, match=rf"login shell on [\w-]*pc.*{says}.*chsh -s /bin/sh"),
+    ):
         check(Ssh(pc.host))
 
 

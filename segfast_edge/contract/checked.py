@@ -62,7 +62,7 @@ def conditions(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was sampled along a run; KeyError, TypeError or ValueError where it has another form."""
     found = _with(value, float, "foreign_cpu_share", "energy_per_frame_j", "watts")
     found |= {name: _texts(value[name]) for name in ("governors", "alarms") if name in value}
-    for name, read in (("load", _load), ("layers", conditions)):
+    for name, read in (("load", _load), ("layers", conditions), ("sustained", _sustained)):
         if value.get(name) is not None:
             found[name] = read(value[name])
     if "timeline" in value:
@@ -87,6 +87,17 @@ def _load(value: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     seconds = {name: number(value[name]) for name in ("measured_s", "disturbed_s")}
     return {**value, **seconds, "foreign_cores": list(numbers(value["foreign_cores"]))}
+
+
+def _sustained(value: Mapping[str, Any]) -> dict[str, Any]:
+    if not value:  # not known
+        return {}
+    return {**value, "first": _end(value["first"]), "last": _end(value["last"])}
+
+
+def _end(value: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: None if value[name] is None else number(value[name]) for name in ("mhz", "celsius")}
+    return {**value, **found, "p50_ms": number(value["p50_ms"])}
 
 
 def _moment(values: Sequence[Any]) -> list[float | None]:

@@ -6,11 +6,12 @@ from typing import Any
 
 from segfast_edge.contract.layers import Layer, by_kind
 from segfast_edge.contract.report import Memory, Report
+from segfast_edge.contract.sustained import verdict
 
 _MEGABYTE = 1e6
 # What OpenVINO's and ONNX's exporters put around a layer's place in the network
 _AROUND_NAME = re.compile(r"^(__module\.)?(network[./])?|/aten::\w+(/\w+)?$")
-KIND_TITLES = ("kind of layer", "count", "ms", "share", "MMACs", "GMACs/s")
+KIND_TITLES = ("kind of layer", "count", "ms", "share", "MMACs", "GMACs/s", "of limit")
 LAYER_TITLES = ("layer", "kernel", "precision", *KIND_TITLES[2:])
 
 
@@ -80,6 +81,8 @@ def _conditions(report: Report) -> dict[str, str]:
     shown = {
         "clock": _range(conditions.get("frequency_mhz"), "MHz"),
         "GPU clock": _range(conditions.get("gpu_frequency_mhz"), "MHz"),
+        "pinned to cores": ", ".join(map(str, conditions.get("pinned_cores", ()))),
+        "sustained": verdict(conditions["sustained"]) if conditions.get("sustained") else "",
         "governor": ", ".join(conditions.get("governors", ())),
         "power mode": str(report.machine.get("power_mode") or ""),
         "temperature": _range(conditions.get("temperature_c"), "°C"),
@@ -139,7 +142,8 @@ def short_name(layer: Layer) -> str:
 def _times(layer: Layer, total: float) -> tuple[str, ...]:
     macs = "" if layer.macs is None else f"{layer.macs / 1e6:.2f}"
     rate = "" if layer.gmacs_per_s is None else f"{layer.gmacs_per_s:.1f}"
-    return f"{layer.ms:.3f}", f"{100 * layer.ms / total:.1f} %", macs, rate
+    reached = "" if layer.share_of_limit is None else f"{layer.share_of_limit:.0%}"
+    return f"{layer.ms:.3f}", f"{100 * layer.ms / total:.1f} %", macs, rate, reached
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

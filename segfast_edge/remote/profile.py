@@ -117,7 +117,7 @@ class _Place:
         profile = ["profile", f"{load}/artifact/{self.artifact.resolve().name}", "--json", *plan.words()]
         return Command(
             [board.python, "-m", "targets", wish.target, *profile],
-            limit_s=_SPARE_S + (4 if plan.layers else 3) * plan.max_secs,
+            limit_s=_SPARE_S + (3 if plan.layers else 2) * plan.max_secs + plan.longest_s,
             watched=_SAMPLES,
             packages=[f"{load}/code", *self.packages],
             variables={"PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1", OVER_SSH: "1"},

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from segfast_edge.contract.layers import Layer
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.plan import Plan
 from segfast_edge.errors import TargetError
+from targets.common import affinity
 from targets.common.conditions import Sampler
+from targets.common.peak import peak_gmacs_per_s
 from targets.common.pictures import measured_picture
 from targets.common.runner import network_input
 from targets.common.session import Options, Trace
@@ -37,15 +39,21 @@ def trace(where: Target, artifact: Path, plan: Plan, root: Path = Path("/")) -> 
         TargetError: the engine is missing, or cannot time layers.
         ArtifactError: the artifact is missing, damaged or of another version.
     """
+    affinity.pin(plan.pin, root)
     manifest = Manifest.load(artifact)
     _, engine = choose_engine(where, manifest, plan.engine or None)
     with measured_picture(artifact, manifest, plan) as picture:
         batch = network_input(read_frame(picture), manifest)
     engine.runtime()
+    options = where.preferring(Options.of(plan))
     with Sampler(root) as sampler:
-        layers = engine.layers(artifact, manifest, Trace(where.preferring(Options.of(plan)), batch, _RUNS))
-    summary = sampler.summary()
-    return layers, {name: summary[name] for name in _KEPT}
+        layers = engine.layers(artifact, manifest, Trace(options, batch, _RUNS))
+    summary = {name: value for name, value in sampler.summary().items() if name in _KEPT}
+    if where.prefers_gpu or options.device == "cuda":
+        return layers, summary
+    peaks = peak_gmacs_per_s(options.thread_count)
+    limited = [replace(layer, limit_gmacs_per_s=peaks.get(layer.precision or "")) for layer in layers]
+    return limited, {**summary, "peak_gmacs_per_s": peaks}
 
 
 def trace_apart(where: Target, artifact: Path, plan: Plan) -> Traced:
