@@ -9,6 +9,7 @@ SegfastError                 exit 2   something the user can put right
 │   ├── UnreachableError              ssh cannot reach a device, or lost it
 │   └── InvalidMeasurementError   exit 5   a measurement is invalid, or too few to compare
 └── DataError                         an image, label or dataset is not what it should be
+    └── DataChoiceError               a dataset can be read in two ways, and nobody said which
 
 A message says what happened, the value, and what is allowed or what to run. The command line prints it as one
 line on stderr and exits with ``exit_code``; any other exception is a bug of ours and keeps its traceback.
@@ -68,6 +69,10 @@ class InvalidMeasurementError(TargetError):
 
 class DataError(SegfastError):
     """An image, a label or a dataset is not what it should be."""
+
+
+class DataChoiceError(DataError):
+    """A dataset's layout is known, and it can be read in two ways that mean different things."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from segfast_edge.cli import main
-from segfast_edge.compare import Comparison, Runs, compare
 from segfast_edge.contract.files import write_json
 from segfast_edge.contract.report import Latency, Memory, Report, reports_json
 from segfast_edge.errors import ArtifactError
+from segfast_edge.profiling.compare import Comparison, Runs, compare
 
 
 def report(median: float, *, name: str = "a", seed: int = 0, **more) -> Report:

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from segfast_edge.contract.classes import ClassSet, distinct_palette
-from segfast_edge.contract.postprocess import class_shares, colour_mask, mask_at, overlay
+from segfast_edge.contract.overlay import class_shares, colour_mask, mask_at, overlay
 from segfast_edge.contract.preprocess import Preprocess, parse_size
 from segfast_edge.errors import DataError
 

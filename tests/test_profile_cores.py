@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.bundle import device_code
 from segfast_edge.cli import main
-from segfast_edge.compare import read_runs
-from segfast_edge.contract.plan import Plan, core_numbers
+from segfast_edge.contract.profile_options import ProfileOptions, core_numbers
 from segfast_edge.contract.report import Latency, Memory, Report, read_reports
 from segfast_edge.contract.sustained import sustained, verdict
+from segfast_edge.device.code import device_code
 from segfast_edge.errors import TargetError
-from segfast_edge.profile import profile
-from segfast_edge.threads_curve import counts, curve
+from segfast_edge.profiling.compare import read_runs
+from segfast_edge.profiling.local import profile
+from segfast_edge.profiling.threads_curve import counts, curve
 from targets.common.affinity import pin
 
 SHORT = ["--num-runs", "40", "--min-secs", "0", "--warmup-runs", "2", "--max-secs", "3"]
@@ -97,7 +97,7 @@ def test_a_pinned_process_runs_on_its_core_only(nothing, tmp_path):
     finally:
         child.kill()
         child.wait()
-    report = profile(nothing, target="null", plan=Plan(num_runs=40, min_secs=0, pin=str(core)))
+    report = profile(nothing, target="null", plan=ProfileOptions(num_runs=40, min_secs=0, pin=str(core)))
     assert report.conditions["pinned_cores"] == [core]
     assert report.machine["usable_cores"] == 1
     assert report.threads == 1  # unasked, no more than the cores that are left

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.board import check, refuse_busy, refuse_full
+from segfast_edge.remote.device_packages import install
 from segfast_edge.remote.job import Command, job
-from segfast_edge.remote.site import install
+from segfast_edge.remote.probe import check, refuse_busy, refuse_full
 from segfast_edge.remote.ssh import Ssh, one_word
 from segfast_edge.remote.stopping import orderly
 from segfast_edge.remote.transfer import copy, size_of, workspace
@@ -320,7 +320,7 @@ def test_a_job_is_followed_and_its_end_is_known(pc):
         ended = running.ended()
         assert running.result().decode().splitlines() == lines
     assert lines == ["it's $HOME", "two"]
-    assert (ended.status, ended.last_line) == (7, "wrong")
+    assert (ended.status, ended.errors) == (7, "wrong\n")
 
 
 def test_a_job_sees_packages_before_the_devices_own(pc):

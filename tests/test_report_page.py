@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from segfast_edge.cli import main
 from segfast_edge.contract.files import write_json
-from segfast_edge.contract.layers import Layer
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.layer_times import Layer
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report
 from segfast_edge.page.plots import (
     _strip,
@@ -21,13 +21,13 @@ from segfast_edge.page.plots import (
 )
 from segfast_edge.page.profiles import _names
 from segfast_edge.page.timeline import _series, timeline
-from segfast_edge.profile import profile
+from segfast_edge.profiling.local import profile
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     artifact = tiny_artifacts.write_null_artifact(tmp_path_factory.mktemp("report") / "null")
-    value = profile(artifact, target="null", plan=Plan(num_runs=30, min_secs=0.1, threads=1)).to_json()
+    value = profile(artifact, target="null", plan=ProfileOptions(num_runs=30, min_secs=0.1, threads=1)).to_json()
     return undisturbed(value)
 
 

@@ -6,25 +6,20 @@ A verb module has ``HELP`` (one line), ``EXAMPLE`` (a command that works), ``arg
 
 import argparse
 import importlib
+import importlib.metadata
+import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
 from segfast_edge import __version__
+from segfast_edge.contract.found import names_in
 from segfast_edge.errors import SegfastError, unknown
 
 EXIT_INTERRUPTED = 130
-_EXTRAS = {  # package that may be missing -> the pip extra that brings it
-    **dict.fromkeys(("torch", "torchvision", "matplotlib", "jinja2", "flatbuffers"), "train"),
-    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
-    **dict.fromkeys(("nncf", "ai_edge_quantizer"), "int8"),
-    "openvino": "openvino",
-    "ai_edge_litert": "litert",
-    "tensorboard": "tensorboard",
-    "cryptography": "sign",
-}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,11 +30,23 @@ class _Parser(argparse.ArgumentParser):
 
 def verbs() -> list[str]:
     """Return the verbs' names."""
-    return sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    return names_in(Path(__file__).parent)
 
 
 def _verb(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def extra_of(module: str) -> str | None:
+    """Return the smallest pip extra that brings a module, as this installation says of itself; None if none does."""
+    try:
+        lines = importlib.metadata.requires("segfast-edge") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = [each for line in lines if (each := re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)", line))]
+    sizes = Counter(each[2] for each in found)
+    extras = {each[2] for each in found if each[1].replace("-", "_").lower() == module}
+    return min(sorted(extras), key=lambda extra: sizes[extra], default=None)
 
 
 def _overview() -> argparse.ArgumentParser:
@@ -86,9 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"segfast-edge: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRAS:
+        extra = extra_of(error.name or "")
+        if extra is None:
             raise
-        line = f"{error.name} is missing. Run: pip install 'segfast-edge[{_EXTRAS[error.name]}]'"
+        line = f"{error.name} is missing. Run: pip install 'segfast-edge[{extra}]'"
         print(f"segfast-edge: {line}", file=sys.stderr)
         return SegfastError.exit_code
     except BrokenPipeError:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from segfast_edge.contract.counts import CountReport
+    from segfast_edge.contract.instruction_report import CountReport
     from segfast_edge.contract.report import Report
-    from segfast_edge.threads_curve import Point
+    from segfast_edge.profiling.threads_curve import Point
 
     AnyReport = Report | CountReport
 
@@ -17,8 +17,8 @@ def show(reports: list["AnyReport"], rank: float) -> None:
     from rich.table import Column, Table
 
     from segfast_edge.cli._console import console
-    from segfast_edge.contract.counts import CountReport, count_figures
-    from segfast_edge.contract.figures import figures
+    from segfast_edge.contract.instruction_report import CountReport, count_figures
+    from segfast_edge.contract.report_text import figures
 
     shown = [count_figures(each) if isinstance(each, CountReport) else figures(each, rank) for each in reports]
     machines = sorted({_machine(report) for report in reports})
@@ -44,7 +44,7 @@ def show(reports: list["AnyReport"], rank: float) -> None:
 
 def _show_repeated(reports: "list[Report]", screen: "Console") -> None:
     """Print a line for each artifact that was measured in several processes."""
-    from segfast_edge.contract.statistics import mean_median, mean_median_interval
+    from segfast_edge.contract.bootstrap import mean_median, mean_median_interval
 
     for name in dict.fromkeys(report.title for report in reports):
         runs = [report.latency.samples_ms for report in reports if report.title == name]
@@ -74,8 +74,8 @@ def _machine(report: "AnyReport") -> str:
 
 
 def show_layers(report: "Report", screen: "Console") -> None:
-    from segfast_edge.contract.figures import KIND_TITLES, LAYER_TITLES, kind_rows, layer_rows
-    from segfast_edge.contract.layers import Layer
+    from segfast_edge.contract.layer_times import Layer
+    from segfast_edge.contract.report_text import KIND_TITLES, LAYER_TITLES, kind_rows, layer_rows
 
     layers = [Layer.from_json(each) for each in report.layers]
     title = f"{report.title}: {report.engine}, {report.threads} threads, traced"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from segfast_edge.errors import DataError, InvalidMeasurementError
 
 if TYPE_CHECKING:
-    from segfast_edge.compare import Comparison
+    from segfast_edge.profiling.compare import Comparison
 
 HELP = "compare profiles: ratio of medians, its confidence interval, and a verdict"
 EXAMPLE = (
@@ -60,7 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each comparison; the exit status tells whether one is slower than allowed, or missing."""
-    from segfast_edge.compare import compare
+    from segfast_edge.profiling.compare import compare
 
     limit = None if args.fail_if_slower is None else _share(args.fail_if_slower)
     comparisons = compare(
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _remedy(comparisons: "list[Comparison]") -> str:
     """Return what to do about comparisons without a verdict."""
-    from segfast_edge.compare import INVALID, ONE_RUN
+    from segfast_edge.profiling.compare import INVALID, ONE_RUN
 
     verdicts = {each.verdict for each in comparisons}
     return "; ".join(words for verdict, words in ((ONE_RUN, _TOO_FEW), (INVALID, _NOT_VALID)) if verdict in verdicts)

@@ -10,14 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segfast_edge.contract.plan import BIG, LITTLE, Plan, add_plan_arguments, core_numbers, plan_from
+from segfast_edge.contract.profile_options import (
+    BIG,
+    LITTLE,
+    ProfileOptions,
+    add_profile_arguments,
+    core_numbers,
+    profile_options_from,
+)
 from segfast_edge.errors import InvalidMeasurementError, TargetError
 
 if TYPE_CHECKING:
-    from segfast_edge.contract.counts import CountReport
+    from segfast_edge.contract.instruction_report import CountReport
     from segfast_edge.contract.report import Report
-    from segfast_edge.profile import Measured
-    from segfast_edge.threads_curve import Point
+    from segfast_edge.profiling.local import Measurements
+    from segfast_edge.profiling.threads_curve import Point
 
     AnyReport = Report | CountReport
 
@@ -57,7 +64,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     elsewhere.add_argument(
         "--even-if-busy", action="store_true", help="measure although the host is busy; the report will be invalid"
     )
-    add_plan_arguments(parser)
+    add_profile_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.report import reports_json
 
-    plan = plan_from(args)
+    plan = profile_options_from(args)
     if args.output is not None:
         check_writable(args.output)
     reports, failures, points = _measure(args, plan)
@@ -92,11 +99,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(args: argparse.Namespace, plan: Plan) -> "tuple[list[AnyReport], list[str], list[Point]]":
+def _measure(args: argparse.Namespace, plan: ProfileOptions) -> "tuple[list[AnyReport], list[str], list[Point]]":
     """Return the reports, a line for each artifact or device that failed, and the points of a curve over threads."""
     from rich.console import Console
 
-    from segfast_edge.profile import check_artifacts
+    from segfast_edge.profiling.local import check_artifacts
 
     rounds = _rounds(args.artifacts, args.repeat)
     elsewhere = args.host is not None or args.fleet is not None
@@ -115,19 +122,24 @@ def _measure(args: argparse.Namespace, plan: Plan) -> "tuple[list[AnyReport], li
     return list(measured.reports), list(measured.failures), []
 
 
-def _here(args: argparse.Namespace, say: Callable[[str], None], artifacts: list[Path], plan: Plan) -> "Measured":
-    from segfast_edge.profile import profile_all
+def _here(
+    args: argparse.Namespace, announce: Callable[[str], None], artifacts: list[Path], plan: ProfileOptions
+) -> "Measurements":
+    from segfast_edge.profiling.local import profile_all
 
-    return profile_all(artifacts, target=args.target, plan=plan, say=say)
+    return profile_all(artifacts, target=args.target, plan=plan, announce=announce)
 
 
 def _curve(
-    args: argparse.Namespace, plan: Plan, rounds: list[list[Path]], measure: "Callable[[list[Path], Plan], Measured]"
+    args: argparse.Namespace,
+    plan: ProfileOptions,
+    rounds: list[list[Path]],
+    measure: "Callable[[list[Path], ProfileOptions], Measurements]",
 ) -> "tuple[list[AnyReport], list[str], list[Point]]":
     """Measure every artifact on every number of threads, in random order within a round; the first failure ends it."""
-    from segfast_edge import threads_curve
     from segfast_edge.contract.report import Report
-    from segfast_edge.profile import named
+    from segfast_edge.profiling import threads_curve
+    from segfast_edge.profiling.local import named
 
     if plan.threads:
         raise TargetError("--threads and --threads-curve exclude each other")
@@ -147,9 +159,9 @@ def _curve(
     return [named(r, threads_curve.label(str(r.artifact["name"]), r.threads)) for r in every], [], points
 
 
-def _cores(args: argparse.Namespace, plan: Plan) -> int:
+def _cores(args: argparse.Namespace, plan: ProfileOptions) -> int:
     """Return how many cores there are to measure on; 0 if the numbers of threads are named."""
-    from segfast_edge.remote.board import check
+    from segfast_edge.remote.probe import check
     from segfast_edge.remote.ssh import Ssh
 
     if args.threads_curve:
@@ -161,16 +173,18 @@ def _cores(args: argparse.Namespace, plan: Plan) -> int:
     return check(Ssh(args.host)).cpus if args.host is not None else len(os.sched_getaffinity(0))
 
 
-def _elsewhere(args: argparse.Namespace, say: Callable[[str], None], artifacts: list[Path], plan: Plan) -> "Measured":
-    from segfast_edge.remote.fleet import Device, measure, read_fleet
-    from segfast_edge.remote.profile import Wish
+def _elsewhere(
+    args: argparse.Namespace, announce: Callable[[str], None], artifacts: list[Path], plan: ProfileOptions
+) -> "Measurements":
+    from segfast_edge.profiling.fleet import Device, measure, read_fleet
+    from segfast_edge.profiling.over_ssh import RemoteProfile
 
     devices = read_fleet(args.fleet) if args.fleet is not None else [Device(args.host, args.host, args.target)]
     if plan.samples:
         raise TargetError("--samples is for this machine; over ssh the report has the samples")
     partial = args.output.with_suffix(".partial.json") if args.output and len(devices) == 1 else None
-    wish = Wish(devices[0].target, plan, args.install, args.even_if_busy, say, partial)
-    measured = measure(devices, artifacts, wish)
+    request = RemoteProfile(devices[0].target, plan, args.install, args.even_if_busy, announce, partial)
+    measured = measure(devices, artifacts, request)
     return replace(measured, failures=tuple(line.removeprefix(f"{args.host}: ") for line in measured.failures))
 
 

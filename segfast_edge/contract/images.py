@@ -30,7 +30,12 @@ _OTHER_MODES = {
 }
 
 
-def _open(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
+    """Open an image file and decode it, as whatever mode it has.
+
+    Raises:
+        DataError: no file, not an image, damaged, or of more than ``MAX_PIXELS``.
+    """
     if not path.is_file():
         raise DataError(f"no such image: {path}")
     try:
@@ -55,7 +60,7 @@ def read_frame(path: Path, *, convert: bool = False) -> Frame:
     Raises:
         DataError: no file, not an image, or not RGB.
     """
-    return np.array(upright_rgb(_open(path), str(path), convert=convert))
+    return np.array(upright_rgb(open_picture(path), str(path), convert=convert))
 
 
 def upright_rgb(picture: Image.Image, name: str, *, convert: bool = False) -> Image.Image:
@@ -64,8 +69,8 @@ def upright_rgb(picture: Image.Image, name: str, *, convert: bool = False) -> Im
         if not convert:
             what = _OTHER_MODES.get(picture.mode, "not 8-bit RGB")
             raise DataError(
-                f"{name} has mode {picture.mode} ({what}); expected RGB. Save it as RGB; predict and run take it as"
-                " it is with --convert-rgb"
+                f"{name} has mode {picture.mode} ({what}); expected RGB. Save it as RGB, or pass --convert-rgb"
+                " to predict, run, train, evaluate or data check"
             )
         if picture.mode.startswith("I"):
             wide = np.asarray(picture, dtype=np.uint32)
@@ -85,7 +90,7 @@ def read_labels(path: Path) -> Labels:
     Raises:
         DataError: no file, not an image, or several channels or more than 8 bits.
     """
-    picture = _open(path)
+    picture = open_picture(path)
     if picture.mode not in ("L", "P"):
         what = _OTHER_MODES.get(picture.mode, "several channels")
         raise DataError(f"label {path} has mode {picture.mode} ({what}); expected 8-bit class ids (mode L or P)")

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from segfast_edge.contract import checked, validity
+from segfast_edge.contract import report_schema, validity
+from segfast_edge.contract.bootstrap import Interval, median_interval, percentile, variation
 from segfast_edge.contract.files import read_json
-from segfast_edge.contract.statistics import Interval, median_interval, percentile, variation
 from segfast_edge.errors import ArtifactError
 
 REPORT_VERSION = 1
@@ -74,7 +74,7 @@ class Latency:
 
 
 def _samples(values: Any) -> tuple[float, ...]:
-    samples = checked.numbers(values)
+    samples = report_schema.numbers(values)
     if not samples or min(samples) <= 0:
         raise ValueError("samples_ms needs at least one number, each above zero")
     return samples
@@ -82,7 +82,7 @@ def _samples(values: Any) -> tuple[float, ...]:
 
 def _reasons(value: Mapping[str, Any], latency: Latency, conditions: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the reasons that are written, and those that follow from samples and conditions by today's rules."""
-    written = checked.texts_of(value["reasons"])
+    written = report_schema.texts_of(value["reasons"])
     if value.get("valid") is False and not written:
         written = ("marked as invalid, without a reason",)
     return tuple(dict.fromkeys((*written, *validity.reasons(latency, conditions))))
@@ -227,9 +227,9 @@ class Report:
         if value.get("partial"):
             raise ArtifactError(f"report is partial: {'; '.join(map(str, value.get('reasons', [])))}. Profile again")
         try:
-            latency, conditions = Latency.from_json(value["latency"]), checked.conditions(value["conditions"])
+            latency, conditions = Latency.from_json(value["latency"]), report_schema.conditions(value["conditions"])
             return cls(
-                artifact=checked.artifact(value["artifact"]),
+                artifact=report_schema.artifact(value["artifact"]),
                 target=str(value["target"]),
                 engine=str(value["engine"]),
                 executed_precision=str(value["executed_precision"]),
@@ -239,15 +239,15 @@ class Report:
                 first_inference_ms=float(value["first_inference_ms"]),
                 latency=latency,
                 memory=Memory.from_json(value["memory"]),
-                versions=checked.texts(value["versions"]),
-                machine=checked.machine(value["machine"]),
+                versions=report_schema.texts(value["versions"]),
+                machine=report_schema.machine(value["machine"]),
                 cold_start_ms=None if value["cold_start_ms"] is None else float(value["cold_start_ms"]),
                 warm_up=dict(value["warm_up"]),
                 stages={str(name): Latency.from_json(stage) for name, stage in value["stages"].items()},
-                stream=checked.stream(value["stream"]),
+                stream=report_schema.stream(value["stream"]),
                 conditions=conditions,
                 reasons=_reasons(value, latency, conditions),
-                layers=checked.layers(value["layers"]),
+                layers=report_schema.layers(value["layers"]),
                 torch_imported=bool(value["torch_imported"]),
                 executed_device=str(value.get("executed_device", PROCESSOR)),
                 gpu=None if value.get("gpu") is None else Latency.from_json(value["gpu"]),

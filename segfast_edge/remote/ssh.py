@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from segfast_edge.contract.endings import failure
 from segfast_edge.errors import TargetError, UnreachableError
 
 _FAILED = 255  # ssh's exit status for its own failures; the remote command's own is below
@@ -125,13 +126,14 @@ class Ssh:
         _, marker, own = errors.read().decode(errors="replace").rpartition(self._marker)
         lines = [line.strip() for line in own.splitlines() if line.strip()]
         if status == _FAILED:
-            said = lines[-1] if lines else "ssh said nothing"
+            said = lines[-1] if lines else "ssh wrote no reason"
             return UnreachableError(
                 f"cannot reach {self.host}: {said}. Try: {shlex.join(self._words)} {self.host} true"
             )
         if not marker and words[0] == self._words[0]:
             return NoShellError(lines[0] if lines else "")
-        return TargetError(f"{self.host}: {lines[0] if lines else f'exit status {status}'}")
+        # a shell's first line names the cause, and what follows from it comes after
+        return TargetError(f"{self.host}: {failure('the command', status, lines[0] if lines else '')}")
 
     def _no_shell(self, said: str) -> TargetError:
         words = f": it printed '{said}'" if said else ""
@@ -163,20 +165,14 @@ class Ssh:
         self.noisy = self.noisy or bool(before)
         return own
 
-    def lines(self, script: str) -> Iterator[bytes]:
-        """Run a shell script on the host and yield the lines that it writes to standard output, as they come.
-
-        Raises:
-            UnreachableError: ssh could not reach the host, or lost it.
-            TargetError: the script ended with another status than 0.
-        """
+    def own_lines(self, child: "subprocess.Popen[bytes]") -> Iterator[bytes]:
+        """Yield the lines that the script of ``process`` writes to standard output, without those before its marker."""
+        assert child.stdout is not None, "the pipe was asked for"
         marker = f"{self._marker}\n".encode()
-        with self.process(script) as child:
-            assert child.stdout is not None, "the pipe was asked for"
-            for line in child.stdout:
-                if line.endswith(marker):
-                    break
-            yield from child.stdout
+        for line in child.stdout:
+            if line.endswith(marker):
+                break
+        yield from child.stdout
 
     def copy_in(self, path: str, content: bytes) -> None:
         """Write a small file on the host."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.board import PLACES, PREFIX, Board, free_bytes
+from segfast_edge.remote.probe import PLACES, PREFIX, Board, free_bytes
 from segfast_edge.remote.ssh import Ssh, rsync
 
 _FULL_BYTES = 1_000_000

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from segfast_edge.contract.plan import BIG, LITTLE, core_numbers
+from segfast_edge.contract.profile_options import BIG, LITTLE, core_numbers
 from segfast_edge.errors import TargetError
 from targets.common.sensors import read
 

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from segfast_edge.contract.images import Frame
-from segfast_edge.contract.postprocess import mask_at, overlay
+from segfast_edge.contract.overlay import mask_at, overlay
 from targets.runner.frames import Result
 
 

@@ -10,12 +10,8 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.images import Frame
-from segfast_edge.contract.manifest import MODEL_FILES, Manifest
-from targets.common.session import Options, Output, Session, engine
-
-FORMATS = tuple(MODEL_FILES)
-PACKAGES: tuple[str, ...] = ()
-MODULES: tuple[str, ...] = ()
+from segfast_edge.contract.manifest import Manifest
+from targets.common.session import Options, RawOutput, Session, engine
 
 _INNER = engine(os.environ["SEGFAST_SOAK_ENGINE"])
 _FAULT = Path(os.environ["SEGFAST_SOAK_FAULT"])
@@ -38,7 +34,7 @@ class Faulty:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Run, or fail as told."""
         fault = _FAULT.read_text().strip() if _FAULT.exists() else ""
         if fault == "raise":
