@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -119,7 +119,15 @@ def _measure(args: argparse.Namespace, plan: ProfileOptions) -> "tuple[list[AnyR
         if args.threads_curve is not None:
             return _curve(args, plan, rounds, measure)
         measured = measure([artifact for each in rounds for artifact in each], plan)
-    return list(measured.reports), list(measured.failures), []
+    return _as_named(measured.reports, args.artifacts), list(measured.failures), []
+
+
+def _as_named(reports: "Sequence[AnyReport]", artifacts: list[Path]) -> "list[AnyReport]":
+    """Return the reports of the artifact named first, then those of the next; each in the order of measurement."""
+    from segfast_edge.profiling.local import distinct_names
+
+    order = list(dict.fromkeys(distinct_names(artifacts).values()))
+    return sorted(reports, key=lambda report: order.index(str(report.artifact["name"])))
 
 
 def _here(
