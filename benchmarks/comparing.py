@@ -5,11 +5,12 @@
 
 ``collect`` measures processes of the artifact as it is and with a delay in each inference (a busy loop inside the
 timer, for 5 % of the time that the inference took), in rounds of random order. ``judge`` draws both sides of a
-comparison from the pool and counts the verdicts of compare, in two ways:
+comparison from the pool and counts the verdicts of compare, in three ways:
 
 - shuffled: the processes are drawn from the whole pool. This shows what compare makes of noise without memory;
-- in turn: each side is a stretch of processes that followed one another, as two calls of ``profile --repeat N``
-  measure them. A machine that is slower for minutes shows here.
+- in rounds: both sides are from the same stretch of time, as one call of ``profile A B --repeat N`` measures them;
+- in turn: one side is from a stretch and the other from the next, as two calls of ``profile`` measure them. A machine
+  that is slower for minutes shows here.
 
 Processes count whether they are valid or not, so that the figures also hold for the noise of a busy machine.
 """
@@ -25,9 +26,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.files import check_writable, write_json
+from segfast_edge.contract.arguments import ExactParser
 from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report, read_reports, reports_json
+from segfast_edge.contract.shared.files import check_writable, write_json
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.profiling.compare import Comparison, Runs
 from targets.common import measure, profiler
@@ -87,6 +89,17 @@ def shuffled(first: Sequence[Report], second: Sequence[Report], repeat: int, tri
             yield draw.sample(list(first), repeat), draw.sample(list(second), repeat)
 
 
+def in_rounds(first: Sequence[Report], second: Sequence[Report], repeat: int) -> Iterator[Pair]:
+    """Give both sides from every stretch of time; from one series, every other process is of the other side."""
+    if first is second:
+        for start in range(len(first) - 2 * repeat + 1):
+            both = first[start : start + 2 * repeat]
+            yield both[::2], both[1::2]
+    else:
+        for start in range(len(first) - repeat + 1):
+            yield first[start : start + repeat], second[start : start + repeat]
+
+
 def in_turn(first: Sequence[Report], second: Sequence[Report], repeat: int) -> Iterator[Pair]:
     """Give every stretch of ``repeat`` processes and the stretch that follows it."""
     for start in range(len(first) - 2 * repeat + 1):
@@ -114,8 +127,10 @@ def judge(pools: Sequence[Path], trials: int) -> dict[str, Any]:
             {
                 "repeat": repeat,
                 "called different, shuffled": rate(shuffled(plain, plain, repeat, trials), same),
+                "called different, in rounds": rate(in_rounds(plain, plain, repeat), same),
                 "called different, in turn": rate(in_turn(plain, plain, repeat), same),
                 "found slower, shuffled": rate(shuffled(plain, slower, repeat, trials), different),
+                "found slower, in rounds": rate(in_rounds(plain, slower, repeat), different),
                 "found slower, in turn": rate(in_turn(plain, slower, repeat), different),
             }
         )
@@ -124,7 +139,7 @@ def judge(pools: Sequence[Path], trials: int) -> dict[str, Any]:
 
 def main() -> int:
     """Run one of the two steps."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     steps = parser.add_subparsers(dest="step", required=True)
     collecting, judging, single = (steps.add_parser(name) for name in ("collect", "judge", "one"))
     collecting.add_argument("artifact", type=Path)

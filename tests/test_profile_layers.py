@@ -128,11 +128,6 @@ def test_litert_names_a_layer_by_its_tensor_and_tells_the_kernel(tmp_path):
     assert "F32" in layers["scores"].kernel
 
 
-def test_the_null_engine_has_no_layers(tmp_path):
-    with pytest.raises(TargetError, match="no layers"):
-        traced("onnx", "null", tmp_path)
-
-
 def test_events_of_another_form_are_refused_before_their_text_is_read():
     event = _litert_trace._Event(tag=8, kind=3, elapsed_us=1, source=0)  # 3 is no kind, and 8 no address
     with pytest.raises(TargetError, match="another form of profiling events"):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.contract.files import user_cache_folder
+from segfast_edge.contract.shared.files import user_cache_folder
 from segfast_edge.device.code import device_code
 from segfast_edge.errors import TargetError
 from targets.common import result_cache

@@ -44,7 +44,7 @@ def show(reports: list["AnyReport"], rank: float) -> None:
 
 def _show_repeated(reports: "list[Report]", screen: "Console") -> None:
     """Print a line for each artifact that was measured in several processes."""
-    from segfast_edge.contract.bootstrap import mean_median, mean_median_interval
+    from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval
 
     for name in dict.fromkeys(report.title for report in reports):
         runs = [report.latency.samples_ms for report in reports if report.title == name]

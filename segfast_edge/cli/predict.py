@@ -4,10 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
+from segfast_edge.cli._packages import ENGINE
 from segfast_edge.weights import DEFAULT
 
 HELP = "segment pictures: a mask, a coloured mask and an overlay for each"
 EXAMPLE = "segfast-edge predict photo.jpg --model runs/paper/best.pt --out predictions"
+NEEDS = {"artifacts": (ENGINE,), "checkpoints": ("torch",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

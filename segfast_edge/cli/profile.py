@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segfast_edge.cli._packages import ENGINE
 from segfast_edge.contract.profile_options import (
     BIG,
     LITTLE,
@@ -34,6 +35,7 @@ EXAMPLE = (
     "  segfast-edge profile artifacts/segfast-tflite --repeat 6 --output before.json\n"
     "  segfast-edge profile artifacts/segfast-tflite --target rpi --host pi@raspberrypi.local --install"
 )
+NEEDS = {"artifacts": (ENGINE,)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +72,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure each artifact and show all in one table."""
     from segfast_edge.cli._profile_view import show, show_curve
-    from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.report import reports_json
+    from segfast_edge.contract.shared.files import check_writable, write_json
 
     plan = profile_options_from(args)
     if args.output is not None:

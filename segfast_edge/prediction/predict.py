@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.images import Frame, list_pictures, read_frame, write_picture
-from segfast_edge.contract.overlay import class_shares, colour_mask, mask_at, overlay
+from segfast_edge.contract.masks import class_shares, mask_at
+from segfast_edge.contract.overlay import VIEWS, view
+from segfast_edge.contract.shared.images import Frame, list_pictures, read_frame, write_picture
 from segfast_edge.errors import ArtifactError, DataError
 from segfast_edge.prediction.predictor import NamedFrame, Predictor
 from segfast_edge.progress import Progress
-
-KINDS = ("mask", "colour", "overlay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class PlannedPicture:
 
     def outputs(self, out: Path) -> dict[str, Path]:
         """Return the files written for it, by kind."""
-        return {kind: out / f"{self.name}.{kind}.png" for kind in KINDS}
+        return {kind: out / f"{self.name}.{kind}.png" for kind in VIEWS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +124,10 @@ def predict(predictor: Predictor, jobs: Sequence[PlannedPicture], out: Path, *, 
         for job, labels in zip(jobs, found, strict=True):
             frame = waiting.pop(0)
             mask = mask_at(labels, frame.shape[:2])
-            painted = {
-                "mask": mask,
-                "colour": colour_mask(mask, predictor.classes),
-                "overlay": overlay(frame, mask, predictor.classes, style.opacity),
-            }
             _make(out)
             files = job.outputs(out)
             for kind, path in files.items():
-                write_picture(path, painted[kind])
+                write_picture(path, view(kind, frame, mask, predictor.classes, opacity=style.opacity))
             yield Prediction(job.picture, files, class_shares(mask, predictor.classes))
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from segfast_edge.contract.bootstrap import Interval, mean_median, mean_median_interval
 from segfast_edge.contract.report import Report
+from segfast_edge.contract.shared.bootstrap import Interval, mean_median, mean_median_interval
 from segfast_edge.errors import TargetError
 
 _WORTH = 1.05  # more threads are not recommended for less than this

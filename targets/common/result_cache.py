@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from segfast_edge.contract.files import replacing_file
+from segfast_edge.contract.shared.files import replacing_file
 from segfast_edge.errors import ArtifactError
 
 log = logging.getLogger("segfast.kept")
