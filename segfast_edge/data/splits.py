@@ -72,6 +72,15 @@ def divided_by_group(source: PairedSource, pattern: str, chosen: tuple[str, ...]
     return replace(source, listings={**fixed, **test}, record=record)
 
 
+def folds(source: PairedSource) -> dict[str, dict[str, tuple[Pair, ...]]]:
+    """Return train and val for each group of a dataset that was divided by groups: val is the group, train the rest."""
+    found = groups(source.listing(EVERYTHING).pairs, source.record["groups"]["pattern"])
+    return {
+        name: {"train": tuple(p for other in found if other != name for p in found[other]), "val": found[name]}
+        for name in found
+    }
+
+
 def divided_by_folder(folders: Mapping[str, Callable[[], Listing]]) -> dict[str, Callable[[], Listing]]:
     """Add train and val to splits of other names, such as cities: a fifth of the folders, by a hash, becomes val."""
     if len(folders) < 2 or {EVERYTHING, "val"} & set(folders):
