@@ -26,14 +26,16 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.files import check_writable, write_json
-from segfast_edge.contract.profile_options import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report, read_reports, reports_json
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.profiling.compare import Comparison, Runs
 from targets.common import measure, profiler
 from targets.common.target import target
 
-PLAN = Plan(threads=1, num_runs=50, min_secs=0.25, max_secs=5.0)  # short: many processes tell more than long ones
+PLAN = ProfileOptions(
+    threads=1, num_runs=50, min_secs=0.25, max_secs=5.0
+)  # short: many processes tell more than long ones
 REPEATS = (3, 6)
 NOISE = 0.02  # compare's default
 AS_IT_IS, DELAYED = "as it is", "delayed"

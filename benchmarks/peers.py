@@ -18,8 +18,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from segfast_edge.contract.endings import failure
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.profile_options import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.profiling.local import profile
 
@@ -41,7 +42,7 @@ def benchmark_app(model: Path, threads: int) -> float:
     done = subprocess.run([_tool("benchmark_app"), *words], check=False, capture_output=True, text=True)
     found = re.search(r"Median:\s+([\d.]+) ms", done.stdout)
     if done.returncode or found is None:
-        raise TargetError(f"benchmark_app failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        raise TargetError(failure("benchmark_app", done.returncode, done.stderr or done.stdout))
     return float(found[1])
 
 
@@ -57,7 +58,7 @@ def litert_benchmark(model: Path, threads: int) -> float:
             text=True,
         )
         if done.returncode or not result.is_file():
-            raise TargetError(f"litert-benchmark failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+            raise TargetError(failure("litert-benchmark", done.returncode, done.stderr or done.stdout))
         return float(_find(json.loads(result.read_text()), "median_ms"))
 
 
@@ -85,7 +86,7 @@ def compare(artifact: Path, threads: int, rounds: int) -> dict[str, object]:
     if manifest.format not in PEERS:
         raise SegfastError(f"{artifact} is {manifest.format}; peers are there for {', '.join(PEERS)}")
     name, peer = PEERS[manifest.format]
-    plan = Plan(threads=threads, min_secs=SECONDS, num_runs=300)
+    plan = ProfileOptions(threads=threads, min_secs=SECONDS, num_runs=300)
     ours, theirs, reasons = [], [], set()
     order = random.Random(0)
 

@@ -33,8 +33,8 @@ from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.int8 import quantizer
 from segfast_edge.export.common.job import ExportRequest, Job, Source
 from segfast_edge.export.common.quantization import Recipe
-from segfast_edge.prediction.evaluate import Truth, evaluate
-from segfast_edge.prediction.predictor import Labeller, NamedFrame
+from segfast_edge.prediction.evaluate import GroundTruth, evaluate
+from segfast_edge.prediction.predictor import NamedFrame, Predictor
 from segfast_edge.weights import find
 from targets.common.session import Options
 from targets.common.target import choose_engine, target
@@ -76,7 +76,7 @@ def repeated(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(labels, scale_factor=2.0, mode="nearest")[:, 0, : size[0], : size[1]].to(torch.uint8)
 
 
-def miou(source: Source, graph: Deployable, truth: Truth) -> float:
+def miou(source: Source, graph: Deployable, truth: GroundTruth) -> float:
     """Return the mIoU of a graph that gives labels, run by torch."""
 
     @torch.inference_mode()
@@ -86,8 +86,8 @@ def miou(source: Source, graph: Deployable, truth: Truth) -> float:
             yield graph(batch)[0].numpy()
 
     checkpoint = source.checkpoint
-    labeller = Labeller("network", graph.classes, graph.preprocess, checkpoint.protocol, label)
-    return float(evaluate(labeller, truth, lambda *_: None).matrix.miou)
+    predictor = Predictor("network", graph.classes, graph.preprocess, checkpoint.protocol, label)
+    return float(evaluate(predictor, truth, lambda *_: None).matrix.miou)
 
 
 @contextlib.contextmanager
@@ -149,7 +149,7 @@ def _one(path: Path, args: argparse.Namespace) -> None:
     source = Source(find(path))
     exact = source.graph
     graphs = {AFTER: exact, BEFORE: Before(exact.network, exact.preprocess, exact.classes)}
-    truth = Truth(args.data, args.data_root, args.split)
+    truth = GroundTruth(args.data, args.data_root, args.split)
     figures = {name: miou(source, graph, truth) for name, graph in graphs.items()}
     with TemporaryDirectory(prefix="segfast-postprocessing-") as folder, contextlib.ExitStack() as stack:
         runs = {}

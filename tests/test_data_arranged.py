@@ -14,7 +14,7 @@ from segfast_edge.data import open_source, parse_name, with_options
 from segfast_edge.data.splits import shared_recordings
 from segfast_edge.errors import DataError
 from segfast_edge.model.checkpoint import Checkpoint
-from segfast_edge.training.settings import Settings
+from segfast_edge.training.settings import TrainingSettings
 
 SIZE = (18, 24)
 
@@ -162,7 +162,7 @@ def test_recordings_on_both_sides_are_seen_by_their_names(ours, theirs, found):
 
 def test_a_training_on_frames_of_one_drive_says_so(tmp_path, caplog):
     root = folder(tmp_path / "data", [f"drive_{n:03}" for n in range(15)])
-    chosen = Settings(
+    chosen = TrainingSettings(
         model="tiny_networks:plain", data="folder", data_root=root, size=(32, 48),
         recipe=PAPER.changed({"epochs": 1}), hardware=CPU,
     )  # fmt: skip
@@ -345,7 +345,7 @@ def test_a_start_matches_classes_without_case_and_names_the_others(tmp_path, cap
     def training(name, classes, **changes):
         for split in ("train", "val"):
             folder(tmp_path / name, [f"{split}{n}" for n in range(2)], split, classes=classes)
-        chosen = Settings(
+        chosen = TrainingSettings(
             model="tiny_networks:plain",
             data="folder",
             data_root=tmp_path / name,

@@ -12,9 +12,9 @@ from tiny_training import DATA, PAPER, Recorder, run, settings
 from segfast_edge.contract.images import write_picture
 from segfast_edge.errors import ArtifactError, DataError, SegfastError
 from segfast_edge.export.convert import ExportRequest, Source, convert
-from segfast_edge.prediction.evaluate import Truth, evaluate
+from segfast_edge.prediction.evaluate import GroundTruth, evaluate
 from segfast_edge.prediction.metrics import DEFINITION
-from segfast_edge.prediction.predictor import open_labeller
+from segfast_edge.prediction.predictor import open_predictor
 
 NAMES = ["road", "car", "sky", "tree", "person"]
 
@@ -24,7 +24,7 @@ def silent(done, total):
 
 
 def figures(path, **truth):
-    return evaluate(open_labeller(path, device="cpu"), Truth(**truth), silent).to_json()
+    return evaluate(open_predictor(path, device="cpu"), GroundTruth(**truth), silent).to_json()
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +101,12 @@ def test_other_classes_than_the_networks_are_refused(trained, labelled, tmp_path
 def test_wrong_input_is_refused_by_name(trained, tmp_path):
     path, _ = trained
     with pytest.raises(ArtifactError, match=r"no checkpoint file or artifact folder at .*missing"):
-        open_labeller(tmp_path / "missing")
+        open_predictor(tmp_path / "missing")
     with pytest.raises(ArtifactError, match="manifest"):
-        open_labeller(tmp_path)
+        open_predictor(tmp_path)
     (tmp_path / "cut.pt").write_bytes(path.read_bytes()[:500])
     with pytest.raises(ArtifactError, match=r"cut\.pt"):
-        open_labeller(tmp_path / "cut.pt")
+        open_predictor(tmp_path / "cut.pt")
     with pytest.raises(DataError, match="Did you mean 'val'"):
         figures(path, data=DATA, split="vall")
     with pytest.raises(DataError, match="unknown protocol"):
@@ -155,16 +155,16 @@ def test_averaging_over_a_flip_makes_a_network_blind_to_left_and_right(trained, 
     frame = tiny_artifacts.frame(32, 48, 3)
     found = []
     for averaged in ((), ("flip",)):
-        predictor = open_labeller(path, device="cpu", averaged=averaged)
+        predictor = open_predictor(path, device="cpu", averaged=averaged)
         with predictor.labels([("one", frame), ("other", np.ascontiguousarray(frame[:, ::-1]))]) as labels:
             one, other = labels
         found.append((one == other[:, ::-1]).mean())
     assert found[0] < 1
     assert found[1] > 0.999
-    scaled = open_labeller(path, device="cpu", averaged=("flip", "scales"))
+    scaled = open_predictor(path, device="cpu", averaged=("flip", "scales"))
     assert "averaged over flip and scales" in scaled.described
     with scaled.labels([("one", frame)]) as labels:
         assert next(labels).shape == (32, 48)
     artifact = tiny_artifacts.write_null_artifact(tmp_path / "model")
     with pytest.raises(SegfastError, match="--tta needs a checkpoint"):
-        open_labeller(artifact, averaged=("flip",))
+        open_predictor(artifact, averaged=("flip",))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from segfast_edge.contract.bootstrap import median_interval, median_ratio_interval, percentile, student_t, variation
 from segfast_edge.contract.files import write_json
-from segfast_edge.contract.profile_options import Plan, add_plan_arguments, plan_from
+from segfast_edge.contract.profile_options import ProfileOptions, add_profile_arguments, profile_options_from
 from segfast_edge.contract.report import Latency, Memory, Report, read_reports, reports_json
 from segfast_edge.contract.report_text import figures
 from segfast_edge.errors import ArtifactError, TargetError
@@ -93,8 +93,8 @@ def test_an_interval_is_the_same_every_time():
     assert median_interval(samples) == median_interval(samples)
 
 
-def plan(**more) -> Plan:
-    return Plan(**{"num_runs": 5, "min_secs": 0.0, "max_secs": 5.0, "warmup_runs": 0, **more})
+def plan(**more) -> ProfileOptions:
+    return ProfileOptions(**{"num_runs": 5, "min_secs": 0.0, "max_secs": 5.0, "warmup_runs": 0, **more})
 
 
 def test_runs_go_on_until_both_count_and_seconds_are_reached():
@@ -172,13 +172,15 @@ def test_memory_shows_what_a_phase_took_and_let_go():
 
 
 def test_a_plan_survives_the_way_through_the_command_line():
-    asked = Plan(threads=1, engine="null", num_runs=9, min_secs=0.5, scenario="constant-stream", input="a b.png")
+    asked = ProfileOptions(
+        threads=1, engine="null", num_runs=9, min_secs=0.5, scenario="constant-stream", input="a b.png"
+    )
     parser = argparse.ArgumentParser()
-    add_plan_arguments(parser)
-    assert plan_from(parser.parse_args(asked.words())) == asked
-    assert plan_from(parser.parse_args([])) == Plan()
-    assert Plan().words() == []
-    assert plan_from(parser.parse_args(["--num-threads", "3"])).threads == 3
+    add_profile_arguments(parser)
+    assert profile_options_from(parser.parse_args(asked.words())) == asked
+    assert profile_options_from(parser.parse_args([])) == ProfileOptions()
+    assert ProfileOptions().words() == []
+    assert profile_options_from(parser.parse_args(["--num-threads", "3"])).threads == 3
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_a_plan_survives_the_way_through_the_command_line():
 )
 def test_a_plan_out_of_range_is_refused(wrong, says):
     with pytest.raises(TargetError, match=says):
-        Plan(**wrong)
+        ProfileOptions(**wrong)
 
 
 def report(**more) -> Report:

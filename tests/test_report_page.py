@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from segfast_edge.cli import main
 from segfast_edge.contract.files import write_json
 from segfast_edge.contract.layer_times import Layer
-from segfast_edge.contract.profile_options import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report
 from segfast_edge.page.plots import (
     _strip,
@@ -27,7 +27,7 @@ from segfast_edge.profiling.local import profile
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     artifact = tiny_artifacts.write_null_artifact(tmp_path_factory.mktemp("report") / "null")
-    return profile(artifact, target="null", plan=Plan(num_runs=30, min_secs=0.1, threads=1)).to_json()
+    return profile(artifact, target="null", plan=ProfileOptions(num_runs=30, min_secs=0.1, threads=1)).to_json()
 
 
 def written(folder, measured, name, **changes):

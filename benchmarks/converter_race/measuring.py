@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.converter_race.cases import DEFAULT, Case, Way
 from benchmarks.converter_race.defaults import ROOT
+from segfast_edge.contract.endings import how_ended
 from segfast_edge.contract.manifest import FILE_NAME
 from segfast_edge.contract.report import Latency
 from targets.common import validity
@@ -99,7 +100,7 @@ class Runner:
             process.stdin.flush()
         answer = process.stdout.readline()
         if not answer:
-            return {"failed": f"its process ended with status {process.wait()}"}
+            return {"failed": f"its process {how_ended(process.wait())}"}
         said: dict[str, Any] = json.loads(answer)
         return said
 

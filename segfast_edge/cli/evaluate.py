@@ -41,16 +41,16 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print the figures."""
     from segfast_edge.cli._progress import bar
     from segfast_edge.contract.files import write_json
-    from segfast_edge.prediction.evaluate import Truth, evaluate
-    from segfast_edge.prediction.predictor import open_labeller
+    from segfast_edge.prediction.evaluate import GroundTruth, evaluate
+    from segfast_edge.prediction.predictor import open_predictor
     from segfast_edge.weights import find
 
     averaged = tuple(args.tta.split(",")) if args.tta else ()
-    labeller = open_labeller(find(args.subject), device=args.device, target=args.target, averaged=averaged)
+    predictor = open_predictor(find(args.subject), device=args.device, target=args.target, averaged=averaged)
     data = dataset_name(args.data, args.data_root, chosen_options(args))
-    truth = Truth(data, args.data_root, args.split, args.protocol, args.size)
+    truth = GroundTruth(data, args.data_root, args.split, args.protocol, args.size)
     with bar("evaluating") as progress:
-        found = evaluate(labeller, truth, progress)
+        found = evaluate(predictor, truth, progress)
     figures = {"path": str(args.subject), **_model(find(args.subject)), **found.to_json()}
     if args.output is not None:
         write_json(args.output, figures)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segfast_edge.contract.profile_options import Plan, add_plan_arguments, plan_from
+from segfast_edge.contract.profile_options import ProfileOptions, add_profile_arguments, profile_options_from
 from segfast_edge.errors import InvalidMeasurementError, TargetError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     elsewhere.add_argument(
         "--even-if-busy", action="store_true", help="measure although the host is busy; the report will be invalid"
     )
-    add_plan_arguments(parser)
+    add_profile_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.report import reports_json
 
-    plan = plan_from(args)
+    plan = profile_options_from(args)
     if args.output is not None:
         check_writable(args.output)
     reports, failures = _measure(args, plan)
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(args: argparse.Namespace, plan: Plan) -> tuple[list["AnyReport"], list[str]]:
+def _measure(args: argparse.Namespace, plan: ProfileOptions) -> tuple[list["AnyReport"], list[str]]:
     """Return the reports, and a line for each artifact or device that failed."""
     from rich.console import Console
 
@@ -90,22 +90,22 @@ def _measure(args: argparse.Namespace, plan: Plan) -> tuple[list["AnyReport"], l
     with Console(stderr=True).status("measuring") as status:
         if args.host or args.fleet:
             return _elsewhere(args, plan, artifacts, status.update)
-        measured = profile_all(artifacts, target=args.target, plan=plan, say=status.update)
+        measured = profile_all(artifacts, target=args.target, plan=plan, announce=status.update)
     return list(measured.reports), list(measured.failures)
 
 
 def _elsewhere(
-    args: argparse.Namespace, plan: Plan, artifacts: list[Path], say: Callable[[str], None]
+    args: argparse.Namespace, plan: ProfileOptions, artifacts: list[Path], announce: Callable[[str], None]
 ) -> tuple[list["AnyReport"], list[str]]:
     from segfast_edge.profiling.fleet import Device, measure, read_fleet
-    from segfast_edge.profiling.over_ssh import Wish
+    from segfast_edge.profiling.over_ssh import RemoteProfile
 
     devices = read_fleet(args.fleet) if args.fleet else [Device(args.host, args.host, args.target)]
     if plan.samples:
         raise TargetError("--samples is for this machine; over ssh the report has the samples")
     partial = args.output.with_suffix(".partial.json") if args.output and len(devices) == 1 else None
-    wish = Wish(devices[0].target, plan, args.install, args.even_if_busy, say, partial)
-    measured = measure(devices, artifacts, wish)
+    request = RemoteProfile(devices[0].target, plan, args.install, args.even_if_busy, announce, partial)
+    measured = measure(devices, artifacts, request)
     failures = [line.removeprefix(f"{args.host}: ") for line in measured.failures]
     return list(measured.reports), failures
 

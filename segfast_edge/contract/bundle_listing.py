@@ -39,7 +39,7 @@ class ListedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class BundleListing:
     """``bundle.json``: what the bundle is for, and every file in it by its path, relative and with ``/``.
 
     ``packages`` says for which computer Python packages are included (``machine``, ``python``, ``glibc``), and is
@@ -80,7 +80,7 @@ class Listing:
         return (json.dumps(value, indent=1, ensure_ascii=True) + "\n").encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Listing":
+    def from_bytes(cls, data: bytes) -> "BundleListing":
         """Read what ``to_bytes`` wrote.
 
         Raises:

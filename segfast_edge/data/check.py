@@ -20,8 +20,8 @@ from segfast_edge.data.sample import Dataset, Sample, Source
 from segfast_edge.data.smooth import Slopes, slopes
 from segfast_edge.data.suspicions import Seen, suspicions
 from segfast_edge.errors import DataError
+from segfast_edge.progress import Progress
 
-Progress = Callable[[int, int], None]
 SLOPES_READ = 200  # label files of a split that are looked at for smoothing
 
 

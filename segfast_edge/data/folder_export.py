@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from segfast_edge.contract.files import replacing_folder, write_json
 from segfast_edge.contract.images import IMAGE_SUFFIXES, write_picture
 from segfast_edge.data.pairs import EVERYTHING, PairedDataset
 from segfast_edge.data.sample import Dataset, Source
+from segfast_edge.progress import Progress
 
-Progress = Callable[[int, int], None]
 RECORD = "converted.json"
 
 

@@ -5,7 +5,7 @@ enlarged as a device enlarges them. Under ``paper``, which is defined at 224 x 2
 network's size, as in training.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,15 +19,15 @@ from segfast_edge.data import Dataset, Protocol, native_size, open_dataset
 from segfast_edge.data.protocol import check_counts
 from segfast_edge.errors import DataError, SegfastError, unknown
 from segfast_edge.prediction.metrics import DEFINITION, BoundaryScore, ConfusionMatrix, Counts, interval
-from segfast_edge.prediction.predictor import Labeller, NamedFrame
+from segfast_edge.prediction.predictor import NamedFrame, Predictor
+from segfast_edge.progress import Progress
 
-Progress = Callable[[int, int], None]
 ComparedAt = Literal["own", "network"]
 WORST = 10  # pictures that are listed by name
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class GroundTruth:
     """Where the ground truth comes from; ``protocol`` is None for the one the network was trained under.
 
     ``size`` is where labels are compared: ``own`` (each picture's) or ``network``; None chooses by the protocol.
@@ -85,16 +85,16 @@ class Evaluation:
         }
 
 
-def evaluate(labeller: Labeller, truth: Truth, progress: Progress) -> Evaluation:
+def evaluate(predictor: Predictor, truth: GroundTruth, progress: Progress) -> Evaluation:
     """Run the split through the network and count; ``progress`` is told the frames done and the total.
 
     Raises:
         SegfastError: no protocol is known, or the dataset and the network tell different classes apart.
     """
-    protocol = _protocol(labeller, truth)
+    protocol = _protocol(predictor, truth)
     dataset = open_dataset(truth.data, truth.root, truth.split, protocol)
-    _check_classes(labeller.classes, dataset, protocol)
-    check_counts(dataset, labeller.preprocess)
+    _check_classes(predictor.classes, dataset, protocol)
+    check_counts(dataset, predictor.preprocess)
     own = (truth.size or ("network" if protocol.name == "paper" else "own")) == "own"
     tally = _Tally(dataset.classes)
     expected: list[tuple[str, Labels]] = []  # of frames that are on their way through the network
@@ -102,16 +102,16 @@ def evaluate(labeller: Labeller, truth: Truth, progress: Progress) -> Evaluation
     def frames() -> Iterator[NamedFrame]:
         for index in range(len(dataset)):
             sample = dataset[index]
-            expected.append((sample.name, sample.labels if own else labeller.preprocess.labels(sample.labels)))
+            expected.append((sample.name, sample.labels if own else predictor.preprocess.labels(sample.labels)))
             yield sample.name, sample.frame
 
     progress(0, len(dataset))
-    with labeller.labels(frames()) as found:
+    with predictor.labels(frames()) as found:
         for done, labels in enumerate(found, 1):
             tally.add(*expected.pop(0), labels)
             progress(done, len(dataset))
     described = protocol.describe(dataset.classes) + (", compared at each picture's own size" if own else "")
-    return tally.evaluation(labeller.described, truth, described)
+    return tally.evaluation(predictor.described, truth, described)
 
 
 class _Tally:
@@ -130,19 +130,19 @@ class _Tally:
         self._by_picture[name] = one.counts
         self._boundary.update(true, predicted)
 
-    def evaluation(self, subject: str, truth: Truth, protocol: str) -> Evaluation:
+    def evaluation(self, subject: str, truth: GroundTruth, protocol: str) -> Evaluation:
         """Return everything counted."""
         count = len(self._by_picture)
         figures = (self._matrix, self._by_picture, self._boundary)
         return Evaluation(subject, truth.data, truth.split, count, protocol, *figures)
 
 
-def _protocol(labeller: Labeller, truth: Truth) -> Protocol:
+def _protocol(predictor: Predictor, truth: GroundTruth) -> Protocol:
     """Return the protocol asked for, else the network's own, at the network's size."""
-    name = truth.protocol or labeller.protocol.partition(":")[0]
+    name = truth.protocol or predictor.protocol.partition(":")[0]
     if not name:
-        raise SegfastError(f"{labeller.described} does not name its protocol; pass --protocol paper or standard")
-    return Protocol.named(name, native_size(truth.data, truth.root), labeller.preprocess.size)
+        raise SegfastError(f"{predictor.described} does not name its protocol; pass --protocol paper or standard")
+    return Protocol.named(name, native_size(truth.data, truth.root), predictor.preprocess.size)
 
 
 def _check_classes(classes: ClassSet, dataset: Dataset, protocol: Protocol) -> None:

@@ -21,7 +21,7 @@ AVERAGED = ("flip", "scales")
 
 
 @dataclass(frozen=True, slots=True)
-class Labeller:
+class Predictor:
     """What turns frames of any size into labels at the network's size.
 
     ``described`` says what it is in a few words, ``protocol`` is the text it was trained under, or empty.
@@ -43,7 +43,9 @@ class Labeller:
             yield found
 
 
-def open_labeller(path: Path, *, device: str = "auto", target: str = "x86", averaged: tuple[str, ...] = ()) -> Labeller:
+def open_predictor(
+    path: Path, *, device: str = "auto", target: str = "x86", averaged: tuple[str, ...] = ()
+) -> Predictor:
     """Open a checkpoint file, run by torch on ``device`` in float32, or an artifact folder, run by ``target``'s code.
 
     ``averaged`` names variants of each frame, ``flip`` and ``scales``, whose probabilities a checkpoint averages.
@@ -61,10 +63,10 @@ def open_labeller(path: Path, *, device: str = "auto", target: str = "x86", aver
         return _artifact(path, target)
     if not path.is_file():
         raise ArtifactError(f"no checkpoint file or artifact folder at {path}")
-    from segfast_edge.prediction.checkpoint_labeller import checkpoint_labels  # torch, which an artifact does without
+    from segfast_edge.prediction.checkpoint_predictor import checkpoint_labels  # torch, which an artifact does without
 
     checkpoint, label = checkpoint_labels(path, device, averaged)
-    return Labeller(
+    return Predictor(
         f"checkpoint of {checkpoint.network}" + (f", averaged over {' and '.join(averaged)}" if averaged else ""),
         checkpoint.classes,
         checkpoint.preprocess,
@@ -73,12 +75,12 @@ def open_labeller(path: Path, *, device: str = "auto", target: str = "x86", aver
     )
 
 
-def _artifact(path: Path, target: str) -> Labeller:
+def _artifact(path: Path, target: str) -> Predictor:
     manifest = Manifest.load(path)
     label = functools.partial(_run, path, manifest.output_kind, target=target)
     protocol = str(manifest.provenance.get("protocol", ""))
     described = f"{manifest.format} artifact ({manifest.precision})"
-    return Labeller(described, manifest.classes, manifest.preprocess, protocol, label)
+    return Predictor(described, manifest.classes, manifest.preprocess, protocol, label)
 
 
 def _run(path: Path, kind: OutputKind, frames: Iterable[NamedFrame], *, target: str) -> Generator[Labels, None, None]:

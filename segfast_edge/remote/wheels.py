@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segfast_edge.contract.endings import failure
 from segfast_edge.contract.files import replacing_folder
 from segfast_edge.errors import TargetError
 
@@ -89,7 +90,7 @@ def _install(requirements: Sequence[str], platform: Platform, folder: Path, cons
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        said = errors[-1].removeprefix("ERROR: ") if errors else f"pip ended with status {done.returncode}"
+        said = failure("pip", done.returncode, "\n".join(errors), prefix="ERROR: ")
         raise TargetError(f"no wheels of {', '.join(requirements)} for {platform}: {said}")
 
 

@@ -24,21 +24,22 @@ from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.fake_int8 import with_fake_int8
 from segfast_edge.model.normalise import Normalise
 from segfast_edge.model.pretrained import pretrained_of, start_from_pretrained
-from segfast_edge.training.batches import Examples, Order, Progress, in_order, loader
+from segfast_edge.progress import Progress
+from segfast_edge.training.batches import Examples, Order, in_order, loader
 from segfast_edge.training.distributed import World, wrap
 from segfast_edge.training.ema import Average
 from segfast_edge.training.execution import Execution
-from segfast_edge.training.loop import Teacher, Work
+from segfast_edge.training.loop import Teacher, TrainingSetup
 from segfast_edge.training.losses import balanced_weights
 from segfast_edge.training.recipe import Recipe
-from segfast_edge.training.settings import Settings
+from segfast_edge.training.settings import TrainingSettings
 from segfast_edge.training.state import State, optimiser
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingData:
     """The data of a training: both splits and how they are counted.
 
     For the record also the file that it begins with (``start``) and what was chosen of the dataset (``dataset``).
@@ -58,7 +59,7 @@ class Material:
         return self.protocol.describe(self.classes)
 
 
-def read_data(settings: Settings, world: World, progress: Progress) -> Material:
+def read_data(settings: TrainingSettings, world: World, progress: Progress) -> TrainingData:
     """Open both splits and take them into memory where they fit, beside those of this machine's other processes.
 
     Raises:
@@ -83,7 +84,7 @@ def read_data(settings: Settings, world: World, progress: Progress) -> Material:
     started: dict[str, Any] = {} if settings.start is None else {"start": _named(settings.start)}
     if settings.pretrained:
         started["pretrained"] = pretrained_of(settings.model).to_json()
-    return Material(protocol, train.classes, *examples, weights, started, recorded(source))
+    return TrainingData(protocol, train.classes, *examples, weights, started, recorded(source))
 
 
 def _augmentation(recipe: Recipe, protocol: Protocol, padding: int | None) -> Augmentation:
@@ -115,7 +116,7 @@ def _shares(dataset: Dataset, preprocess: Preprocess) -> Tensor:
     return torch.from_numpy(counted / max(1, counted.sum())).float()
 
 
-def make_state(settings: Settings, classes: ClassSet, execution: Execution) -> State:
+def make_state(settings: TrainingSettings, classes: ClassSet, execution: Execution) -> State:
     """Build the network, from the seed or from ``settings.start``, and its optimiser.
 
     Raises:
@@ -175,7 +176,9 @@ def _tell_unmatched(path: Path, names: Sequence[str], before: Sequence[str], pla
         )  # fmt: skip
 
 
-def make_work(settings: Settings, material: Material, state: State, *, execution: Execution, world: World) -> Work:
+def make_setup(
+    settings: TrainingSettings, material: TrainingData, state: State, *, execution: Execution, world: World
+) -> TrainingSetup:
     """Put data, network and device together.
 
     Raises:
@@ -188,7 +191,7 @@ def make_work(settings: Settings, material: Material, state: State, *, execution
     order = Order(len(material.train), batch, settings.seed, world)
     load = functools.partial(loader, workers=hardware.workers, cuda=execution.cuda)
     weights = material.class_weights
-    return Work(
+    return TrainingSetup(
         recipe=recipe,
         seed=settings.seed,
         classes=material.classes,
@@ -204,7 +207,7 @@ def make_work(settings: Settings, material: Material, state: State, *, execution
     )
 
 
-def _forward(state: State, world: World, execution: Execution, settings: Settings) -> nn.Module:
+def _forward(state: State, world: World, execution: Execution, settings: TrainingSettings) -> nn.Module:
     """Return the network as the loop calls it: shared between processes, compiled where asked."""
     if world.size > 1 and execution.cuda and not settings.recipe.fake_int8:  # its statistics are frozen
         state.module = nn.SyncBatchNorm.convert_sync_batchnorm(state.module)
@@ -214,7 +217,7 @@ def _forward(state: State, world: World, execution: Execution, settings: Setting
     return module
 
 
-def _teacher(settings: Settings, classes: ClassSet, execution: Execution) -> Teacher | None:
+def _teacher(settings: TrainingSettings, classes: ClassSet, execution: Execution) -> Teacher | None:
     if settings.teacher is None:
         return None
     checkpoint = Checkpoint.load(settings.teacher)

@@ -36,6 +36,8 @@ class Parser(argparse.ArgumentParser):
         """Parse, letting options stand anywhere if ``intermixed``."""
         if not self.intermixed:
             return super().parse_known_args(args, namespace)
+        for action in self._get_positional_actions():  # the intermixed parser warns of a value that is there already
+            vars(namespace or argparse.Namespace()).pop(action.dest, None)
         self.intermixed = False  # up to Python 3.11 the intermixed parser calls this method
         try:
             return self.parse_known_intermixed_args(args, namespace)

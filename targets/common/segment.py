@@ -11,20 +11,20 @@ from segfast_edge.contract.images import Frame, Labels, read_frame, write_pictur
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.overlay import colour_mask, mask_at, overlay
 from segfast_edge.errors import TargetError, unknown
-from targets.common.session import CheckedSession, Output
+from targets.common.session import CheckedSession, RawOutput
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Segmented:
     """One frame, the network's raw output for it, and its labels at the network's size."""
 
     frame: Frame
-    raw: Output
+    raw: RawOutput
     labels: Labels
     manifest: Manifest
 
 
-def labels_of(raw: Output, manifest: Manifest) -> Labels:
+def labels_of(raw: RawOutput, manifest: Manifest) -> Labels:
     """Return uint8 height x width labels of a raw output.
 
     Raises:
@@ -41,38 +41,38 @@ def network_input(frame: Frame, manifest: Manifest) -> Frame:
     return manifest.preprocess.image(frame)[np.newaxis]
 
 
-def mask_of(raw: Output, manifest: Manifest, frame: Frame) -> Labels:
+def mask_of(raw: RawOutput, manifest: Manifest, frame: Frame) -> Labels:
     """Return the mask at the frame's size of a raw output."""
     return mask_at(labels_of(raw, manifest), frame.shape[:2])
 
 
-def _raw(path: Path, result: Result) -> Path:
+def _raw(path: Path, result: Segmented) -> Path:
     path = path.with_name(f"{path.name}.npy")
     with replacing_file(path) as temporary, temporary.open("wb") as stream:
         np.save(stream, result.raw, allow_pickle=False)
     return path
 
 
-def _mask(path: Path, result: Result) -> Path:
+def _mask(path: Path, result: Segmented) -> Path:
     path = path.with_name(f"{path.name}.mask.png")
     write_picture(path, mask_at(result.labels, result.frame.shape[:2]))
     return path
 
 
-def _colour(path: Path, result: Result) -> Path:
+def _colour(path: Path, result: Segmented) -> Path:
     path = path.with_name(f"{path.name}.colour.png")
     write_picture(path, colour_mask(mask_at(result.labels, result.frame.shape[:2]), result.manifest.classes))
     return path
 
 
-def _overlay(path: Path, result: Result) -> Path:
+def _overlay(path: Path, result: Segmented) -> Path:
     path = path.with_name(f"{path.name}.overlay.png")
     mask = mask_at(result.labels, result.frame.shape[:2])
     write_picture(path, overlay(result.frame, mask, result.manifest.classes))
     return path
 
 
-WRITERS: Mapping[str, Callable[[Path, Result], Path]] = {
+WRITERS: Mapping[str, Callable[[Path, Segmented], Path]] = {
     "mask": _mask,
     "colour": _colour,
     "overlay": _overlay,
@@ -91,11 +91,11 @@ def parse_outputs(text: str) -> tuple[str, ...]:
     return names
 
 
-def segment(session: CheckedSession, frame: Frame) -> Result:
+def segment(session: CheckedSession, frame: Frame) -> Segmented:
     """Run one frame of any size."""
     manifest = session.manifest
     raw = session.run(network_input(frame, manifest))
-    return Result(frame, raw, labels_of(raw, manifest), manifest)
+    return Segmented(frame, raw, labels_of(raw, manifest), manifest)
 
 
 def run_pictures(

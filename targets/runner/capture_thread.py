@@ -5,7 +5,7 @@ import threading
 
 from targets.runner.backoff import Backoff
 from targets.runner.frames import Packet, now_ns
-from targets.runner.inputs import EndOfInputError, Source, SourceLostError
+from targets.runner.inputs import EndOfInputError, Input, InputLostError
 from targets.runner.ledger import Ledger
 from targets.runner.newest_frame import Slot
 
@@ -16,7 +16,7 @@ _WAIT_S = 0.25  # how long a read may keep the thread from seeing that it should
 class Reader:
     """Reads ``source`` into ``slot`` until its end or ``stop``; a lost source is opened again, ever more patiently."""
 
-    def __init__(self, source: Source, ledger: Ledger, slot: Slot[Packet]) -> None:
+    def __init__(self, source: Input, ledger: Ledger, slot: Slot[Packet]) -> None:
         self._source = source
         self._ledger = ledger
         self._slot = slot
@@ -26,6 +26,7 @@ class Reader:
         self.losses = 0
         self.last_frame_ns: int | None = None
         self.trouble = "not connected yet"
+        self.at_end = False  # the source has given its last frame, which is no failure
 
     def run(self) -> None:
         """Be the thread's body."""
@@ -36,11 +37,12 @@ class Reader:
                     self._source.connect()
                     self._connected()
                     self._read_on(backoff)
-                except SourceLostError as error:
+                except InputLostError as error:
                     self._lost(str(error))
                     self._stopping.wait(backoff.failed())
         except EndOfInputError:
             self.trouble = "the input has ended"
+            self.at_end = not self._stopping.is_set()
         finally:
             self.connected = False
             self._source.close()

@@ -15,22 +15,22 @@ from targets.runner.decoding_thread import Decoder
 from targets.runner.degradation import Limits, Pace
 from targets.runner.frames import Decoded, Notice, Packet, Result, now_ns
 from targets.runner.inference_thread import Inference
-from targets.runner.inputs import Source
+from targets.runner.inputs import Input
 from targets.runner.ledger import Ledger, Tally
 from targets.runner.model import Model
 from targets.runner.newest_frame import Slot
 from targets.runner.output_thread import Lane, Output
-from targets.runner.telemetry import Board
+from targets.runner.telemetry import Telemetry
 from targets.runner.threads import worker
 
 log = logging.getLogger("segfast.runner")
 
-RUNNING, STARTING, STOPPING = "running", "starting", "stopping"
+RUNNING, STARTING, STOPPING, ENDED = "running", "starting", "stopping", "ended"
 NO_FRAMES, NO_RESULT = "no_frames", "no_result"  # the states in which consumers must not trust what they have
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PipelineSettings:
     """How the runner runs; ``keep_all`` None means: every frame of a folder or file, the newest of what is live."""
 
     deadline_ms: float = 200.0
@@ -49,16 +49,22 @@ class Settings:
 
 
 class Pipeline:
-    """Source to outputs. ``start`` it, look at ``state`` while it runs, ``stop`` it, and ``finish`` drains it."""
+    """Input to outputs. ``start`` it, look at ``state`` while it runs, ``stop`` it, and ``finish`` drains it."""
 
     def __init__(
-        self, source: Source, model: Model, outputs: Mapping[str, Output], *, settings: Settings, board: Board
+        self,
+        source: Input,
+        model: Model,
+        outputs: Mapping[str, Output],
+        *,
+        settings: PipelineSettings,
+        telemetry: Telemetry,
     ) -> None:
         keep_all = not source.live if settings.keep_all is None else settings.keep_all
         packets: Slot[Packet] = Slot(wait=keep_all)
         batches: Slot[Decoded] = Slot(wait=keep_all)
         self.settings = settings
-        self.board = board
+        self.telemetry = telemetry
         self.ledger = Ledger()
         self.pace = Pace()
         self.reduced = ReducedScale(wanted=settings.reduced_decode)
@@ -111,7 +117,7 @@ class Pipeline:
 
     def _deliver(self, result: Result) -> None:
         self._last_result_ns = now_ns()
-        self.board.record(result)
+        self.telemetry.record(result)
         for lane in self.lanes:
             lane.offer(result)
 
@@ -125,7 +131,7 @@ class Pipeline:
         self.ended.set()
 
     @property
-    def deaf(self) -> bool:
+    def all_outputs_ended(self) -> bool:
         """Whether there were outputs and nobody takes results any more."""
         return bool(self.lanes) and all(lane.ended for lane in self.lanes)
 
@@ -138,7 +144,7 @@ class Pipeline:
     def state(self) -> tuple[str, str]:
         """Return the state and, where there is no result to trust, the reason."""
         if self._stopping:
-            return STOPPING, ""
+            return (ENDED, self.reader.trouble) if self.reader.at_end else (STOPPING, "")
         if self.inference.failure:
             return NO_RESULT, f"the engine failed: {self.inference.failure}"
         if self.stuck:

@@ -54,11 +54,11 @@ def _run(args: argparse.Namespace) -> int:
         print(build.guest(architecture))
         print(build.site(args.site, architecture))
     elif args.verb == "start":
-        wish = server.Wish(BOARDS[args.board], args.site, args.disk_mb, args.life)
-        print(json.dumps(asdict(server.start(wish, args.name or args.board)), indent=2))
+        request = server.BoardRequest(BOARDS[args.board], args.site, args.disk_mb, args.life)
+        print(json.dumps(asdict(server.start(request, args.name or args.board)), indent=2))
     else:
-        wish = server.Wish(BOARDS[args.board], args.site, args.disk_mb, 0)
-        return server.enter(wish, args.command or ["/bin/bash", "-i"], args.count)
+        request = server.BoardRequest(BOARDS[args.board], args.site, args.disk_mb, 0)
+        return server.enter(request, args.command or ["/bin/bash", "-i"], args.count)
     return 0
 
 

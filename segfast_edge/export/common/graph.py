@@ -11,11 +11,13 @@ from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import ConversionError, unknown
 from segfast_edge.export.common.bilinear_doubling import Doubled, largest
 from segfast_edge.export.common.control_flow import run_static
+from segfast_edge.export.common.converter_errors import running
 from segfast_edge.export.common.fold import fold_batchnorm
 from segfast_edge.export.common.lowerings import LOWERINGS, lower
 from segfast_edge.model.blocks import HalfSize
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
+from segfast_edge.model.plain import computes_as_its_class, plain_copy
 from segfast_edge.model.unpooling import IndexPool, without_indices
 
 
@@ -58,8 +60,9 @@ class Deployable(nn.Module):
         """
         network = lower(self.network, self.lowering)
         graph = self._like(network if unpooling else without_indices(network), self.output_kind)
-        # a subclass with a forward of its own may compute anything after ``coarse``
-        if not resizing and isinstance(network, HalfSize) and type(network).forward is HalfSize.forward:
+        # a forward of its own, or a hook, may compute anything after ``coarse``
+        ours = isinstance(network, HalfSize) and type(network).forward is HalfSize.forward
+        if ours and computes_as_its_class(network) and not resizing:
             labels = self.output_kind == "labels"
             graph.doubled = Doubled(len(self.classes), self.preprocess.size, labels=labels)
         return graph
@@ -93,22 +96,30 @@ class Deployable(nn.Module):
         return normalised
 
 
-def deployable(checkpoint: Checkpoint, output_kind: OutputKind = "labels", *, lowering: str = "native") -> Deployable:
-    """Build the graph to deploy from a checkpoint.
+def deployable(
+    checkpoint: Checkpoint,
+    output_kind: OutputKind = "labels",
+    *,
+    lowering: str = "native",
+    network: nn.Module | None = None,
+) -> Deployable:
+    """Build the graph to deploy from a checkpoint, or from ``network``, which stays as it is: a copy is changed.
 
     Raises:
-        ConversionError: no such lowering, a weight is NaN or infinite, the network decides by its input's values,
-            or its output is not classes x the input's size.
+        ConversionError: no such lowering, a weight is NaN or infinite, the network fails or decides by its input's
+            values, or its output is not classes x the input's size.
     """
     if lowering not in LOWERINGS:
         raise ConversionError(unknown("lowering", lowering, LOWERINGS))
-    network = checkpoint.module()
-    _check_weights(network)
-    graph = Deployable(network, checkpoint.preprocess, checkpoint.classes, output_kind)
+    untouched = checkpoint.module() if network is None else network
+    _check_weights(untouched)
+    graph = Deployable(plain_copy(untouched), checkpoint.preprocess, checkpoint.classes, output_kind)
     normalised = graph.normalise(graph.example().permute(0, 3, 1, 2))
-    graph.network = fold_batchnorm(network, normalised)
+    graph.network = fold_batchnorm(graph.network, normalised)
     graph.lowering = lowering
-    _check_output(run_static(graph.network, normalised), graph)
+    tried = plain_copy(graph.network)
+    with running(tried, graph.preprocess.size):
+        _check_output(run_static(tried, normalised), graph)
     return graph.requires_grad_(False)
 
 

@@ -55,7 +55,7 @@ def trace(network: nn.Module, example: torch.Tensor) -> Trace:
         ConversionError: it cannot be exported (control flow that depends on values, say), or has several outputs.
     """
     with explained("torch.export cannot export this network", another("tflite")), torch.no_grad():
-        exported = torch.export.export(network.eval(), (example,)).run_decompositions({})
+        exported = torch.export.export(network, (example,)).run_decompositions({})
     signature = exported.graph_signature
     if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
         raise ConversionError(

@@ -11,7 +11,7 @@ import numpy as np
 
 from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, Output, Session, engine
+from targets.common.session import Options, RawOutput, Session, engine
 
 _INNER = engine(os.environ["SEGFAST_SOAK_ENGINE"])
 _FAULT = Path(os.environ["SEGFAST_SOAK_FAULT"])
@@ -34,7 +34,7 @@ class Faulty:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Run, or fail as told."""
         fault = _FAULT.read_text().strip() if _FAULT.exists() else ""
         if fault == "raise":
