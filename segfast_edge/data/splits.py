@@ -15,6 +15,13 @@ from segfast_edge.data.sample import Dataset, Source
 from segfast_edge.data.split_lists import whole
 from segfast_edge.errors import DataError, unknown
 
+# names that tools and publishers give the folders of splits
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "validation", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+
 Groups = Mapping[str, tuple[Pair, ...]]
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 _REGULAR = 0.5  # share of the steps between frame numbers that are alike, from which pictures are taken for a recording
