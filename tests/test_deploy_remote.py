@@ -83,7 +83,7 @@ def test_a_bad_bundle_does_not_leave_this_machine(tmp_path, capsys, monkeypatch)
     (tmp_path / "cut.tar.gz").write_bytes(bundle.read_bytes()[:-5000])
     for trust in (["--trust", str(tiny_bundle.public())], []):  # without a key here the checksums still tell
         assert main(["deploy", str(tmp_path / "cut.tar.gz"), "--host", "x", *trust]) == 2
-        assert "no whole tar.gz" in capsys.readouterr().err
+        assert "not a whole tar.gz" in capsys.readouterr().err
     assert main(["deploy", str(bundle), "--host", "127.0.0.1", "--unsigned"]) == 2
     assert "cannot reach 127.0.0.1" in capsys.readouterr().err
     for words, message in (

@@ -17,8 +17,8 @@ import torch
 
 from segfast_edge.contract.engines import engine_named, engine_names
 from segfast_edge.contract.formats import format_named, format_names, formats_of, integer_formats
-from segfast_edge.contract.images import write_picture
-from segfast_edge.contract.profile_options import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.data import datasets, open_source
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.device.spawn import Outputs
@@ -31,12 +31,12 @@ from targets.common import layer_timing
 from targets.common.session import PRECISIONS, Options, installed
 from targets.common.target import open_artifact, target, targets
 from targets.runner.frames import Notice
-from targets.runner.inputs import EndOfInputError, SourceLostError
+from targets.runner.inputs import EndOfInputError, InputLostError
 from targets.runner.inputs import kinds as input_kinds
-from targets.runner.inputs import open_source as open_input
+from targets.runner.inputs import open_input as open_input
 from targets.runner.outputs import OutputContext, open_output
 from targets.runner.outputs import kinds as output_kinds
-from targets.runner.telemetry import Board
+from targets.runner.telemetry import Telemetry
 
 CHECKPOINT = Path(__file__).parent / "fixtures/version_0_1/checkpoint.pt"
 REAL_TARGETS = [name for name in targets() if target(name).only_engine is None]
@@ -122,7 +122,7 @@ def test_every_engine_does_what_its_descriptor_says_and_refuses_the_rest(name, t
     if described.gpu == "never":
         with pytest.raises(TargetError, match="--device cuda is for"):
             open_artifact(where, artifact, Options(device="cuda"), name)
-    plan = Plan(threads=1, engine=name)
+    plan = ProfileOptions(threads=1, engine=name)
     if described.layers:
         assert any(layer.ms > 0 for layer in layer_timing.trace(where, artifact, plan))
     else:
@@ -153,7 +153,7 @@ def test_every_input_is_opened_on_something_real_and_gives_its_frames(name, tmp_
         if frame is not None:
             assert np.abs(np.asarray(picture).astype(float) - frame).mean() < 6
         source.interrupt()
-        with pytest.raises((EndOfInputError, SourceLostError)):
+        with pytest.raises((EndOfInputError, InputLostError)):
             for _ in range(20):
                 source.read(1)
         source.close()
@@ -165,7 +165,7 @@ def test_every_output_takes_a_result_is_closed_and_read_back(name, tmp_path):
     with module.opened(tmp_path) as (text, stdout, check):
         with pytest.raises(Exception):  # noqa: B017, PT011 - whatever it is, an example must not pass on nothing
             check(shown, None)
-        output = open_output(text, OutputContext(Board(), 1 if stdout is None else stdout))
+        output = open_output(text, OutputContext(Telemetry(), 1 if stdout is None else stdout))
         output.write(shown)
         with contextlib.ExitStack() as closing:
             closing.callback(output.close)

@@ -10,7 +10,7 @@ import tiny_artifacts as tiny
 
 from segfast_edge.cli import main
 from segfast_edge.contract.engines import engine_named
-from segfast_edge.contract.profile_options import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import PROCESSOR, Latency, Memory, Report
 from segfast_edge.contract.report_text import figures
 from segfast_edge.errors import TargetError
@@ -52,10 +52,10 @@ def test_an_unknown_device_is_refused():
 
 
 def test_a_plan_carries_the_device():
-    plan = Plan(device="cuda", threads=2, precision="f16")
+    plan = ProfileOptions(device="cuda", threads=2, precision="f16")
     assert plan.words() == ["--threads", "2", "--precision", "f16", "--device", "cuda"]
     assert Options.of(plan) == Options(2, "f16", "cuda")
-    assert Options.of(Plan()) == Options()
+    assert Options.of(ProfileOptions()) == Options()
 
 
 @pytest.mark.parametrize(("name", "model_format"), [("litert", "tflite"), ("openvino", "openvino"), ("null", "onnx")])
@@ -128,7 +128,7 @@ def test_what_runs_after_a_timed_call_is_in_no_sample():
         calls.append(1)
         time.sleep(0.02)
 
-    plan = Plan(num_runs=5, min_secs=0.0, warmup_runs=0)
+    plan = ProfileOptions(num_runs=5, min_secs=0.0, warmup_runs=0)
     assert max(measure.single_stream(lambda: None, plan, after=slow).samples_ms) < 20
     assert len(calls) == 5
     stages, _ = measure.constant_stream(lambda: {"inference": 1000}, plan, after=slow)

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from segfast_edge.cli import main
-from segfast_edge.contract.images import read_frame, read_labels
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
 from segfast_edge.contract.report import read_reports
+from segfast_edge.contract.shared.images import read_frame, read_labels
 from segfast_edge.device.spawn import outputs
-from segfast_edge.prediction.predictor import open_labeller
+from segfast_edge.prediction.predictor import open_predictor
 from targets.install.trust import Trust
 from targets.install.unpack import unpack
 
@@ -45,7 +45,7 @@ def test_an_old_artifact_gives_its_old_labels_in_a_fresh_process(artifact):
 def test_an_old_checkpoint_gives_its_old_labels():
     artifact = OLD / "float/onnx"
     frame = read_frame(artifact / GOLDEN_FRAME)
-    with open_labeller(OLD / "checkpoint.pt", device="cpu").labels([("golden", frame)]) as found:
+    with open_predictor(OLD / "checkpoint.pt", device="cpu").labels([("golden", frame)]) as found:
         (labels,) = list(found)
     np.testing.assert_array_equal(labels, read_labels(artifact / GOLDEN_LABELS))
 

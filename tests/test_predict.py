@@ -4,11 +4,11 @@ import tiny_artifacts
 from PIL import Image
 
 from segfast_edge.cli import main
-from segfast_edge.contract.images import read_frame, read_labels, write_picture
 from segfast_edge.contract.overlay import colour_mask, overlay
+from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
 from segfast_edge.errors import ArtifactError, DataError
 from segfast_edge.prediction.predict import Style, free_folder, plan, predict
-from segfast_edge.prediction.predictor import open_labeller
+from segfast_edge.prediction.predictor import open_predictor
 
 
 def silent(done, total):
@@ -30,25 +30,25 @@ def planned(inputs, **style):
     return plan(inputs, Style(**style), silent)
 
 
-def written(inputs, out, labeller, **style):
+def written(inputs, out, predictor, **style):
     jobs = planned(inputs, **style)
-    return list(predict(labeller, jobs, out, style=Style(**style)))
+    return list(predict(predictor, jobs, out, style=Style(**style)))
 
 
 def test_three_pictures_at_the_frames_size_whose_mask_is_the_networks(artifact, tmp_path):
     frame = read_frame(picture(tmp_path / "a.png"))
-    labeller = open_labeller(artifact)
-    (done,) = written([tmp_path / "a.png"], tmp_path / "out", labeller, opacity=0.25)
+    predictor = open_predictor(artifact)
+    (done,) = written([tmp_path / "a.png"], tmp_path / "out", predictor, opacity=0.25)
     mask = read_labels(tmp_path / "out/a.mask.png")
     assert np.array_equal(mask, tiny_artifacts.expected(frame[np.newaxis])[0])
-    assert np.array_equal(read_frame(tmp_path / "out/a.colour.png"), colour_mask(mask, labeller.classes))
-    assert np.array_equal(read_frame(tmp_path / "out/a.overlay.png"), overlay(frame, mask, labeller.classes, 0.25))
+    assert np.array_equal(read_frame(tmp_path / "out/a.colour.png"), colour_mask(mask, predictor.classes))
+    assert np.array_equal(read_frame(tmp_path / "out/a.overlay.png"), overlay(frame, mask, predictor.classes, 0.25))
     assert sum(done.shares.values()) == pytest.approx(1)
 
 
 def test_a_frame_of_another_size_keeps_its_size(artifact, tmp_path):
     picture(tmp_path / "wide.png", (51, 130))
-    written([tmp_path / "wide.png"], tmp_path / "out", open_labeller(artifact))
+    written([tmp_path / "wide.png"], tmp_path / "out", open_predictor(artifact))
     for kind in ("mask", "colour", "overlay"):
         with Image.open(tmp_path / f"out/wide.{kind}.png") as found:
             assert found.size == (130, 51)
@@ -61,7 +61,7 @@ def test_pictures_of_one_stem_do_not_overwrite_each_other(artifact, tmp_path):
     assert len({job.name for job in jobs}) == 5
     assert jobs[1].name == "a.bmp"
     assert jobs[4].name == "b"
-    written(inputs, tmp_path / "out", open_labeller(artifact))
+    written(inputs, tmp_path / "out", open_predictor(artifact))
     assert len(list((tmp_path / "out").iterdir())) == 15
 
 

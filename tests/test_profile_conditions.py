@@ -302,5 +302,5 @@ STEADY = Latency((2.0, 2.1) * 50)
     ],
     ids=["good", "unknown", "a little load", "load", "voltage", "few", "unsteady"],
 )
-def test_what_voids_a_measurement_is_said(latency, conditions, says):
+def test_what_makes_a_measurement_invalid_is_said(latency, conditions, says):
     assert reasons(latency, conditions) == says

@@ -210,7 +210,7 @@ def test_a_job_is_followed_and_its_end_is_known(pc):
         ended = running.ended()
         assert running.result().decode().splitlines() == lines
     assert lines == ["it's $HOME", "two"]
-    assert (ended.status, ended.last_line) == (7, "wrong")
+    assert (ended.status, ended.errors) == (7, "wrong\n")
 
 
 def test_a_job_sees_packages_before_the_devices_own(pc):

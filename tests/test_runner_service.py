@@ -17,7 +17,7 @@ import tiny_artifacts as tiny
 from PIL import Image
 from tiny_runner import ROOT, null_labels, pictures, proven_artifact, wait_for
 
-from segfast_edge.contract.overlay import mask_at
+from segfast_edge.contract.masks import mask_at
 
 
 @contextlib.contextmanager
@@ -252,3 +252,17 @@ def test_a_model_file_cut_short_under_a_running_engine_does_not_end_the_process(
         child.send_signal(signal.SIGTERM)
         child.stdout.read()
     assert child.returncode == 0
+
+
+def test_a_folder_read_to_its_end_is_an_end_and_a_signal_is_not(tmp_path):
+    status_file = tmp_path / "status.json"
+    words = (proven_artifact(tmp_path / "a"), pictures(tmp_path / "in", 3), "--status-file", status_file, "jsonl:-")
+    with running(*words) as child:
+        assert ended(child)[0] == 0
+    last = json.loads(status_file.read_text())
+    assert (last["state"], last["reason"], last["frames"]["out"]) == ("ended", "the input has ended", 3)
+    with running(*words, "--rate", "10", "--repeat") as child:
+        lines_until(child, lambda line: line["frame"] is not None)
+        child.send_signal(signal.SIGTERM)
+        assert ended(child)[0] == 0
+    assert json.loads(status_file.read_text())["state"] == "stopping"

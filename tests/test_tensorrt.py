@@ -19,10 +19,10 @@ from targets.common import result_cache
 from targets.common.cuda import Cuda, Gpu
 from targets.common.session import Options, engine, refuse
 from targets.common.target import choose_engine, open_artifact, target
-from targets.engines._tensorrt_build import Messages, Recipe, precision_for, version_of
+from targets.engines._tensorrt_build import BuildSettings, Messages, precision_for, version_of
 from targets.engines.tensorrt import described_layers, layer_types
 
-RECIPE = Recipe("ab" * 32, "float32", False, "10.3.0", Gpu("Orin", "8.7"))
+RECIPE = BuildSettings("ab" * 32, "float32", False, "10.3.0", Gpu("Orin", "8.7"))
 INSTALLED = importlib.util.find_spec("tensorrt") is not None
 
 
@@ -120,7 +120,7 @@ def test_the_cache_is_where_it_is_named_else_where_it_is_usual(tmp_path, monkeyp
 def test_a_recipe_holds_the_checksum_of_the_file(tmp_path):
     artifact = tiny.write_artifact(tmp_path / "a", "onnx")
     listed = json.loads((artifact / "manifest.json").read_text())["files"]["model.onnx"]
-    recipe = Recipe.of(artifact / "model.onnx", "float32", holds_int8=False, tensorrt="10.3.0", gpu=RECIPE.gpu)
+    recipe = BuildSettings.of(artifact / "model.onnx", "float32", holds_int8=False, tensorrt="10.3.0", gpu=RECIPE.gpu)
     assert recipe.facts()["model_sha256"] == listed
 
 

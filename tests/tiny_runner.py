@@ -14,17 +14,17 @@ import tiny_artifacts as tiny
 from PIL import Image
 
 from segfast_edge.contract.formats import format_named
-from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS
-from segfast_edge.contract.overlay import mask_at
+from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.shared.images import write_picture
 from targets.common.session import Options
 from targets.common.target import target
 from targets.runner.frames import Notice, Pixels, Result
 from targets.runner.inputs import Grab
 from targets.runner.main_loop import Service
 from targets.runner.model import Model, ModelChoice, open_model
-from targets.runner.pipeline import Pipeline, Settings
-from targets.runner.telemetry import Board
+from targets.runner.pipeline import Pipeline, PipelineSettings
+from targets.runner.telemetry import Telemetry
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools/soak"))  # for ``camera``
@@ -139,7 +139,7 @@ class Script:
 def serving(source, model: Model, *outputs, **settings):
     """Run a service in a thread; on leaving, stop it and check that no frame is unaccounted for."""
     named = {str(index): each for index, each in enumerate(outputs)}
-    pipeline = Pipeline(source, model, named, settings=Settings(**settings), board=Board())
+    pipeline = Pipeline(source, model, named, settings=PipelineSettings(**settings), telemetry=Telemetry())
     service = Service(pipeline, model)
     done: list = []
     thread = threading.Thread(target=lambda: done.append(_ended(service)), daemon=True)

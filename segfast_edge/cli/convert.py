@@ -9,14 +9,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from segfast_edge.cli._packages import converters
+
 if TYPE_CHECKING:
     from segfast_edge.export import Exporter
-    from segfast_edge.export.common.job import ExportRequest
+    from segfast_edge.export.common.job import ExportRequest, Source
     from segfast_edge.export.common.quantization import Quantization
     from segfast_edge.export.common.tuning import Tuning
 
 HELP = "export a checkpoint for a runtime, and hold it to torch"
 EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o artifacts"
+NEEDS = {"every format": ("torch",), **converters()}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     foreign.add_argument("--model", metavar="NAME", help="package.module:factory, whose factory loads its own weights")
     foreign.add_argument("--classes", type=int, metavar="N", help="number of classes, which the factory is called with")
     foreign.add_argument("--size", metavar="HxW", help="input size (default 224x224)")
+    foreign.add_argument(
+        "--output-key",
+        metavar="KEY",
+        help="the part of a dictionary, tuple or list that holds the logits (default: out, logits, else the first)",
+    )
+    foreign.add_argument(
+        "--upsample",
+        choices=("bilinear", "nearest"),
+        help="how to enlarge logits that are smaller than the picture (default: bilinear, which is then reported)",
+    )
     parser.add_argument(
         "--target",
         "--format",
@@ -85,8 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
 
-    from segfast_edge.export.convert import Source, convert, convert_tuned
-    from segfast_edge.weights import find
+    from segfast_edge.export.convert import convert, convert_tuned
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
     console = Console(stderr=True)
@@ -95,14 +107,15 @@ def run(args: argparse.Namespace) -> int:
         table_of_what_was_lost(console),
         console.status("reading the checkpoint") as status,
     ):
-        path = find(args.checkpoint) if args.model is None else _built(args, Path(folder))
-        source = Source(path, args.golden)
+        source = _source(args, Path(folder))
         made = {}
         for request in requests:
             if tuning is None:
-                made[request.folder] = convert(source, request, say=status.update, by=by)
+                made[request.folder] = convert(source, request, announce=status.update, by=by)
             else:
-                made[request.folder] = convert_tuned(source, request, tuning, say=status.update)
+                made[request.folder] = convert_tuned(source, request, tuning, announce=status.update)
+    for assumption in source.assumed:
+        console.print(f"assumed: {assumption}", highlight=False, markup=False, soft_wrap=True)
     if args.json:
         documents = [{"artifact": str(folder), **manifest.to_json()} for folder, manifest in made.items()]
         print(json.dumps(documents, indent=2, ensure_ascii=False))
@@ -113,14 +126,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _built(args: argparse.Namespace, folder: Path) -> Path:
-    """Write a checkpoint of the network that ``--model`` names, as its factory gives it."""
+def _source(args: argparse.Namespace, folder: Path) -> "Source":
+    """Return the checkpoint, or the network that ``--model`` names as its factory gives it, with a checkpoint of it."""
     from segfast_edge.contract.preprocess import Preprocess, parse_size
+    from segfast_edge.export.common.reading import OutputChoice
+    from segfast_edge.export.convert import Source
+    from segfast_edge.model import build
     from segfast_edge.model.checkpoint import as_built
+    from segfast_edge.weights import find
 
+    choice = OutputChoice(args.output_key, args.upsample)
+    if args.model is None:
+        return Source(find(args.checkpoint), args.golden, choice=choice)
     path = folder / f"{args.model.rpartition(':')[2]}.pt"
-    as_built(args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
-    return path
+    network = build(args.model, args.classes)
+    as_built(network, args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
+    return Source(path, args.golden, network, choice)
 
 
 def _refuse_half_a_network(args: argparse.Namespace) -> None:
@@ -193,6 +214,7 @@ def _tuning(args: argparse.Namespace) -> "Tuning | None":
     """Return how to tune; flags that only tuning has are refused without it."""
     from segfast_edge.errors import ConversionError
     from segfast_edge.export.common.tuning import Tuning
+    from segfast_edge.profiling.timer import Timer
 
     if not args.tune:
         for flag in ("host", "threads", "install"):
@@ -201,7 +223,7 @@ def _tuning(args: argparse.Namespace) -> "Tuning | None":
         return None
     if args.lowering is not None:
         raise ConversionError(f"--tune chooses the lowering; leave --lowering {args.lowering} out")
-    return Tuning(args.tune_target, args.threads, args.host, args.install, args.tune_rounds)
+    return Tuning(Timer(args.tune_target, args.threads, args.host, args.install), args.tune_rounds)
 
 
 def _quantization(args: argparse.Namespace) -> "Quantization | None":
@@ -209,7 +231,7 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
     from segfast_edge.data.calibration import Calibration
     from segfast_edge.errors import ConversionError
     from segfast_edge.export.common.quantization import Gate, Quantization
-    from segfast_edge.prediction.evaluate import Truth
+    from segfast_edge.prediction.evaluate import GroundTruth
 
     if not args.int8:
         for flag in ("calibration", "subset_size", "gate_data", "engine"):
@@ -220,7 +242,7 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
         raise ConversionError("--int8 needs --calibration: a list, a shipped list's name, or a folder of pictures")
     gate = None
     if args.gate_data is not None:
-        truth = Truth(args.gate_data, args.gate_root or args.data_root, args.gate_split)
+        truth = GroundTruth(args.gate_data, args.gate_root or args.data_root, args.gate_split)
         gate = Gate(truth, args.max_drop, args.drop_type)
     calibration = Calibration.open(args.calibration, args.data_root)
     return Quantization(calibration, args.subset_size, gate, args.search, args.engine)

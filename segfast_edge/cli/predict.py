@@ -4,10 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
+from segfast_edge.cli._packages import ENGINE
 from segfast_edge.weights import DEFAULT
 
 HELP = "segment pictures: a mask, a coloured mask and an overlay for each"
 EXAMPLE = "segfast-edge predict photo.jpg --model runs/paper/best.pt --out predictions"
+NEEDS = {"artifacts": (ENGINE,), "checkpoints": ("torch",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,17 +41,17 @@ def run(args: argparse.Namespace) -> int:
     """Predict and say what was written."""
     from segfast_edge.cli._progress import bar
     from segfast_edge.prediction.predict import Style, free_folder, plan, predict
-    from segfast_edge.prediction.predictor import open_labeller
+    from segfast_edge.prediction.predictor import open_predictor
     from segfast_edge.weights import find
 
     style = Style(args.convert_rgb, args.opacity)
-    labeller = open_labeller(find(args.model), device=args.device, target=args.target)
+    predictor = open_predictor(find(args.model), device=args.device, target=args.target)
     with bar("checking") as progress:
         jobs = plan(args.images, style, progress)
     out = args.out if args.overwrite else free_folder(args.out, jobs)
     done = []
     with bar("segmenting") as progress:
-        for prediction in predict(labeller, jobs, out, style=style):
+        for prediction in predict(predictor, jobs, out, style=style):
             done.append(prediction)
             progress(len(done), len(jobs))
     if args.json:
@@ -59,5 +61,5 @@ def run(args: argparse.Namespace) -> int:
         largest = sorted(prediction.shares.items(), key=lambda item: -item[1])[:3]
         shares = ", ".join(f"{name} {share:.0%}" for name, share in largest)
         print(f"{prediction.picture}: {prediction.files['overlay']} ({shares})")
-    print(f"{len(done)} pictures segmented by the {labeller.described}; mask, colour and overlay of each in {out}")
+    print(f"{len(done)} pictures segmented by the {predictor.described}; mask, colour and overlay of each in {out}")
     return 0

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from segfast_edge.contract.digest import new_sha256
+from segfast_edge.contract.shared.digest import new_sha256
 from segfast_edge.errors import ArtifactError, SegfastError
 
 BUNDLE_VERSION = 1
 LISTING, SIGNATURE = "bundle.json", "bundle.sig"
+_RESERVED = (LISTING, SIGNATURE, "complete.json")  # the last is the installer's own: targets/install/whole.py
 SIGNED_PREFIX = b"segfast-edge bundle 1\n"  # so that a signature of anything else is never one of a bundle
 
 MAX_LISTING_BYTES = 8 << 20
@@ -38,7 +39,7 @@ class ListedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class BundleListing:
     """``bundle.json``: what the bundle is for, and every file in it by its path, relative and with ``/``.
 
     ``packages`` says for which computer Python packages are included (``machine``, ``python``, ``glibc``), and is
@@ -79,7 +80,7 @@ class Listing:
         return (json.dumps(value, indent=1, ensure_ascii=True) + "\n").encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Listing":
+    def from_bytes(cls, data: bytes) -> "BundleListing":
         """Read what ``to_bytes`` wrote.
 
         Raises:
@@ -121,7 +122,7 @@ def check_name(name: str) -> None:
     """Raise ArtifactError unless ``name`` is a plain path below the bundle's folder."""
     parts = name.split("/")
     plain = name.isascii() and name.isprintable() and "\\" not in name and len(name) <= _MAX_NAME
-    if not plain or any(part in ("", ".", "..") for part in parts) or parts[0] in (LISTING, SIGNATURE):
+    if not plain or any(part in ("", ".", "..") for part in parts) or parts[0] in _RESERVED:
         raise ArtifactError(f"file name {name[:200]!r} is not taken: it is no plain path below the bundle's folder")
 
 

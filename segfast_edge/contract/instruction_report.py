@@ -5,12 +5,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from segfast_edge.contract import report_schema
-from segfast_edge.contract.bootstrap import percentile
 from segfast_edge.contract.report import REPORT_VERSION, Report, title
+from segfast_edge.contract.shared.bootstrap import percentile
 from segfast_edge.errors import ArtifactError
 
-_TOLD = ("device", "architecture", "processor", "board", "system", "python", "c_library")  # true of an emulated machine
-_VOID = ("emulated board: nothing was timed",)
+_MACHINE_FIELDS = (
+    "device",
+    "architecture",
+    "processor",
+    "board",
+    "system",
+    "python",
+    "c_library",
+)  # true of an emulated machine
+_INVALID = ("emulated board: nothing was timed",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class CountReport:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why it is not."""
-        return _VOID
+        return _INVALID
 
     @property
     def per_inference(self) -> dict[str, int]:
@@ -63,7 +71,7 @@ class CountReport:
             "threads": 1,
             "instructions": {"per_inference": self.per_inference, "runs": [dict(run) for run in self.runs]},
             "versions": dict(self.versions),
-            "machine": {name: self.machine[name] for name in _TOLD if name in self.machine},
+            "machine": {name: self.machine[name] for name in _MACHINE_FIELDS if name in self.machine},
         }
 
     @classmethod

@@ -21,7 +21,7 @@ def _option(default: Any, text: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ProfileOptions:
     """Runs go on until both ``num_runs`` and ``min_secs`` are reached, or ``max_secs`` have gone by."""
 
     threads: int = _option(0, "threads of the engine; 0 takes all that the process may use")
@@ -66,10 +66,10 @@ class Plan:
         return words
 
 
-def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
     """Give ``parser`` an option for each field of a plan."""
     group = parser.add_argument_group("measurement")
-    for option in fields(Plan):
+    for option in fields(ProfileOptions):
         names = [f"--{option.name.replace('_', '-')}"]
         if option.name == "threads":
             names.append("--num-threads")
@@ -80,6 +80,6 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
             group.add_argument(*names, type=type(option.default), default=option.default, help=text, dest=option.name)
 
 
-def plan_from(args: argparse.Namespace) -> Plan:
-    """Read the options that ``add_plan_arguments`` added."""
-    return Plan(**{option.name: getattr(args, option.name) for option in fields(Plan)})
+def profile_options_from(args: argparse.Namespace) -> ProfileOptions:
+    """Read the options that ``add_profile_arguments`` added."""
+    return ProfileOptions(**{option.name: getattr(args, option.name) for option in fields(ProfileOptions)})

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from segfast_edge.contract import report_schema
-from segfast_edge.contract.bootstrap import Interval, median_interval, percentile, variation
-from segfast_edge.contract.files import read_json
+from segfast_edge.contract.shared.bootstrap import Interval, median_interval, percentile, variation
+from segfast_edge.contract.shared.files import read_json
 from segfast_edge.errors import ArtifactError
 
 REPORT_VERSION = 1
 PROCESSOR = "processor"  # where a network runs unless something else is said
-MAX_FOREIGN_SHARE = 0.1  # of the cores, by other processes; more voids a measurement
+MAX_FOREIGN_SHARE = 0.1  # of the cores, by other processes; more makes a measurement invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Report:
     ``end_to_end``, timed together in a second series. ``cold_start_ms`` runs from the start of the process to the
     first result. ``warm_up`` has ``runs`` and ``stable``, ``stream`` what a constant stream met (frames, drops,
     deadline misses, frame age), ``conditions`` what was sampled along the run. ``reasons`` say why the
-    measurement is void; there are none where it is good. ``layers`` are times per layer, where asked.
+    measurement is invalid; a valid one has none. ``layers`` are times per layer, where asked.
     ``executed_device`` is what the network ran on. ``gpu`` is the network's time on a GPU by the GPU's own events,
     copies to and from it left out; each sample is of the run that gave the same sample of ``latency``.
     """
@@ -173,7 +173,7 @@ class Report:
 
     @property
     def valid(self) -> bool:
-        """Whether nothing voids the measurement."""
+        """Whether nothing makes the measurement invalid."""
         return not self.reasons
 
     def to_json(self) -> dict[str, Any]:

@@ -146,4 +146,4 @@ def lines(report: Report, rank: float = 99.0) -> list[str]:
     """Return the figures as plain lines of text."""
     shown = {"artifact": str(report.artifact.get("name")), "target": report.target, **figures(report, rank)}
     width = max(map(len, shown))
-    return [f"{name:{width}}  {value}" for name, value in shown.items()] + [f"void: {why}" for why in report.reasons]
+    return [f"{name:{width}}  {value}" for name, value in shown.items()] + [f"invalid: {why}" for why in report.reasons]

@@ -1,15 +1,42 @@
-"""classes.json: the names of one's own classes, and how label files say which is which."""
+"""The names of one's own classes, and how label files say which is which: classes.json or a colour table."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, Colour, distinct_palette
-from segfast_edge.contract.files import read_json
+from segfast_edge.contract.shared.files import read_json
+from segfast_edge.data.class_tables import VOID_NAMES, read_table, table_rows
 from segfast_edge.data.label_files import Coding, by_colour, identity
 from segfast_edge.errors import ArtifactError, DataError
 
 CLASSES_FILE = "classes.json"
+TABLES = ("label_colors.txt", "class_dict.csv", "labelmap.txt")
+
+
+def find_coding(root: Path) -> Coding | None:
+    """Read what the folder has: classes.json, with the colours of a table if it has none, or a table, or nothing.
+
+    Raises:
+        DataError: a file is malformed, or classes.json names a class that the table lacks.
+    """
+    tables = [root / name for name in TABLES if (root / name).is_file()]
+    if not (root / CLASSES_FILE).exists():
+        return read_table(tables[0]) if tables else None
+    coding = read_classes(root / CLASSES_FILE)
+    return coding if coding.colours or not tables else _coloured(coding, tables[0])
+
+
+def _coloured(coding: Coding, table: Path) -> Coding:
+    """Give the classes the colours that the table has for their names; its other rows mean nothing here."""
+    rows = {name.lower(): colour for name, colour in table_rows(table)}
+    missing = [name for name in coding.classes.names if name.lower() not in rows]
+    if missing:
+        raise DataError(f"{table} has no colour for {', '.join(missing)}, which {CLASSES_FILE} beside it names")
+    classes = replace(coding.classes, palette=tuple(rows[name.lower()] for name in coding.classes.names))
+    void = [colour for name, colour in rows.items() if name in VOID_NAMES and classes.ignored is not None]
+    return replace(coding, classes=classes, colours=by_colour(classes, void), origin=str(table))
 
 
 def read_classes(path: Path) -> Coding:
@@ -23,7 +50,7 @@ def read_classes(path: Path) -> Coding:
     except ArtifactError as error:
         raise DataError(str(error)) from error
     try:
-        return _coding(value)
+        return replace(_coding(value), origin=str(path))
     except (KeyError, TypeError, ValueError, DataError) as error:
         detail = f"no '{error.args[0]}'" if isinstance(error, KeyError) else error
         raise DataError(

@@ -1,6 +1,5 @@
 """Label files in the forms that people have: class ids of any depth, palette indices, colours."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, Colour
-from segfast_edge.contract.images import Labels, open_picture
+from segfast_edge.contract.shared.images import Labels, open_picture
+from segfast_edge.data.once import warn_once
 from segfast_edge.errors import DataError
 
 Values = npt.NDArray[np.integer]  # height x width
@@ -18,8 +18,6 @@ Palette = npt.NDArray[np.uint8]  # entries x 3
 _SHALLOW = {2: 85, 4: 17}  # Pillow spreads grey values of so many bits over 0 to 255 by this factor
 _DEPTH_AT, _PNG = 24, b"\x89PNG\r\n\x1a\n"
 _BITS_PER_SAMPLE = 258  # TIFF tag
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +75,14 @@ class Coding:
 
     ``values`` leads from a value in a file to a class id, and ``colours`` from a colour; the latter is empty if the
     classes have no colours that files could be held to. ``trusted`` says that values were given on purpose: then
-    a palette that contradicts them is refused, never followed.
+    a palette that contradicts them is refused, never followed. ``origin`` is the file that says all this.
     """
 
     classes: ClassSet
     values: Mapping[int, int]
     colours: Mapping[Colour, tuple[int, ...]] = field(default_factory=dict)
     trusted: bool = False
-
-    @classmethod
-    def plain(cls, classes: ClassSet) -> "Coding":
-        """Ids as they stand, and the ignored value."""
-        return cls(classes, identity(classes))
+    origin: str = "classes.json"
 
 
 def identity(classes: ClassSet) -> dict[int, int]:
@@ -114,7 +108,6 @@ class LabelFiles:
         self._coding = coding
         self._table = np.full(256, -1, np.int16)
         self._table[list(coding.values)] = list(coding.values.values())
-        self._told = False
 
     def read(self, path: Path) -> Labels:
         """Read a label file as class ids, uint8 height x width.
@@ -172,7 +165,7 @@ class LabelFiles:
         as_colour = " and ".join(map(self._named, ids)) or "no class"
         shown = "beyond its palette" if colour is None else f"{colour} in its palette"
         return (
-            f"label {path} contradicts classes.json: entry {entry}, {shown}, is {as_index} by its index and"
+            f"label {path} contradicts {self._coding.origin}: entry {entry}, {shown}, is {as_index} by its index and"
             f" {as_colour} by its colour. Put the colours right, or read by index alone with --data folder:palette=no"
         )
 
@@ -181,15 +174,13 @@ class LabelFiles:
         return f"'{names[label]}'" if label < len(names) else "the ignored label"
 
     def _tell(self, path: Path, moved: Mapping[int, int]) -> None:
-        if self._told or not moved:
-            return
-        self._told = True
-        entry, label = next(iter(moved.items()))
-        _log.warning(
-            "palettes order their colours differently from classes.json, so labels are read by colour:"
-            " in %s entry %d has the colour of %s",
-            path, entry, self._named(label),
-        )  # fmt: skip
+        for entry, label in moved.items():
+            warn_once(
+                ("palette order", self._coding.origin),
+                "palettes order their colours differently from %s, so labels are read by colour: in %s entry %d has the"
+                " colour of %s",
+                self._coding.origin, path, entry, self._named(label),
+            )  # fmt: skip
 
     def _from_colours(self, path: Path, pixels: npt.NDArray[np.uint8]) -> Labels:
         if not self._coding.colours:
@@ -214,8 +205,9 @@ class LabelFiles:
         colour = _unpacked(int(packed[row, column]))
         meaning = " and ".join(map(self._named, self._meant(colour))) or "no class"
         return (
-            f"label {path} has colour {colour} at row {row}, column {column}, which stands for {meaning}."
-            ' Give each class its colour in classes.json, and list colours that do not count as "ignored_palette"'
+            f"label {path} has colour {colour} at row {row}, column {column}, which stands for {meaning} in"
+            f" {self._coding.origin}. Give each class its colour there; classes.json lists colours that do not count as"
+            ' "ignored_palette"'
         )
 
 

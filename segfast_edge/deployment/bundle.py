@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segfast_edge import __version__
-from segfast_edge.contract.bundle_listing import Listing, release_of
+from segfast_edge.contract.bundle_listing import BundleListing, release_of
 from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
 from segfast_edge.deployment.bundle_archive import listed_files, write_archive
@@ -49,7 +49,7 @@ class Prepared:
     """A bundle's files in a folder, and their list; to be signed or not, then written."""
 
     folder: Path
-    listing: Listing
+    listing: BundleListing
 
     @property
     def release(self) -> str:
@@ -131,7 +131,7 @@ def _licence() -> str:
     raise TargetError("the licence is missing beside segfast-edge; install it again")
 
 
-def _listing(request: BundleRequest, manifest: Manifest, folder: Path) -> Listing:
+def _listing(request: BundleRequest, manifest: Manifest, folder: Path) -> BundleListing:
     packages = {}
     if request.packages is not None:
         where = request.packages
@@ -140,7 +140,7 @@ def _listing(request: BundleRequest, manifest: Manifest, folder: Path) -> Listin
             "python": ".".join(map(str, where.python)),
             "glibc": ".".join(map(str, where.glibc)),
         }
-    return Listing(
+    return BundleListing(
         name=request.artifact.resolve().name,
         target=request.target,
         format=manifest.format,

@@ -6,8 +6,8 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from segfast_edge.contract.bundle_listing import LISTING, SIGNATURE, ListedFile, Listing
-from segfast_edge.contract.files import replacing_file, sha256
+from segfast_edge.contract.bundle_listing import LISTING, SIGNATURE, BundleListing, ListedFile
+from segfast_edge.contract.shared.files import replacing_file, sha256
 from segfast_edge.errors import TargetError
 
 # The one level that zlib and its faster successors are likeliest to agree on is none; 6 differs between them, so
@@ -32,7 +32,7 @@ def listed_files(folder: Path) -> dict[str, ListedFile]:
     return files
 
 
-def write_archive(path: Path, folder: Path, listing: Listing, *, signature: bytes | None) -> None:
+def write_archive(path: Path, folder: Path, listing: BundleListing, *, signature: bytes | None) -> None:
     """Write the archive, whole or not at all: list, signature, then the files in the list's order."""
     first: Mapping[str, bytes] = {LISTING: listing.to_bytes(), **({SIGNATURE: signature} if signature else {})}
     with (

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from segfast_edge.contract.shared.endings import failure
 from segfast_edge.device.code import device_code
 from segfast_edge.errors import TargetError
 
@@ -18,7 +19,10 @@ _PARTS = (
     "segfast_edge/errors.py",
     "segfast_edge/contract/__init__.py",
     "segfast_edge/contract/bundle_listing.py",
-    "segfast_edge/contract/digest.py",
+    "segfast_edge/contract/shared/__init__.py",
+    "segfast_edge/contract/shared/digest.py",
+    "segfast_edge/contract/shared/durable.py",
+    "segfast_edge/contract/shared/endings.py",
 )
 _MAIN = "from targets.install.__main__ import main\n\nraise SystemExit(main())\n"
 
@@ -39,5 +43,4 @@ def run_here(installer: Path, words: Sequence[str]) -> None:
     """Run the installer on this machine in a process of its own; TargetError with its last line if it fails."""
     done = subprocess.run([sys.executable, str(installer), *words], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"the installer ended with status {done.returncode}"]
-        raise TargetError(lines[-1].removeprefix("install: "))
+        raise TargetError(failure("the installer", done.returncode, done.stderr, prefix="install: "))

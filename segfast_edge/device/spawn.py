@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from segfast_edge.contract.engines import engine_named
-from segfast_edge.contract.images import Frame, write_picture
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.endings import failure
+from segfast_edge.contract.shared.images import Frame, write_picture
 from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import TargetError, unknown
 
@@ -81,12 +82,8 @@ def _stop(child: "subprocess.Popen[str]") -> None:
 
 def _failure(status: int, errors: Any) -> TargetError:
     errors.seek(0)
-    lines = [line.strip() for line in errors.read().splitlines() if line.strip()]
-    said = lines[-1].removeprefix("targets: ") if lines else "it said nothing"
-    if status == TargetError.exit_code:
-        return TargetError(said)
-    ended = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    return TargetError(f"the device process {ended}: {said}")
+    expected = TargetError.exit_code
+    return TargetError(failure("the device process", status, errors.read(), prefix="targets: ", expected=expected))
 
 
 class Outputs(Iterator[npt.NDArray[Any]]):

@@ -2,22 +2,21 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.images import Frame, list_pictures, read_frame, write_picture
-from segfast_edge.contract.overlay import class_shares, colour_mask, mask_at, overlay
+from segfast_edge.contract.masks import class_shares, mask_at
+from segfast_edge.contract.overlay import VIEWS, view
+from segfast_edge.contract.shared.images import Frame, list_pictures, read_frame, write_picture
 from segfast_edge.errors import ArtifactError, DataError
-from segfast_edge.prediction.predictor import Labeller, NamedFrame
-
-KINDS = ("mask", "colour", "overlay")
-Progress = Callable[[int, int], None]
+from segfast_edge.prediction.predictor import NamedFrame, Predictor
+from segfast_edge.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PlannedPicture:
     """One picture, and the name its outputs begin with."""
 
     picture: Path
@@ -25,7 +24,7 @@ class Job:
 
     def outputs(self, out: Path) -> dict[str, Path]:
         """Return the files written for it, by kind."""
-        return {kind: out / f"{self.name}.{kind}.png" for kind in KINDS}
+        return {kind: out / f"{self.name}.{kind}.png" for kind in VIEWS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Style:
             raise DataError(f"--opacity {self.opacity} is outside 0 to 1")
 
 
-def plan(inputs: Sequence[Path], style: Style, progress: Progress) -> list[Job]:
+def plan(inputs: Sequence[Path], style: Style, progress: Progress) -> list[PlannedPicture]:
     """List the pictures of files and folders, and check each, before anything is written.
 
     Pictures whose stems are the same get longer names: with the suffix, then with the folder.
@@ -66,14 +65,16 @@ def plan(inputs: Sequence[Path], style: Style, progress: Progress) -> list[Job]:
     for given in inputs:
         for picture in list_pictures(given) if given.is_dir() else [given]:
             pictures.setdefault(picture.resolve(), picture)
-    jobs = [Job(picture, name) for picture, name in zip(pictures.values(), _names(list(pictures)), strict=True)]
+    jobs = [
+        PlannedPicture(picture, name) for picture, name in zip(pictures.values(), _names(list(pictures)), strict=True)
+    ]
     for number, job in enumerate(jobs, 1):
         read_frame(job.picture, convert=style.convert)
         progress(number, len(jobs))
     return jobs
 
 
-def free_folder(out: Path, jobs: Sequence[Job]) -> Path:
+def free_folder(out: Path, jobs: Sequence[PlannedPicture]) -> Path:
     """Return ``out``, or the first of ``out2``, ``out3`` and so on in which no output of ``jobs`` exists yet.
 
     Raises:
@@ -85,7 +86,7 @@ def free_folder(out: Path, jobs: Sequence[Job]) -> Path:
     return next(folder for folder in numbered if _free(folder, jobs))
 
 
-def _free(folder: Path, jobs: Sequence[Job]) -> bool:
+def _free(folder: Path, jobs: Sequence[PlannedPicture]) -> bool:
     if not folder.is_dir():
         return not folder.exists()
     return not any(path.exists() for job in jobs for path in job.outputs(folder).values())
@@ -106,7 +107,7 @@ def _names(pictures: Sequence[Path]) -> list[str]:
     return names
 
 
-def predict(labeller: Labeller, jobs: Sequence[Job], out: Path, *, style: Style) -> Iterator[Prediction]:
+def predict(predictor: Predictor, jobs: Sequence[PlannedPicture], out: Path, *, style: Style) -> Iterator[Prediction]:
     """Segment each picture and write its three files at its own size, whole or not at all; yield it when done.
 
     Raises:
@@ -119,20 +120,15 @@ def predict(labeller: Labeller, jobs: Sequence[Job], out: Path, *, style: Style)
             waiting.append(read_frame(job.picture, convert=style.convert))
             yield job.name, waiting[-1]
 
-    with labeller.labels(frames()) as found:
+    with predictor.labels(frames()) as found:
         for job, labels in zip(jobs, found, strict=True):
             frame = waiting.pop(0)
             mask = mask_at(labels, frame.shape[:2])
-            painted = {
-                "mask": mask,
-                "colour": colour_mask(mask, labeller.classes),
-                "overlay": overlay(frame, mask, labeller.classes, style.opacity),
-            }
             _make(out)
             files = job.outputs(out)
             for kind, path in files.items():
-                write_picture(path, painted[kind])
-            yield Prediction(job.picture, files, class_shares(mask, labeller.classes))
+                write_picture(path, view(kind, frame, mask, predictor.classes, opacity=style.opacity))
+            yield Prediction(job.picture, files, class_shares(mask, predictor.classes))
 
 
 def _make(out: Path) -> None:

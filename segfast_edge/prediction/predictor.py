@@ -5,26 +5,21 @@ import functools
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Frame, Labels
-from segfast_edge.contract.manifest import Manifest, OutputKind
+from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import labels_of
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.device.spawn import outputs
-from segfast_edge.errors import ArtifactError
-from segfast_edge.model.checkpoint import Checkpoint
-from segfast_edge.model.normalise import Normalise
-from segfast_edge.model.torch_device import device_for
+from segfast_edge.errors import ArtifactError, SegfastError, unknown
 
 NamedFrame = tuple[str, Frame]
+AVERAGED = ("flip", "scales")
 
 
 @dataclass(frozen=True, slots=True)
-class Labeller:
+class Predictor:
     """What turns frames of any size into labels at the network's size.
 
     ``described`` says what it is in a few words, ``protocol`` is the text it was trained under, or empty.
@@ -46,53 +41,47 @@ class Labeller:
             yield found
 
 
-def open_labeller(path: Path, *, device: str = "auto", target: str = "x86") -> Labeller:
+def open_predictor(
+    path: Path, *, device: str = "auto", target: str = "x86", averaged: tuple[str, ...] = ()
+) -> Predictor:
     """Open a checkpoint file, run by torch on ``device`` in float32, or an artifact folder, run by ``target``'s code.
+
+    ``averaged`` names variants of each frame, ``flip`` and ``scales``, whose probabilities a checkpoint averages.
 
     Raises:
         ArtifactError: neither is there, or it is damaged.
+        SegfastError: an unknown variant, or variants for an artifact.
     """
+    for name in averaged:
+        if name not in AVERAGED:
+            raise SegfastError(unknown("variant", name, AVERAGED))
+    if averaged and path.is_dir():
+        raise SegfastError("--tta needs a checkpoint: an artifact gives labels, which cannot be averaged")
     if path.is_dir():
         return _artifact(path, target)
     if not path.is_file():
         raise ArtifactError(f"no checkpoint file or artifact folder at {path}")
-    return _checkpoint(path, device_for(device))
+    from segfast_edge.prediction.checkpoint_predictor import checkpoint_labels  # torch, which an artifact does without
 
-
-def _checkpoint(path: Path, device: torch.device) -> Labeller:
-    checkpoint = Checkpoint.load(path)
-    network = checkpoint.module().to(device)
-    normalise = Normalise(checkpoint.preprocess).to(device)
-
-    @torch.inference_mode()
-    def one(frame: Frame) -> Labels:
-        pixels = torch.from_numpy(np.array(checkpoint.preprocess.image(frame)))
-        logits = network(normalise(pixels.to(device).permute(2, 0, 1)[None]))
-        return np.asarray(logits.argmax(1)[0].to(torch.uint8).cpu().numpy(), np.uint8)
-
-    return Labeller(
-        f"checkpoint of {checkpoint.network}",
+    checkpoint, label = checkpoint_labels(path, device, averaged)
+    return Predictor(
+        f"checkpoint of {checkpoint.network}" + (f", averaged over {' and '.join(averaged)}" if averaged else ""),
         checkpoint.classes,
         checkpoint.preprocess,
         checkpoint.protocol,
-        lambda frames: (one(frame) for _, frame in frames),
+        lambda frames: (label(frame) for _, frame in frames),
     )
 
 
-def _artifact(path: Path, target: str) -> Labeller:
+def _artifact(path: Path, target: str) -> Predictor:
     manifest = Manifest.load(path)
-    label = functools.partial(_run, path, manifest.output_kind, target=target)
+    label = functools.partial(_run, path, manifest, target=target)
     protocol = str(manifest.provenance.get("protocol", ""))
     described = f"{manifest.format} artifact ({manifest.precision})"
-    return Labeller(described, manifest.classes, manifest.preprocess, protocol, label)
+    return Predictor(described, manifest.classes, manifest.preprocess, protocol, label)
 
 
-def _run(path: Path, kind: OutputKind, frames: Iterable[NamedFrame], *, target: str) -> Generator[Labels, None, None]:
+def _run(path: Path, manifest: Manifest, frames: Iterable[NamedFrame], *, target: str) -> Generator[Labels, None, None]:
     with contextlib.closing(outputs(path, frames, target=target)) as found:
         for raw in found:
-            yield _labels(raw, kind)
-
-
-def _labels(raw: Any, kind: OutputKind) -> Labels:
-    """Return height x width labels of a raw output, 1 x H x W labels or 1 x H x W x classes logits."""
-    return np.asarray(raw[0] if kind == "labels" else raw[0].argmax(-1), np.uint8)
+            yield labels_of(raw, manifest)

@@ -1,4 +1,4 @@
-"""Two measurements set against each other: the ratio of their medians, how sure it is, and a verdict."""
+"""Compare two measurements: the ratio of their medians, how sure it is, and a verdict."""
 
 import operator
 from collections import Counter
@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from segfast_edge.contract.bootstrap import Interval, mean_median, median_ratio_interval
 from segfast_edge.contract.report import Latency, Report, read_reports
+from segfast_edge.contract.shared.bootstrap import Interval, mean_median, median_ratio_interval
 from segfast_edge.errors import ArtifactError
 
-Verdict = Literal["faster", "slower", "no difference"]
+ONE_RUN, INVALID = "cannot tell from one run", "invalid"
+Verdict = Literal["faster", "slower", "no difference", "cannot tell from one run", "invalid"]
 INFERENCE = "inference"
 
 # What two reports should have in common for their ratio to be about the artifact
@@ -20,11 +21,15 @@ _SAME = ("target", "engine", "executed_precision", "threads")
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """All reports of one artifact on one device in one file; several are repeated runs, each in its own process."""
+    """All reports of one artifact on one device in one file; several are repeated runs, each in its own process.
+
+    ``left_out`` counts the invalid runs that were measured but are not in ``reports``.
+    """
 
     file: str
     name: str
     reports: tuple[Report, ...]
+    left_out: int = 0
 
     @property
     def device(self) -> str | None:
@@ -40,6 +45,21 @@ class Runs:
     def folder(self) -> tuple[str, ...]:
         """The artifact's folder, and as many above as its name tells; the innermost first."""
         return tuple(reversed(str(self.reports[0].artifact.get("name")).split("/")))
+
+    @property
+    def invalid(self) -> list[str]:
+        """Why runs are invalid, or that invalid ones were left out; a line each."""
+        which, total = f"{self.file} {self.name}", len(self.reports) + self.left_out
+        if self.left_out:
+            return [f"{which}: {self.left_out} of {total} runs are invalid and were left out"]
+        bad = [report for report in self.reports if not report.valid]
+        count = "is invalid" if total == 1 else f"has {len(bad)} invalid of {total} runs"
+        return [f"{which} {count}: {reason}" for reason in sorted({each for run in bad for each in run.reasons})]
+
+    def valid_only(self) -> "Runs":
+        """Return the runs without the invalid ones; unchanged if none is valid."""
+        valid = tuple(report for report in self.reports if report.valid)
+        return replace(self, reports=valid, left_out=len(self.reports) - len(valid)) if valid else self
 
     def samples(self, stage: str) -> list[tuple[float, ...]]:
         """Return each run's samples of a stage in milliseconds."""
@@ -74,9 +94,10 @@ def read_runs(path: Path) -> dict[str, Runs]:
 class Comparison:
     """One artifact's runs against the base's, in one stage.
 
-    ``ratio`` is the other's median over the base's (above 1 is slower), ``interval`` its 95 % bootstrap confidence
-    interval. ``noise`` is the relative difference below which two measurements count as equal, whatever it says.
-    ``missing`` says what stands in the base's file only, ``added`` what in the other's only.
+    ``ratio`` is the other's median over the base's (above 1 is slower), ``interval`` its 95 % confidence interval by
+    what differs from process to process; None with one run on a side. ``noise`` is the relative difference below
+    which two measurements count as equal, whatever the interval says. ``missing`` says what stands in the base's
+    file only, ``added`` what in the other's only.
     """
 
     base: Runs
@@ -84,7 +105,7 @@ class Comparison:
     stage: str
     noise: float
     medians_ms: tuple[float, float]
-    interval: Interval
+    interval: Interval | None
     missing: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
 
@@ -102,7 +123,14 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Slower or faster only where the interval excludes 1 and the ratio is further from it than the noise."""
+        """Slower or faster only if the interval excludes 1 and the ratio is further from it than the noise.
+
+        Invalid runs and single ones decide nothing.
+        """
+        if not all(report.valid for runs in (self.base, self.other) for report in runs.reports):
+            return "invalid"
+        if self.interval is None:
+            return "cannot tell from one run"
         low, high = self.interval
         if low > 1 and self.ratio > 1 + self.noise:
             return "slower"
@@ -111,8 +139,13 @@ class Comparison:
         return "no difference"
 
     @property
+    def decided(self) -> bool:
+        """Whether there is a verdict on which of the two is faster."""
+        return self.verdict not in (INVALID, ONE_RUN)
+
+    @property
     def notes(self) -> list[str]:
-        """What makes the comparison one of more than the artifacts, or void."""
+        """What else differs between the two sides, and what is invalid or was not compared."""
         notes = []
         for name in _SAME:
             before, after = (
@@ -123,9 +156,7 @@ class Comparison:
         machines = [{str(r.machine.get("processor")) for r in runs.reports} for runs in (self.base, self.other)]
         if machines[0] != machines[1]:
             notes.append(f"processor: {_list(machines[0])} against {_list(machines[1])}")
-        for runs in (self.base, self.other):
-            void = {reason for report in runs.reports for reason in report.reasons}
-            notes += [f"{runs.file} {runs.name} is void: {reason}" for reason in sorted(void)]
+        notes += [*self.base.invalid, *self.other.invalid]
         return notes + [f"{each}, and was not compared" for each in (*self.missing, *self.added)]
 
     def slower_by_more_than(self, limit: float) -> bool:
@@ -141,7 +172,7 @@ class Comparison:
             "base_p50_ms": self.medians_ms[0],
             "other_p50_ms": self.medians_ms[1],
             "ratio": self.ratio,
-            "interval": list(self.interval),
+            "interval": None if self.interval is None else list(self.interval),
             "verdict": self.verdict,
             "notes": self.notes,
         }
@@ -151,8 +182,10 @@ def _list(values: set[str]) -> str:
     return ", ".join(sorted(values))
 
 
-def compare(base: Path, others: Sequence[Path], *, stage: str = INFERENCE, noise: float = 0.02) -> list[Comparison]:
-    """Compare files of reports with ``base``.
+def compare(
+    base: Path, others: Sequence[Path], *, stage: str = INFERENCE, noise: float = 0.02, valid_only: bool = False
+) -> list[Comparison]:
+    """Compare files of reports with ``base``; ``valid_only`` leaves out invalid runs if a side has valid ones.
 
     A file with one artifact is compared with a base of one, whatever their names; otherwise artifacts of the same
     name are, and what is left of the same model, or where one name is the other's with fewer folders.
@@ -167,6 +200,8 @@ def compare(base: Path, others: Sequence[Path], *, stage: str = INFERENCE, noise
         pairs = _pairs(base_runs, runs)
         if not pairs:
             raise ArtifactError(f"{path} has no artifact in common with {base} ({', '.join(base_runs)})")
+        if valid_only:
+            pairs = [(before.valid_only(), after.valid_only()) for before, after in pairs]
         compared = [Comparison.of(before, after, stage=stage, noise=noise) for before, after in pairs]
         missing, added = (_alone(side, [pair[n] for pair in pairs]) for n, side in enumerate((base_runs, runs)))
         found += [replace(each, missing=missing, added=added) for each in compared]

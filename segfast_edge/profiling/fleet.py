@@ -10,8 +10,8 @@ from typing import Any
 from segfast_edge.contract.instruction_report import CountReport
 from segfast_edge.contract.report import Report
 from segfast_edge.errors import SegfastError, TargetError, UnreachableError, unknown
-from segfast_edge.profiling.local import Measured, distinct_names, named
-from segfast_edge.profiling.over_ssh import Wish, profile_remote
+from segfast_edge.profiling.local import Measurements, distinct_names, named
+from segfast_edge.profiling.over_ssh import RemoteProfile, profile_remote
 from segfast_edge.remote.ssh import Ssh
 from segfast_edge.remote.stopping import orderly
 
@@ -43,7 +43,7 @@ def read_fleet(path: Path) -> list[Device]:
         raise TargetError(f"fleet file {path} has no [[device]] with {', '.join(_KEYS)}")
     devices = [_device(path, entry) for entry in entries]
     for kind, values in (("name", [each.name for each in devices]), ("host", [each.host for each in devices])):
-        if len(set(values)) != len(values):  # two measurements at once on one host would void each other
+        if len(set(values)) != len(values):  # two measurements at once on one host would disturb each other
             raise TargetError(f"fleet file {path} gives a {kind} twice: {', '.join(values)}")
     return devices
 
@@ -58,20 +58,20 @@ def _device(path: Path, entry: Any) -> Device:
     return Device(entry["name"], entry["host"], entry["target"])
 
 
-def measure(devices: Sequence[Device], artifacts: Sequence[Path], wish: Wish) -> Measured:
+def measure(devices: Sequence[Device], artifacts: Sequence[Path], request: RemoteProfile) -> Measurements:
     """Measure artifacts on every device at once, on each one after another; one that fails does not stop the others.
 
     A device that cannot be reached is given up; an artifact that fails on a device leaves the others to it.
 
-    ``wish.target`` is replaced by each device's own. What stops this process stops the jobs on all devices first.
+    ``request.target`` is replaced by each device's own. What stops this process stops the jobs on all devices first.
     """
     hosts = [Ssh(device.host) for device in devices]
-    wishes = [replace(wish, target=device.target) for device in devices]
+    requests = [replace(request, target=device.target) for device in devices]
     with orderly(), ThreadPoolExecutor(max_workers=len(devices)) as pool:
         try:
             running = [
                 pool.submit(_measure_one, device, ssh, artifacts, its)
-                for device, ssh, its in zip(devices, hosts, wishes, strict=True)
+                for device, ssh, its in zip(devices, hosts, requests, strict=True)
             ]
             results = [each.result() for each in running]
         except BaseException:
@@ -79,10 +79,10 @@ def measure(devices: Sequence[Device], artifacts: Sequence[Path], wish: Wish) ->
                 ssh.stop()
             raise
     reports = tuple(report for result in results for report in result.reports)
-    return Measured(reports, tuple(line for result in results for line in result.failures))
+    return Measurements(reports, tuple(line for result in results for line in result.failures))
 
 
-def _measure_one(device: Device, ssh: Ssh, artifacts: Sequence[Path], wish: Wish) -> Measured:
+def _measure_one(device: Device, ssh: Ssh, artifacts: Sequence[Path], request: RemoteProfile) -> Measurements:
     names = distinct_names(artifacts)
     reports: list[Report | CountReport] = []
     failures: dict[Path, str] = {}
@@ -90,11 +90,11 @@ def _measure_one(device: Device, ssh: Ssh, artifacts: Sequence[Path], wish: Wish
         if artifact in failures:
             continue  # a later round of what failed in an earlier one
         try:
-            report = named(profile_remote(artifact, ssh, wish), names[artifact])
+            report = named(profile_remote(artifact, ssh, request), names[artifact])
             reports.append(replace(report, machine={**report.machine, "device": device.name}))
         except SegfastError as error:
             which = f"{names[artifact]}: " if len(names) > 1 and not isinstance(error, UnreachableError) else ""
             failures[artifact] = f"{device.name}: {which}{error}"
             if isinstance(error, UnreachableError):
                 break
-    return Measured(tuple(reports), tuple(dict.fromkeys(failures.values())))
+    return Measurements(tuple(reports), tuple(dict.fromkeys(failures.values())))

@@ -11,7 +11,7 @@ from typing import TypeVar
 from segfast_edge.contract.engines import engine_named
 from segfast_edge.contract.instruction_report import CountReport
 from segfast_edge.contract.manifest import FILE_NAME, Manifest
-from segfast_edge.contract.profile_options import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report
 from segfast_edge.device.spawn import process
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
@@ -20,14 +20,20 @@ from segfast_edge.remote.stopping import orderly
 AnyReport = TypeVar("AnyReport", bound=Report | CountReport)
 
 
-def profile(artifact: Path, *, target: str = "x86", plan: Plan | None = None) -> Report:
+def profile(artifact: Path, *, target: str = "x86", plan: ProfileOptions | None = None) -> Report:
     """Measure one artifact on this machine in a fresh process, without torch unless the artifact is TorchScript.
 
     Raises:
         ArtifactError: the artifact is missing, damaged or of another version.
         TargetError: this machine is not the target, its runtime is missing, or the process failed.
     """
-    words = ["profile", str(artifact.resolve()), "--json", "--leash", *_absolute(plan or Plan()).words()]
+    words = [
+        "profile",
+        str(artifact.resolve()),
+        "--json",
+        "--end-with-stdin",
+        *_absolute(plan or ProfileOptions()).words(),
+    ]
     with process(target, words) as child:
         assert child.stdout is not None, "its standard output was asked for"
         said = child.stdout.read()
@@ -41,17 +47,19 @@ def profile(artifact: Path, *, target: str = "x86", plan: Plan | None = None) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurements:
     """What several measurements gave: reports, and a line for each artifact or device that failed."""
 
     reports: tuple[Report | CountReport, ...]
     failures: tuple[str, ...]
 
 
-def profile_all(artifacts: Sequence[Path], *, target: str, plan: Plan, say: Callable[[str], None]) -> Measured:
+def profile_all(
+    artifacts: Sequence[Path], *, target: str, plan: ProfileOptions, announce: Callable[[str], None]
+) -> Measurements:
     """Measure artifacts on this machine one after another; one that fails does not cost the figures of the others.
 
-    An artifact given several times is measured as often. ``say`` is told each step, for people.
+    An artifact given several times is measured as often. ``announce`` is told each step, for people.
     """
     names = distinct_names(artifacts)
     reports: list[Report] = []
@@ -60,12 +68,12 @@ def profile_all(artifacts: Sequence[Path], *, target: str, plan: Plan, say: Call
         for number, artifact in enumerate(artifacts, 1):
             if artifact in failures:
                 continue  # a later round of what failed in an earlier one
-            say(f"measuring {artifact} ({number} of {len(artifacts)})")
+            announce(f"measuring {artifact} ({number} of {len(artifacts)})")
             try:
                 reports.append(named(profile(artifact, target=target, plan=plan), names[artifact]))
             except SegfastError as error:
                 failures[artifact] = f"{names[artifact]}: {error}" if len(names) > 1 else str(error)
-    return Measured(tuple(reports), tuple(dict.fromkeys(failures.values())))
+    return Measurements(tuple(reports), tuple(dict.fromkeys(failures.values())))
 
 
 def named(report: AnyReport, name: str) -> AnyReport:
@@ -100,7 +108,7 @@ def distinct_names(artifacts: Sequence[Path]) -> dict[Path, str]:
             depth[each] += 1
 
 
-def _absolute(plan: Plan) -> Plan:
+def _absolute(plan: ProfileOptions) -> ProfileOptions:
     """Return the plan with paths that the process finds from its own folder."""
     return replace(plan, input=_resolved(plan.input), samples=_resolved(plan.samples))
 

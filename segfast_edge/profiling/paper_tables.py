@@ -10,16 +10,19 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.classes import MAX_CLASSES
 from segfast_edge.contract.report import MAX_FOREIGN_SHARE
+from segfast_edge.contract.shared.endings import how_ended
 from segfast_edge.errors import SegfastError, TargetError
+from segfast_edge.progress import Progress
 
 NETWORKS = ("fcn8s", "segnet", "segfast_basic", "segfast")  # the paper's order
 # Pal et al., ICVGIP 2018: table 5, and the ratios to SegFast that its text gives
@@ -27,11 +30,9 @@ PAPER_PARAMETERS = {"fcn8s": 134_507_010, "segnet": 29_455_702, "segfast_basic":
 PAPER_SLOWER = {"fcn8s": 8.7, "segnet": 5.1, "segfast": 1.0}
 _PATIENCE_S = 300.0
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class PaperSetting:
     """What is measured: ``batch`` frames of ``size`` (height, width) at once, on ``threads`` threads, in float32."""
 
     classes: int = 22
@@ -52,7 +53,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class NetworkFigures:
     """One network: medians per sample in milliseconds over all rounds, and what its process grew to."""
 
     network: str
@@ -85,22 +86,22 @@ def resident_peak() -> int:
     raise TargetError("this system has no VmHWM in /proc/self/status; memory is measured on Linux")
 
 
-def ratios(rows: list[Row]) -> dict[str, float]:
+def ratios(rows: list[NetworkFigures]) -> dict[str, float]:
     """Return each network's median forward time over SegFast's."""
     median = {row.network: statistics.median(row.forward_ms) for row in rows}
     return {name: value / median["segfast"] for name, value in median.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class PaperFigures:
     """The networks' rows, and the share of the cores that other processes took meanwhile: 0 to 1, or None."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[NetworkFigures, ...]
     foreign_share: float | None
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why these figures are void, or nothing."""
+        """Why these figures are invalid, or nothing."""
         if self.foreign_share is None or self.foreign_share <= MAX_FOREIGN_SHARE:
             return ()
         return (f"other processes took {self.foreign_share:.0%} of the cores; at most {MAX_FOREIGN_SHARE:.0%}",)
@@ -118,7 +119,7 @@ def _busy_s() -> float | None:
     return ticks / os.sysconf("SC_CLK_TCK") if ticks else None
 
 
-def measure(setting: Setting, progress: Progress) -> Measured:
+def measure(setting: PaperSetting, progress: Progress) -> PaperFigures:
     """Measure all four networks; ``progress`` is told the measurements done and the total.
 
     Raises:
@@ -142,10 +143,10 @@ def measure(setting: Setting, progress: Progress) -> Measured:
         share = _Clocks.now(workers).foreign_share(start)
         peaks = {name: _ask(workers, name, "peak") for name in NETWORKS}
     rows = [
-        Row(name, facts[name][0], tuple(forward[name]), tuple(backward[name]), facts[name][1], peaks[name])
+        NetworkFigures(name, facts[name][0], tuple(forward[name]), tuple(backward[name]), facts[name][1], peaks[name])
         for name in NETWORKS
     ]
-    return Measured(tuple(rows), share)
+    return PaperFigures(tuple(rows), share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class _Clocks:
     own_s: float
 
     @classmethod
-    def now(cls, workers: Mapping[str, Connection]) -> "_Clocks":
+    def now(cls, workers: "Mapping[str, _Worker]") -> "_Clocks":
         own_s = time.process_time() + sum(_ask(workers, name, "work") for name in NETWORKS)
         return cls(time.monotonic(), _busy_s(), own_s)
 
@@ -168,36 +169,44 @@ class _Clocks:
         return max(0.0, others_s / (self.wall_s - start.wall_s) / len(os.sched_getaffinity(0)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+
+
 @contextmanager
-def _workers(setting: Setting) -> Iterator[Mapping[str, Connection]]:
+def _workers(setting: PaperSetting) -> Iterator[Mapping[str, _Worker]]:
     context = multiprocessing.get_context("spawn")
-    processes, connections = [], {}
+    workers = {}
     for name in NETWORKS:
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(name, setting, theirs), daemon=True)
         process.start()
         theirs.close()
-        processes.append(process)
-        connections[name] = ours
+        workers[name] = _Worker(process, ours)
     try:
-        yield connections
+        yield workers
     finally:
-        for process in processes:
-            process.terminate()
-            process.join()
+        for worker in workers.values():
+            worker.process.terminate()
+            worker.process.join()
 
 
-def _ask(workers: Mapping[str, Connection], name: str, request: str) -> Any:
+def _ask(workers: Mapping[str, _Worker], name: str, request: str) -> Any:
+    connection, process = workers[name].connection, workers[name].process
     try:
-        workers[name].send(request)
-        if not workers[name].poll(_PATIENCE_S):
+        connection.send(request)
+        if not connection.poll(_PATIENCE_S):
             raise TargetError(f"{name} did not answer within {_PATIENCE_S:.0f} s")
-        return workers[name].recv()
+        return connection.recv()
     except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-        raise TargetError(f"the process of {name} ended, probably for lack of memory; try a smaller --size") from error
+        process.join(_PATIENCE_S)
+        how = how_ended(process.exitcode or 0)
+        raise TargetError(f"the process of {name} {how}. If it was out of memory, try a smaller --size") from error
 
 
-def _serve(name: str, setting: Setting, requests: Connection) -> None:
+def _serve(name: str, setting: PaperSetting, requests: Connection) -> None:
     """Answer one network's requests until the parent ends this process."""
     import torch
 

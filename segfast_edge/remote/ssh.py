@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import TargetError, UnreachableError
 
 _FAILED = 255  # ssh's exit status for its own failures; the remote command's own is below
@@ -98,9 +99,10 @@ class Ssh:
         errors.seek(0)
         lines = [line.strip() for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
         if child.returncode == _FAILED:
-            said = lines[-1] if lines else "ssh said nothing"
+            said = lines[-1] if lines else "ssh wrote no reason"
             raise UnreachableError(f"cannot reach {self.host}: {said}. Try: {shlex.join(self._words)} {self.host} true")
-        raise TargetError(f"{self.host}: {lines[0] if lines else f'exit status {child.returncode}'}")
+        # a shell's first line names the cause, and what follows from it comes after
+        raise TargetError(f"{self.host}: {failure('the command', child.returncode, lines[0] if lines else '')}")
 
     def output(self, script: str, *, timeout_s: float = 60.0, cleaning: bool = False) -> bytes:
         """Run a shell script on the host and return what it wrote to standard output.

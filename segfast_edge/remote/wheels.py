@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segfast_edge.contract.files import replacing_folder
+from segfast_edge.contract.shared.endings import failure
+from segfast_edge.contract.shared.files import replacing_folder
 from segfast_edge.errors import TargetError
 
 _OLDEST_MANYLINUX = 17  # manylinux2014; nothing older is built for Python 3.10 and newer
@@ -89,7 +90,7 @@ def _install(requirements: Sequence[str], platform: Platform, folder: Path, cons
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        said = errors[-1].removeprefix("ERROR: ") if errors else f"pip ended with status {done.returncode}"
+        said = failure("pip", done.returncode, "\n".join(errors), prefix="ERROR: ")
         raise TargetError(f"no wheels of {', '.join(requirements)} for {platform}: {said}")
 
 

@@ -34,7 +34,7 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TrainingSettings:
     """One training run. ``size`` is the network's input (height, width), None for the protocol's own.
 
     ``teacher`` and ``start`` are checkpoints: one to distil from, one to take the first weights from. ``pretrained``
@@ -55,7 +55,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.recipe.fake_int8 and self.start is None:
-            raise SegfastError("training for int8 goes on from trained weights; name them: --start CHECKPOINT")
+            raise SegfastError("training for int8 needs trained weights; pass --start CHECKPOINT")
 
         if self.pretrained and self.start is not None:
             raise SegfastError("--pretrained and --start both give the first weights; choose one")
@@ -76,7 +76,7 @@ class Settings:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], hardware: Hardware) -> "Settings":
+    def from_json(cls, value: Mapping[str, Any], hardware: Hardware) -> "TrainingSettings":
         """Read what ``to_json`` wrote.
 
         Raises:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from segfast_edge.contract.allocator import keep_freed_memory
+from segfast_edge.contract.shared.allocator import keep_freed_memory
 from segfast_edge.model.torch_device import device_for
 from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training import curves
@@ -16,11 +16,11 @@ from segfast_edge.training.distributed import World, joined
 from segfast_edge.training.event_log import EventLog
 from segfast_edge.training.execution import execution
 from segfast_edge.training.interruption import Interruption
-from segfast_edge.training.loop import Progress, Work, train_epoch, validate
-from segfast_edge.training.prepare import Material, make_state, make_work, read_data
+from segfast_edge.training.loop import StepProgress, TrainingSetup, train_epoch, validate
+from segfast_edge.training.prepare import TrainingData, make_setup, make_state, read_data
 from segfast_edge.training.recipe import learning_rate
 from segfast_edge.training.run_folder import RunFolder
-from segfast_edge.training.settings import Settings
+from segfast_edge.training.settings import TrainingSettings
 from segfast_edge.training.state import State, Sums
 
 Ending = Literal["finished", "stopped early", "interrupted"]
@@ -34,7 +34,7 @@ class Observer(Protocol):
     def reading(self, done: int, total: int) -> None:
         """So many of the frames have been read."""
 
-    def stepped(self, progress: Progress) -> None:
+    def stepped(self, progress: StepProgress) -> None:
         """A step was made."""
 
     def validated(self, record: dict[str, Any]) -> None:
@@ -64,10 +64,10 @@ class Outcome:
 class _Run:
     """A training in progress."""
 
-    settings: Settings
+    settings: TrainingSettings
     folder: RunFolder
-    material: Material
-    work: Work
+    material: TrainingData
+    setup: TrainingSetup
     state: State
     observer: Observer
     sums: Sums
@@ -76,7 +76,7 @@ class _Run:
 
     @property
     def leads(self) -> bool:
-        return self.work.world.leads
+        return self.setup.world.leads
 
     def save(self) -> None:
         if self.leads:
@@ -84,7 +84,7 @@ class _Run:
         self.saved_at = time.monotonic()
 
 
-def train(settings: Settings, folder: RunFolder, observer: Observer, *, start: Start) -> Outcome:
+def train(settings: TrainingSettings, folder: RunFolder, observer: Observer, *, start: Start) -> Outcome:
     """Train until the recipe's end, early stopping, or SIGINT or SIGTERM, which end it after the step in progress.
 
     A training that was interrupted and resumed gives the same weights as one that was not, on the same hardware. On a
@@ -113,7 +113,7 @@ def train(settings: Settings, folder: RunFolder, observer: Observer, *, start: S
     return Outcome(ending, state.epoch, state.best_epoch, state.best_miou, run.material.described)
 
 
-def _prepare(settings: Settings, folder: RunFolder, observer: Observer, world: World) -> _Run:
+def _prepare(settings: TrainingSettings, folder: RunFolder, observer: Observer, world: World) -> _Run:
     hardware = settings.hardware
     if settings.recipe.fake_int8 and hardware.precision == "auto":
         hardware = replace(hardware, precision="fp32")  # bf16 has fewer steps than int8 in the upper half of a range
@@ -122,8 +122,8 @@ def _prepare(settings: Settings, folder: RunFolder, observer: Observer, world: W
     torch.backends.cudnn.benchmark = not settings.hardware.deterministic
     material = read_data(settings, world, observer.reading if world.leads else lambda _, __: None)
     state = make_state(settings, material.classes, run_on)
-    work = make_work(settings, material, state, execution=run_on, world=world)
-    return _Run(settings, folder, material, work, state, observer, Sums())
+    setup = make_setup(settings, material, state, execution=run_on, world=world)
+    return _Run(settings, folder, material, setup, state, observer, Sums())
 
 
 def _begin(run: _Run, start: Start) -> None:
@@ -140,28 +140,29 @@ def _begin(run: _Run, start: Start) -> None:
         if run.settings.hardware.tensorboard:
             run.events = EventLog(run.folder.path / "tensorboard", run.state.epoch)
     run.saved_at = time.monotonic()
-    run.work.world.barrier()
+    run.setup.world.barrier()
 
 
 def _config(run: _Run) -> dict[str, Any]:
     """Return what config.json holds: the settings, and on what they ran."""
     return {
         **run.settings.to_json(),
+        **({"dataset": run.material.dataset} if run.material.dataset else {}),
         "described": run.material.described,
-        "ran_on": {**versions(run.work.execution), "processes": run.work.world.size},
+        "ran_on": {**versions(run.setup.execution), "processes": run.setup.world.size},
     }
 
 
 def _epochs(run: _Run, interruption: Interruption) -> Ending:
-    recipe, state = run.work.recipe, run.state
+    recipe, state = run.setup.recipe, run.state
     while state.epoch < recipe.epochs:
         if recipe.patience and state.epoch - state.best_epoch >= recipe.patience:
             return "stopped early"
         stop = interruption.requested
-        done = train_epoch(run.work, state, run.sums, stop=stop, report=lambda progress: _after_step(run, progress))
+        done = train_epoch(run.setup, state, run.sums, stop=stop, report=lambda progress: _after_step(run, progress))
         matrix, began = None, time.perf_counter()
         if done and (state.epoch + 1 == recipe.epochs or (state.epoch + 1) % recipe.val_every == 0):
-            matrix = validate(run.work, state.evaluated, stop=stop)
+            matrix = validate(run.setup, state.evaluated, stop=stop)
             done = matrix is not None
         if not done:
             run.save()
@@ -170,7 +171,7 @@ def _epochs(run: _Run, interruption: Interruption) -> Ending:
     return "finished"
 
 
-def _after_step(run: _Run, progress: Progress) -> None:
+def _after_step(run: _Run, progress: StepProgress) -> None:
     if run.leads:
         run.observer.stepped(progress)
     if time.monotonic() - run.saved_at > SAVE_EVERY_S:
@@ -191,7 +192,7 @@ def _complete(run: _Run, matrix: ConfusionMatrix | None, val_seconds: float) -> 
     if not run.leads:
         return
     if better:
-        best = checkpoint(run.settings, run.material, state, record=record, run_on=run.work.execution)
+        best = checkpoint(run.settings, run.material, state, record=record, run_on=run.setup.execution)
         best.save(run.folder.best)
     run.folder.append(record)  # before the state: continuing forgets a record that no state was written for
     run.save()
@@ -204,11 +205,11 @@ def _complete(run: _Run, matrix: ConfusionMatrix | None, val_seconds: float) -> 
 
 def _record(run: _Run, matrix: ConfusionMatrix | None, val_seconds: float) -> dict[str, Any]:
     """Return the line in ``metrics.jsonl`` of the epoch that was just completed."""
-    state, sums, steps = run.state, run.sums, run.work.order.steps
+    state, sums, steps = run.state, run.sums, run.setup.order.steps
     return {
         "epoch": state.epoch,
         "step": state.epoch * steps,
-        "lr": learning_rate(run.work.recipe, state.epoch * steps - 1, steps),
+        "lr": learning_rate(run.setup.recipe, state.epoch * steps - 1, steps),
         "loss": round(sums.mean_loss, 6),
         "val": None if matrix is None else matrix.to_json(),
         "best_epoch": state.best_epoch,

@@ -12,8 +12,14 @@ from typing import Any, NoReturn, TextIO
 
 from segfast_edge.contract.engines import engine_names
 from segfast_edge.contract.formats import format_names
-from segfast_edge.contract.images import list_pictures
-from segfast_edge.contract.profile_options import DEVICE_HELP, PRECISION_HELP, add_plan_arguments, plan_from
+from segfast_edge.contract.overlay import VIEWS
+from segfast_edge.contract.profile_options import (
+    DEVICE_HELP,
+    PRECISION_HELP,
+    add_profile_arguments,
+    profile_options_from,
+)
+from segfast_edge.contract.shared.images import list_pictures
 from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
 from targets.common.arguments import Parser
 from targets.common.segment import WRITERS, parse_outputs, run_pictures
@@ -25,31 +31,33 @@ from targets.runner.command_line import run as run_stream
 
 _ROOT = Path("/")
 EXIT_INTERRUPTED = 130
+COMMAND = "SEGFAST_COMMAND"  # what the user typed to get here, for help texts, if it was not "python -m targets"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m targets", description="Run or profile an artifact on this machine.")
+    command = os.environ.get(COMMAND, "python -m targets")
+    parser = Parser(prog=command, description="Run or profile an artifact on this machine.")
     parser.add_argument("target", metavar="TARGET", help=", ".join(targets()))
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
     run = verbs.add_parser("run", help="segment pictures")
     _common(run)
     run.add_argument("input", help="a picture, a folder of pictures, or - for picture paths on standard input")
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
-    run.add_argument("--write", default="mask,colour,overlay", help=f"of {', '.join(WRITERS)} (default %(default)s)")
+    run.add_argument("--write", default=",".join(VIEWS), help=f"of {', '.join(WRITERS)} (default %(default)s)")
     run.add_argument("--convert-rgb", action="store_true", help="convert pictures of other modes instead of refusing")
     run.add_argument("--json", action="store_true", help="one JSON object per line")
     run.set_defaults(handle=_run)
     measured = verbs.add_parser("profile", help="measure an artifact")
     measured.add_argument("artifact", type=Path, help="an artifact folder")
     measured.add_argument("--json", action="store_true", help="the whole report as JSON")
-    measured.add_argument("--require-valid", action="store_true", help="exit 5 where the measurement is void")
-    measured.add_argument("--leash", action="store_true", help="end when standard input does")
-    add_plan_arguments(measured)
+    measured.add_argument("--require-valid", action="store_true", help="exit 5 if the measurement is invalid")
+    measured.add_argument("--end-with-stdin", action="store_true", help="end when standard input does")
+    add_profile_arguments(measured)
     measured.set_defaults(handle=_profile)
     traced = verbs.add_parser("layers", help="time each layer of an artifact")
     traced.add_argument("artifact", type=Path, help="an artifact folder")
     traced.add_argument("--json", action="store_true", help="the layers as JSON")
-    add_plan_arguments(traced)
+    add_profile_arguments(traced)
     traced.set_defaults(handle=_layers)
     install = verbs.add_parser("needs", help="say what to install for a format, as JSON: lists of pip's requirements")
     install.add_argument("format", help=f"an artifact's format: {', '.join(format_names())}")
@@ -131,10 +139,10 @@ def _profile(args: argparse.Namespace) -> int:
     from segfast_edge.contract.report_text import lines
     from targets.common.profiler import profile
 
-    plan = plan_from(args)
+    plan = profile_options_from(args)
     done = threading.Event()
-    if args.leash:
-        threading.Thread(target=_end_with_input, args=(done,), name="leash", daemon=True).start()
+    if args.end_with_stdin:
+        threading.Thread(target=_end_with_input, args=(done,), name="end-with-stdin", daemon=True).start()
     stdout = _private_stdout()
     try:
         report = profile(target(args.target), args.artifact, plan)
@@ -149,7 +157,7 @@ def _profile(args: argparse.Namespace) -> int:
     for line in shown:
         print(line, file=stdout, flush=True)
     if args.require_valid and not report.valid:
-        raise InvalidMeasurementError(f"the measurement is void: {'; '.join(report.reasons)}")
+        raise InvalidMeasurementError(f"the measurement is invalid: {'; '.join(report.reasons)}")
     return 0
 
 
@@ -166,7 +174,7 @@ def _layers(args: argparse.Namespace) -> int:
     from targets.common import emulated
     from targets.common.layer_timing import trace
 
-    plan = plan_from(args)
+    plan = profile_options_from(args)
     stdout = _private_stdout()
     where = target(args.target)
     refuse_elsewhere(where, _ROOT)

@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.engines import engine_named
-from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.profile_options import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.endings import failure
+from segfast_edge.contract.shared.images import read_frame
 from segfast_edge.errors import TargetError
 from targets.common.measured_picture import measured_picture
 from targets.common.segment import network_input
-from targets.common.session import Options, Trace, refuse
+from targets.common.session import LayerTrace, Options, refuse
 from targets.common.target import Target, choose_engine, preferring
 
 _RUNS = 50
 
 
-def trace(where: Target, artifact: Path, plan: Plan) -> list[Layer]:
+def trace(where: Target, artifact: Path, plan: ProfileOptions) -> list[Layer]:
     """Time each layer in this process.
 
     Raises:
@@ -36,10 +37,10 @@ def trace(where: Target, artifact: Path, plan: Plan) -> list[Layer]:
     with measured_picture(artifact, manifest, plan) as picture:
         batch = network_input(read_frame(picture), manifest)
     engine.runtime()
-    return engine.layers(artifact, manifest, Trace(options, batch, _RUNS))
+    return engine.layers(artifact, manifest, LayerTrace(options, batch, _RUNS))
 
 
-def trace_apart(where: Target, artifact: Path, plan: Plan) -> tuple[dict[str, Any], ...]:
+def trace_apart(where: Target, artifact: Path, plan: ProfileOptions) -> tuple[dict[str, Any], ...]:
     """Time each layer in a fresh process; return the layers as JSON values.
 
     Raises:
@@ -48,7 +49,6 @@ def trace_apart(where: Target, artifact: Path, plan: Plan) -> tuple[dict[str, An
     words = [sys.executable, "-m", "targets", where.name, "layers", str(artifact), "--json", *plan.words()]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = said[-1].removeprefix("targets: ") if said else f"status {done.returncode}"
+        reason = failure("its process", done.returncode, done.stderr, prefix="targets: ")
         raise TargetError(f"layers cannot be timed: {reason}")
     return tuple(json.loads(done.stdout)["layers"])

@@ -12,19 +12,17 @@ from types import ModuleType
 from typing import Any, Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from segfast_edge.contract.engines import engine_named, engine_names
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest, TensorSpec
-from segfast_edge.contract.profile_options import Plan
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ArtifactError, DataError, TargetError, unknown
 
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}  # --precision -> its full name
 DEVICES = ("cpu", "cuda")
-
-Output = npt.NDArray[Any]  # uint8 labels [1, H, W] or float32 logits [1, H, W, classes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Options:
             raise TargetError(unknown("device", self.device, DEVICES))
 
     @classmethod
-    def of(cls, plan: Plan) -> "Options":
+    def of(cls, plan: ProfileOptions) -> "Options":
         """Return what a plan of measurement says of it."""
         return cls(plan.threads, plan.precision or None, plan.device or None)
 
@@ -65,7 +63,7 @@ class Options:
 class Session(Protocol):
     """A model ready to run; the array ``run`` returns belongs to the caller."""
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Run uint8 [1, H, W, 3] and return the network's raw output."""
         ...
 
@@ -92,7 +90,7 @@ class EngineModule(Protocol):
         """Open a checked artifact."""
         ...
 
-    def layers(self, artifact: Path, manifest: Manifest, trace: "Trace") -> list[Layer]:
+    def layers(self, artifact: Path, manifest: Manifest, trace: "LayerTrace") -> list[Layer]:
         """Time each layer in a session of its own, which tracing slows; only in an engine with ``layers``.
 
         Raises:
@@ -102,7 +100,7 @@ class EngineModule(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class LayerTrace:
     """What to trace: the options the session would have, one input, and how many runs to take the mean of."""
 
     options: Options
@@ -193,7 +191,7 @@ class CheckedSession:
     manifest: Manifest
     engine: str
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Run one batch, checked before and after."""
         wanted = self.manifest.input
         if not isinstance(batch, np.ndarray) or not _fits(batch, wanted):
@@ -211,7 +209,7 @@ class CheckedSession:
         return self.session.facts()
 
 
-def _fits(array: Output, spec: TensorSpec) -> bool:
+def _fits(array: RawOutput, spec: TensorSpec) -> bool:
     return array.dtype.name == spec.dtype and array.shape == spec.shape
 
 

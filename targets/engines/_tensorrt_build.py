@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from segfast_edge.contract.files import sha256
+from segfast_edge.contract.shared.files import sha256
 from segfast_edge.errors import TargetError
 from targets.common import result_cache
 from targets.common.cuda import Cuda, Gpu
@@ -58,7 +58,7 @@ def precision_for(version: tuple[int, int], asked: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class BuildSettings:
     """All that decides what a plan is: the file, the types to compute in, TensorRT's full version and the GPU."""
 
     model_sha256: str
@@ -68,7 +68,7 @@ class Recipe:
     gpu: Gpu
 
     @classmethod
-    def of(cls, model: Path, precision: str, *, holds_int8: bool, tensorrt: str, gpu: Gpu) -> "Recipe":
+    def of(cls, model: Path, precision: str, *, holds_int8: bool, tensorrt: str, gpu: Gpu) -> "BuildSettings":
         """Describe the plan of the file ``model``."""
         return cls(sha256(model), precision, holds_int8, tensorrt, gpu)
 
@@ -141,7 +141,7 @@ class Loaded:
     built_s: float | None
 
 
-def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: Recipe, model: Path) -> Loaded:
+def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: BuildSettings, model: Path) -> Loaded:
     """Load the kept plan of ``recipe``, or build one from the ONNX file ``model`` and keep it.
 
     Raises:
@@ -173,7 +173,7 @@ def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: Recipe, model: Path) -
 class _Builder:
     """One build."""
 
-    def __init__(self, tensorrt: ModuleType, recipe: Recipe, messages: Messages) -> None:
+    def __init__(self, tensorrt: ModuleType, recipe: BuildSettings, messages: Messages) -> None:
         self._tensorrt = tensorrt
         self._recipe = recipe
         self._messages = messages

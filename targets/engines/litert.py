@@ -8,17 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import (
-    Options,
-    Output,
-    Trace,
-    executed_layers,
-    import_runtime,
-    unreadable,
-)
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
+from targets.common.session import LayerTrace, Options, executed_layers, import_runtime, unreadable
 from targets.common.trace import convolution_macs, typical_layers
 from targets.engines._litert_trace import Event, Tracer
 
@@ -46,7 +40,7 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "LiteRtSession
     return LiteRtSession(opened, interpreter.__name__.partition(".")[0])
 
 
-def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
+def layers(artifact: Path, manifest: Manifest, trace: LayerTrace) -> list[Layer]:
     """Time each layer as XNNPACK and TFLite executed it, in whole microseconds."""
     tracer = Tracer(artifact / manifest.model_file, trace.options.thread_count)
     weighted = load(artifact, manifest, trace.options).weighted_layers()
@@ -90,7 +84,7 @@ class LiteRtSession:
         self._input = interpreter.get_input_details()[0]["index"]
         self._output = interpreter.get_output_details()[0]["index"]
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Copy the input in, invoke, copy the output out."""
         self._interpreter.set_tensor(self._input, batch)
         self._interpreter.invoke()

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, Output
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
+from targets.common.session import Options
 
 
 def runtime() -> ModuleType:
@@ -30,9 +31,9 @@ class NullSession:
         self._classes = len(manifest.classes)
         self._kind = manifest.output_kind
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Return the labels, or their one-hot logits."""
-        labels: Output = (batch.sum(axis=3, dtype=np.uint16) % self._classes).astype(np.uint8)
+        labels: RawOutput = (batch.sum(axis=3, dtype=np.uint16) % self._classes).astype(np.uint8)
         if self._kind == "labels":
             return labels
         return np.asarray(np.eye(self._classes, dtype=np.float32)[labels])

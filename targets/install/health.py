@@ -10,6 +10,7 @@ from segfast_edge.errors import TargetError
 
 # A camera that is not there is not the release's fault: the runner waits for it
 WELL = ("running", "no_frames")
+ENDED = "ended"  # a folder or file was read to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,19 @@ class Patience:
 
 
 def watch(status_file: Path, release: str, patience: Patience) -> str:
-    """Watch the runner's status until ``release`` has been well for long enough; return "" then, else what is wrong."""
-    until = time.monotonic() + patience.limit_s
+    """Watch the runner's status until ``release`` has been well for long enough; return "" then, else what is wrong.
+
+    A release that came to the end of its input and gave results is well, too.
+    """
+    began = time.monotonic()
+    until = began + patience.limit_s
     well_since: float | None = None
     pid, said = None, "it did not start"
     while time.monotonic() < until:
         status = _status(status_file)
         if status.get("release") == release:
+            if _ended_well(status, began):
+                return ""
             fresh = time.monotonic() - status.get("at_ns", 0) / 1e9 < patience.fresh_s
             well = fresh and status.get("state") in WELL
             said = _said(status, fresh=fresh)
@@ -50,6 +57,12 @@ def watch(status_file: Path, release: str, patience: Patience) -> str:
                 return ""
         time.sleep(0.1)
     return f"{said}; it was not well for {patience.well_s:g} s within {patience.limit_s:g} s"
+
+
+def _ended_well(status: dict[str, Any], since: float) -> bool:
+    frames = status.get("frames")
+    out = frames.get("out") if isinstance(frames, dict) else 0
+    return status.get("state") == ENDED and bool(out) and status.get("at_ns", 0) / 1e9 >= since
 
 
 def _said(status: dict[str, Any], *, fresh: bool) -> str:

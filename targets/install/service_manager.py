@@ -11,15 +11,18 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from segfast_edge.contract.shared.durable import make_folder_durably, replace_durably, sync_folder
+from segfast_edge.contract.shared.endings import failure, how_ended
 from segfast_edge.errors import TargetError, unknown
-from targets.install.layout import Layout, replace_durably
+from targets.install.guard_file import GUARD
+from targets.install.layout import Layout
 
 UNIT = "segfast-edge.service"
 KINDS = ("auto", "systemd", "process", "none")
 _STOP_S = 15.0  # the runner drains for 5
 
 
-class Service(Protocol):
+class ServiceManager(Protocol):
     """Restarts and stops the runner of the current release; ``status_file`` is where that runner says how it is."""
 
     name: str
@@ -37,8 +40,12 @@ class Service(Protocol):
         """Run nothing."""
         ...
 
+    def ending(self) -> str:
+        """Return how the runner ended, as ``the runner ended with status 2``; "" if it runs or nothing is known."""
+        ...
 
-def choose(kind: str, layout: Layout, python: str) -> Service:
+
+def choose(kind: str, layout: Layout, python: str) -> ServiceManager:
     """Return the service of a kind; ``auto``: what was said before, else systemd where it runs here, else nothing.
 
     Raises:
@@ -85,6 +92,10 @@ class Nothing:
     def stop(self) -> None:
         """Do nothing."""
 
+    def ending(self) -> str:
+        """Return nothing: what was not started has not ended."""
+        return ""
+
 
 class Systemd:
     """A unit of the system's, or of the user's where the installer is not root."""
@@ -107,23 +118,31 @@ class Systemd:
         home = Path.home() / ".config/systemd/user" if self._user else Path("/etc/systemd/system")
         return home / UNIT
 
+    @property
+    def _wanted(self) -> str:
+        return "default.target" if self._user else "multi-user.target"
+
     def text(self) -> str:
         """Return the unit, from the current release's template."""
         template = (self._layout.root / "current" / UNIT).read_text(encoding="utf-8")
-        wanted = "default.target" if self._user else "multi-user.target"
-        values = {"@ROOT@": str(self._layout.root), "@PYTHON@": self._python, "@WANTED@": wanted}
+        values = {"@ROOT@": str(self._layout.root), "@PYTHON@": self._python, "@WANTED@": self._wanted}
         for mark, value in values.items():
             template = template.replace(mark, value)
         return template
 
     def set_up(self) -> None:
-        """Write the unit and have it started with the device."""
+        """Write the unit and have it started with the device; tokens in ``environment`` are for its owner alone."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._layout.root / "environment").chmod(0o600)
         text = self.text()
         if not self.unit.is_file() or self.unit.read_text(encoding="utf-8") != text:
-            self.unit.parent.mkdir(parents=True, exist_ok=True)
+            make_folder_durably(self.unit.parent)
             replace_durably(self.unit, text.encode())
             self._systemctl("daemon-reload")
         self._systemctl("enable", UNIT)
+        for folder in (self.unit.parent, self.unit.parent / f"{self._wanted}.wants"):
+            if folder.is_dir():  # systemctl does not force the link that it makes to the disk
+                sync_folder(folder)
 
     def restart(self) -> None:
         """Restart the unit; whether it is well is for the health watch to see."""
@@ -134,12 +153,21 @@ class Systemd:
         """Stop the unit."""
         self._systemctl("stop", UNIT)
 
-    def _systemctl(self, *words: str, check: bool = True) -> None:
+    def ending(self) -> str:
+        """Return how the unit's last main process ended, as systemd knows it."""
+        said = self._systemctl("show", "--property=ExecMainCode", "--property=ExecMainStatus", UNIT, check=False)
+        shown = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+        code, status = (int(shown.get(f"ExecMain{each}", "0") or 0) for each in ("Code", "Status"))
+        if code == 0:  # it runs
+            return ""
+        return f"the runner {how_ended(status if code == os.CLD_EXITED else -status)}. See: journalctl -u {UNIT}"
+
+    def _systemctl(self, *words: str, check: bool = True) -> str:
         command = ["systemctl", *(["--user"] if self._user else []), *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if check and done.returncode != 0:
-            said = done.stderr.strip().splitlines() or ["it said nothing"]
-            raise TargetError(f"{' '.join(command)} failed: {said[-1]}")
+            raise TargetError(f"{' '.join(command)} failed: {failure('systemctl', done.returncode, done.stderr)}")
+        return done.stdout
 
 
 class Process:
@@ -152,6 +180,8 @@ class Process:
         self._python = python
         self._run = layout.root / "run"
         self.status_file: Path | None = self._run / "status.json"
+        self._child: int | None = None
+        self._status: int | None = None
 
     def set_up(self) -> None:
         """Make the folder for what it says."""
@@ -163,7 +193,7 @@ class Process:
         assert self.status_file is not None
         self.status_file.unlink(missing_ok=True)
         root = self._layout.root
-        subprocess.run([self._python, str(root / "guard.py")], check=False)
+        subprocess.run([self._python, str(root / GUARD)], check=False)
         words = [self._python, str(root / "current/run.py"), "--status-file", str(self.status_file)]
         log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         streams = [
@@ -173,7 +203,24 @@ class Process:
         ]
         # in a session of its own, so that it outlives the installer and the ssh session that it may be in
         pid = os.posix_spawnp(self._python, words, os.environ, file_actions=streams, setsid=True)
+        self._child, self._status = pid, None
         (self._run / "pid").write_text(f"{pid} {_started(pid)}")
+
+    def ending(self) -> str:
+        """Return how the runner that this process started ended, with the last line of its log."""
+        self._reap()
+        if self._status is None:
+            return ""
+        if self._status == 0:
+            return "the runner ended with status 0"
+        log = (self._run / "log").read_text(encoding="utf-8", errors="replace")
+        return failure("the runner", self._status, log[-4000:], prefix="segfast: ", expected=0)
+
+    def _reap(self) -> None:
+        if self._child is not None:
+            pid, status = os.waitpid(self._child, os.WNOHANG)
+            if pid:
+                self._child, self._status = None, os.waitstatus_to_exitcode(status)
 
     def stop(self) -> None:
         """End the runner, by force where it does not end in time."""
@@ -185,8 +232,7 @@ class Process:
                 os.kill(pid, number)
             until = time.monotonic() + patience
             while time.monotonic() < until:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)  # ours, if it was this process that started it
+                self._reap()
                 if self._pid() is None:
                     return
                 time.sleep(0.05)

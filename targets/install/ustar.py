@@ -10,10 +10,11 @@ from typing import Protocol
 from segfast_edge.errors import ArtifactError
 
 _BLOCK = 512
+_RECORD = 20 * _BLOCK  # tar fills up its last record with zeros
 _PIECE = 1 << 20
 
 
-class Stream(Protocol):
+class ByteStream(Protocol):
     """What gives the unpacked tar."""
 
     def read(self, count: int, /) -> bytes:
@@ -30,7 +31,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Member:
     """One file's header."""
 
     name: str
@@ -41,16 +42,16 @@ class Entry:
 class Archive:
     """Reads entry after entry from a stream of an unpacked tar; each entry's content must be taken before the next."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._left = 0
         self._padding = 0
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[Member]:
         while (entry := self._next()) is not None:
             yield entry
 
-    def _next(self) -> Entry | None:
+    def _next(self) -> Member | None:
         if self._left:
             raise ArtifactError("a file in the archive was not taken before the next")
         self._exactly(self._padding)
@@ -74,6 +75,12 @@ class Archive:
         count, self._left = self._left, 0
         return self._exactly(count)
 
+    def refuse_more(self) -> None:
+        """Raise ArtifactError if anything but the padding of a tar comes after its end."""
+        rest = self._stream.read(_RECORD + 1)
+        if len(rest) > _RECORD or len(rest) % _BLOCK or rest.strip(b"\0"):
+            raise ArtifactError("more bytes follow the archive's end; it was changed or put together wrongly")
+
     def copy_to(self, sink: Sink) -> None:
         """Write the present entry's content, piece by piece."""
         while self._left:
@@ -82,7 +89,7 @@ class Archive:
             sink.write(piece)
 
 
-def _entry(block: bytes) -> Entry:
+def _entry(block: bytes) -> Member:
     if block[257:265] not in (b"ustar\x0000", b"ustar  \x00"):
         raise ArtifactError("the archive has a header that is not ustar")
     total = sum(block) - sum(block[148:156]) + 8 * ord(" ")
@@ -91,7 +98,7 @@ def _entry(block: bytes) -> Entry:
     if block[156:157] not in (b"0", b"\x00"):
         raise ArtifactError(f"the archive has an entry of type {block[156:157]!r}; only plain files are taken")
     name, prefix = _text(block[0:100]), _text(block[345:500])
-    return Entry(f"{prefix}/{name}" if prefix else name, _octal(block[124:136]), bool(_octal(block[100:108]) & 0o100))
+    return Member(f"{prefix}/{name}" if prefix else name, _octal(block[124:136]), bool(_octal(block[100:108]) & 0o100))
 
 
 def _text(field: bytes) -> str:

@@ -5,9 +5,10 @@ import threading
 
 from targets.runner.backoff import Backoff
 from targets.runner.frames import Packet, now_ns
-from targets.runner.inputs import EndOfInputError, Source, SourceLostError
+from targets.runner.inputs import EndOfInputError, Input, InputLostError
 from targets.runner.ledger import Ledger
 from targets.runner.newest_frame import Slot
+from targets.runner.threads import Pulse
 
 log = logging.getLogger("segfast.runner")
 _WAIT_S = 0.25  # how long a read may keep the thread from seeing that it should stop
@@ -16,16 +17,18 @@ _WAIT_S = 0.25  # how long a read may keep the thread from seeing that it should
 class Reader:
     """Reads ``source`` into ``slot`` until its end or ``stop``; a lost source is opened again, ever more patiently."""
 
-    def __init__(self, source: Source, ledger: Ledger, slot: Slot[Packet]) -> None:
+    def __init__(self, source: Input, ledger: Ledger, slot: Slot[Packet]) -> None:
         self._source = source
         self._ledger = ledger
         self._slot = slot
         self._stopping = threading.Event()
+        self.pulse = Pulse()
         self.connected = False
         self.connections = 0
         self.losses = 0
         self.last_frame_ns: int | None = None
         self.trouble = "not connected yet"
+        self.at_end = False  # the source has given its last frame, which is no failure
 
     def run(self) -> None:
         """Be the thread's body."""
@@ -33,14 +36,16 @@ class Reader:
         try:
             while not self._stopping.is_set():
                 try:
-                    self._source.connect()
+                    with self.pulse.busy():
+                        self._source.connect()
                     self._connected()
                     self._read_on(backoff)
-                except SourceLostError as error:
+                except InputLostError as error:
                     self._lost(str(error))
                     self._stopping.wait(backoff.failed())
         except EndOfInputError:
             self.trouble = "the input has ended"
+            self.at_end = not self._stopping.is_set()
         finally:
             self.connected = False
             self._source.close()
@@ -64,7 +69,8 @@ class Reader:
 
     def _read_on(self, backoff: Backoff) -> None:
         while not self._stopping.is_set():
-            grab = self._source.read(_WAIT_S)
+            with self.pulse.busy():
+                grab = self._source.read(_WAIT_S)
             if grab is None:
                 continue
             backoff.succeeded()

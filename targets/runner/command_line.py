@@ -8,16 +8,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from segfast_edge.contract.allocator import bound_arenas
-from segfast_edge.contract.files import check_writable
 from segfast_edge.contract.profile_options import DEVICE_HELP, PRECISION_HELP
+from segfast_edge.contract.shared.allocator import bound_arenas
+from segfast_edge.contract.shared.files import check_writable
 from segfast_edge.errors import DataError
 from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import Target
 from targets.runner.degradation import Limits
 from targets.runner.drivable import drivable_labels
-from targets.runner.inputs import SourceOptions, open_source
+from targets.runner.inputs import InputOptions, open_input
 from targets.runner.inputs import forms as source_forms
 from targets.runner.main_loop import Service, signals
 from targets.runner.model import Model, ModelChoice, open_model
@@ -25,8 +25,8 @@ from targets.runner.notify import Notifier
 from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext, open_output
 from targets.runner.outputs import forms as output_forms
-from targets.runner.pipeline import Pipeline, Settings
-from targets.runner.telemetry import Board
+from targets.runner.pipeline import Pipeline, PipelineSettings
+from targets.runner.telemetry import Telemetry
 
 log = logging.getLogger("segfast.runner")
 
@@ -58,7 +58,13 @@ def arguments(parser: Parser) -> None:
     add("--every-frame", action="store_true", help="process every frame, even of a live source, however late")
     add("--deadline-ms", type=float, default=200.0, metavar="MS", help="a mask older than this is late (default 200)")
     add("--stall-s", type=float, default=2.0, metavar="S", help="no frame for this long is no result (default 2)")
-    add("--stuck-s", type=float, default=5.0, metavar="S", help="an engine busy for this long is stuck (default 5)")
+    add(
+        "--stuck-s",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="engine or decoder busy so long is stuck (default 5)",
+    )
     add(
         "--reduced-decode",
         action="store_true",
@@ -89,7 +95,7 @@ def run(args: argparse.Namespace, target: Target) -> int:
     _log(quiet=args.quiet)
     stdout = own_stdout()
     settings = _settings(args)
-    source = open_source(args.input, _source_options(args))
+    source = open_input(args.input, _source_options(args))
     options = Options(args.threads, args.precision, args.device)
     choice = ModelChoice(target, args.artifact, options, args.engine, self_test=not args.no_self_test)
     notifier = Notifier()
@@ -100,10 +106,10 @@ def run(args: argparse.Namespace, target: Target) -> int:
     model = open_model(choice)
     if args.fallback is not None:
         _check_fallback(ModelChoice(target, args.fallback, choice.options, self_test=choice.self_test), model)
-    board = Board(_drivable(args.drivable, model))
-    context = OutputContext(board, stdout, _token(args.token_file))
+    telemetry = Telemetry(_drivable(args.drivable, model))
+    context = OutputContext(telemetry, stdout, _token(args.token_file))
     outputs = _outputs(args.outputs, context)
-    pipeline = Pipeline(source, model, outputs, settings=settings, board=board)
+    pipeline = Pipeline(source, model, outputs, settings=settings, telemetry=telemetry)
     proven = getattr(args, "proven", None)  # a release on trial proves itself by being well
     service = Service(pipeline, model, notifier=notifier, status_file=args.status_file, proven=proven)
     del model  # the pipeline has it, and lets it go when another takes its place
@@ -133,8 +139,8 @@ def own_stdout() -> int:
     return own
 
 
-def _settings(args: argparse.Namespace) -> Settings:
-    return Settings(
+def _settings(args: argparse.Namespace) -> PipelineSettings:
+    return PipelineSettings(
         deadline_ms=args.deadline_ms,
         stall_s=args.stall_s,
         stuck_s=args.stuck_s,
@@ -145,7 +151,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     )
 
 
-def _source_options(args: argparse.Namespace) -> SourceOptions:
+def _source_options(args: argparse.Namespace) -> InputOptions:
     if args.rate is not None and not 0.01 <= args.rate <= 1000:
         raise DataError(f"rate {args.rate} is outside 0.01 to 1000 frames per second")
     size = None
@@ -154,7 +160,7 @@ def _source_options(args: argparse.Namespace) -> SourceOptions:
         if found is None or not all(1 <= int(side) <= 16384 for side in found.groups()):
             raise DataError(f"raw size '{args.raw}' is not WIDTHxHEIGHT, for example 1280x720")
         size = int(found[2]), int(found[1])
-    return SourceOptions(args.rate, args.repeat, size, args.convert_rgb)
+    return InputOptions(args.rate, args.repeat, size, args.convert_rgb)
 
 
 def _token(path: Path | None) -> str | None:

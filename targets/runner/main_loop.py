@@ -43,7 +43,7 @@ class Service:
         self._first = model.choice
         self._notifier = notifier or Notifier({})
         self._status_file = status_file
-        self._proven = proven  # called once, when the runner has been well for PROVEN_S: see targets/install/guard.py
+        self._proven = proven  # called once, when well for PROVEN_S or at the input's end: see targets/install/guard.py
         self._well_since_ns: int | None = None
         self._root = Path("/")
         settings = pipeline.settings
@@ -56,7 +56,7 @@ class Service:
         self._stepped_ns = now_ns()
         self._stop_asked = False
         self._reload_asked = False
-        pipeline.board.describe = self.describe
+        pipeline.telemetry.describe = self.describe
 
     def describe(self) -> dict[str, Any]:
         """Return the runner's account of itself."""
@@ -90,6 +90,8 @@ class Service:
             self._write_status()
         if self._pipeline.crash is not None:
             raise self._pipeline.crash
+        if self._pipeline.reader.at_end and tally.out:
+            self._report_proof()  # it did all there was to do
         return tally
 
     def _tick(self) -> None:
@@ -98,7 +100,7 @@ class Service:
             self._notifier.reloading()
             self.loader.request(self._choice)
             self._notifier.ready()
-        if self._pipeline.deaf:
+        if self._pipeline.all_outputs_ended:
             log.info("nobody takes results any more")
             self._stop_asked = True
         if not self._pipeline.stuck:
@@ -118,7 +120,7 @@ class Service:
     def _look(self, state: str, reason: str) -> None:
         self._temperature_c = hottest_c(self._root)
         # a step is judged by what came after it
-        late = self._pipeline.board.late_share(min(_LATE_WINDOW_S, (now_ns() - self._stepped_ns) / 1e9))
+        late = self._pipeline.telemetry.late_share(min(_LATE_WINDOW_S, (now_ns() - self._stepped_ns) / 1e9))
         if self.policy.observe(now_ns() / 1e9, self._temperature_c, late):
             self._apply()
         self._notifier.status(f"{state} {reason}".strip())
@@ -130,10 +132,14 @@ class Service:
             self._well_since_ns = None
         elif self._well_since_ns is None:
             self._well_since_ns = now_ns()
-        elif self._proven is not None and now_ns() - self._well_since_ns > PROVEN_S * 1e9:
+        elif now_ns() - self._well_since_ns > PROVEN_S * 1e9:
+            self._report_proof()
+
+    def _report_proof(self) -> None:
+        proven, self._proven = self._proven, None
+        if proven is not None:
             with contextlib.suppress(OSError):  # a disk that cannot be written takes nothing from the proof
-                self._proven()
-            self._proven = None
+                proven()
 
     def _apply(self) -> None:
         step = self.policy.step
@@ -151,7 +157,7 @@ class Service:
         # it belongs on a memory file system: renamed into place, but never forced to a disk
         temporary = self._status_file.with_name(f".{self._status_file.name}.part")
         try:
-            temporary.write_text(json.dumps(self._pipeline.board.status()), encoding="utf-8")
+            temporary.write_text(json.dumps(self._pipeline.telemetry.status()), encoding="utf-8")
             temporary.replace(self._status_file)
         except OSError as error:
             log.debug("no status file: %s", error)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from segfast_edge.contract.bootstrap import percentile
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Labels
-from segfast_edge.contract.overlay import class_shares
+from segfast_edge.contract.masks import class_shares
+from segfast_edge.contract.shared.bootstrap import percentile
+from segfast_edge.contract.shared.images import Labels
 from targets.runner.drivable import ahead, drivable_labels
 from targets.runner.frames import Result, now_ns
 
@@ -32,7 +32,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class PlotPoint:
     """One result in the plots: when on the monotonic clock, and its figures in milliseconds."""
 
     at_ns: int
@@ -42,14 +42,14 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LastLabels:
     """The labels of one result, at the network's size, and their classes; its frame and mask are not kept."""
 
     labels: Labels
     classes: ClassSet
 
 
-class Board:
+class Telemetry:
     """Collects results; ``describe`` is asked for everything else at the moment somebody looks.
 
     ``drivable`` names the classes that can be driven on, None for the usual names.
@@ -58,34 +58,34 @@ class Board:
     def __init__(self, drivable: tuple[str, ...] | None = None) -> None:
         self._drivable = drivable
         self._lock = threading.Lock()
-        self._points: deque[Point] = deque(maxlen=HISTORY)
+        self._points: deque[PlotPoint] = deque(maxlen=HISTORY)
         self._stages: dict[str, Histogram] = {}
         self._age = Histogram()
-        self._last: Seen | None = None
+        self._last: LastLabels | None = None
         self.late = 0
         self.describe: Callable[[], Mapping[str, Any]] = dict
 
     def record(self, result: Result) -> None:
         """Take in a result."""
         with self._lock:
-            self._points.append(Point(result.finished_ns, result.age_ms, result.latency_ms, result.late))
+            self._points.append(PlotPoint(result.finished_ns, result.age_ms, result.latency_ms, result.late))
             for stage, spent_ms in result.timings_ms.items():
                 self._stages.setdefault(stage, Histogram()).observe(spent_ms)
             self._age.observe(result.age_ms)
-            self._last = Seen(result.labels, result.classes)
+            self._last = LastLabels(result.labels, result.classes)
             self.late += result.late
 
     @property
-    def last(self) -> Seen | None:
+    def last(self) -> LastLabels | None:
         """What the newest result saw."""
         return self._last
 
-    def ahead(self, result: Result | Seen) -> dict[str, float] | None:
+    def ahead(self, result: Result | LastLabels) -> dict[str, float] | None:
         """Return how much of the way ahead can be driven on, 0 to 1; None where no class can be."""
         way = ahead(result.labels, drivable_labels(result.classes, self._drivable))
         return None if way is None else {"drivable": round(way.share, 4), "free": round(way.free, 4)}
 
-    def points(self) -> list[Point]:
+    def points(self) -> list[PlotPoint]:
         """Return the newest results' figures, the oldest first."""
         with self._lock:
             return list(self._points)

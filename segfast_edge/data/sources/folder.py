@@ -1,18 +1,13 @@
-"""Anybody's own pictures: ``images/`` and ``labels/`` with the same stems, and ``classes.json`` to name the classes."""
+"""Anybody's own pictures: ``images/`` and ``labels/`` with the same names, and ``classes.json`` to name the classes."""
 
 import functools
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from segfast_edge.contract.classes import IGNORED, ClassSet, distinct_palette
-from segfast_edge.contract.images import IMAGE_SUFFIXES, read_frame
-from segfast_edge.data.class_list import CLASSES_FILE, listed_values, read_classes
-from segfast_edge.data.label_files import Coding, LabelFiles, identity, ranges, read_label_picture
-from segfast_edge.data.label_palettes import Dated, check_palettes, dated
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, read_frame
+from segfast_edge.data import own_classes
+from segfast_edge.data.label_files import LabelFiles
+from segfast_edge.data.label_palettes import dated
 from segfast_edge.data.pairs import (
     EVERYTHING,
     LABEL_SUFFIXES,
@@ -20,161 +15,96 @@ from segfast_edge.data.pairs import (
     PairedSource,
     divided,
     existing_root,
-    files_in,
+    files_below,
+    joined,
     match,
-    split_listings,
 )
-from segfast_edge.errors import DataError, unknown
+from segfast_edge.data.splits import divided_by_folder
+from segfast_edge.errors import DataError
 
 LAYOUT = "images/ and labels/ [each with train/ val/ test/ inside] and a classes.json"
-OPTIONS = ("palette", "values")
-VALUES_WAY = "pass --data folder:values=0/255 with the value of each class in turn"
+OPTIONS = (*own_classes.OPTIONS, "images", "labels", "image-suffix", "label-suffix")
+# names that other tools give the two folders, and the splits
+IMAGE_FOLDERS = ("images", "img_dir", "imgs")
+LABEL_FOLDERS = ("labels", "annotations", "ann_dir", "masks")
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "validation", "valid", "dev"),
+    "test": ("test", "testing"),
+}
 
-STRAY = 4  # times as many ids that never occur as ids that do: one stray value, not a list of classes
-
-_log = logging.getLogger(__name__)
+Folders = tuple[Path, Path]  # of images and of labels
 
 
 def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     """Open such a folder.
 
-    Splits are the folders inside ``images/``. Where there are none, ``all`` is everything, and ``val`` is a
-    fifth chosen by a hash of the name, ``train`` the rest. Option ``values=0/255`` names the value in the label files
-    of each class in turn, and ``palette=no`` reads palette files by index alone.
+    Splits are the folders inside ``images/``, or the folders that have ``images/`` inside. Without any, ``all`` is
+    everything, ``val`` a fifth chosen by a hash of the name, ``train`` the rest. Options ``images`` and ``labels``
+    name the two folders, ``image-suffix`` and ``label-suffix`` the ends of file names; ``values=0/255`` names the value
+    of each class in the label files, and ``palette=no`` reads palette files by index alone.
     """
-    for option in options:
-        if option not in OPTIONS:
-            raise DataError(unknown("folder option", option, OPTIONS))
     root = existing_root(root, "folder", LAYOUT)
-    for part in ("images", "labels"):
-        if not (root / part).is_dir():
-            raise DataError(f"no folder '{part}' in {root}; expected {LAYOUT}")
-    listings = _listings(root)
+    ends = _ends(options, "image-suffix", IMAGE_SUFFIXES), _ends(options, "label-suffix", LABEL_SUFFIXES)
+    images, labels = _found(root, options, "images", IMAGE_FOLDERS), _found(root, options, "labels", LABEL_FOLDERS)
+    if images is None or labels is None:
+        listings = _split_first(root, options, ends)
+    else:
+        listings = _listings((images, labels), ends)
     whole = [listings[EVERYTHING]] if EVERYTHING in listings else listings.values()
-    pairs = [pair for listing in whole for pair in listing().pairs]
+    pairs = joined([listing() for listing in whole]).pairs
     if not pairs:
-        raise DataError(f"no image in {root / 'images'} has a label of the same name in {root / 'labels'}")
-    high, wide = read_frame(pairs[0].image).shape[:2]
-    coding = _coding(root, dated([pair.label for pair in pairs]), options)
+        where = f"no image in {images or root} has a label of the same name in {labels or root}"
+        raise DataError(f"{where}; if names end differently, give --image-suffix and --label-suffix")
+    high, wide = read_frame(pairs[0].image, convert=True).shape[:2]
+    coding = own_classes.own_coding(root, dated([pair.label for pair in pairs]), options)
     return PairedSource("folder", coding.classes, (high, wide), listings, LabelFiles(coding))
 
 
-def _listings(root: Path) -> dict[str, Callable[[], Listing]]:
-    splits = sorted(p.name for p in (root / "images").iterdir() if p.is_dir() and not p.name.startswith("."))
-    if splits:
-        return split_listings({s: (root / "images" / s, root / "labels" / s) for s in splits}, IMAGE_SUFFIXES)
-
-    def everything() -> Listing:
-        return match(files_in(root / "images", IMAGE_SUFFIXES), files_in(root / "labels", LABEL_SUFFIXES))
-
-    return divided(everything)
+def _ends(options: Mapping[str, str], option: str, usual: tuple[str, ...]) -> tuple[str, ...]:
+    return (options[option],) if option in options else usual
 
 
-def _coding(root: Path, labels: Dated, options: Mapping[str, str]) -> Coding:
-    """Find out what values, indices and colours of the label files mean; refuse what could mean two things."""
-    values = _given_values(options.get("values"))
-    if (root / CLASSES_FILE).exists():
-        coding = read_classes(root / CLASSES_FILE)
-        if values:
-            coding = replace(coding, values=_valued(values, coding.classes), trusted=True)
-    else:
-        coding = _counted(root, labels) if not values else _unnamed(values)
-    if options.get("palette", "yes") not in ("yes", "no"):
-        raise DataError(f"folder option palette={options['palette']}; allowed are yes and no")
-    if options.get("palette") == "no":
-        coding = replace(coding, colours={})
-    elif not coding.colours:
-        check_palettes(labels)
-    if not coding.trusted:
-        _check_masks(root, labels, coding.classes)
-    return coding
+def _found(root: Path, options: Mapping[str, str], kind: str, names: tuple[str, ...]) -> Path | None:
+    """Return the folder of images or labels; None if there is none of the usual names.
+
+    Raises:
+        DataError: an option names one that does not exist.
+    """
+    if kind in options and not (root / options[kind]).is_dir():
+        raise DataError(f"no folder '{options[kind]}' in {root}, which option {kind} names")
+    wanted = (options[kind],) if kind in options else names
+    return next((root / name for name in wanted if (root / name).is_dir()), None)
 
 
-def _given_values(text: str | None) -> list[int]:
-    """Read the option ``values``, numbers with slashes between them."""
-    parts = [] if text is None else text.split("/")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise DataError(f"folder option values={text}; expected numbers with slashes between them, as in values=0/255")
-    return [int(part) for part in parts]
+def _split_first(
+    root: Path, options: Mapping[str, str], ends: tuple[tuple[str, ...], tuple[str, ...]]
+) -> dict[str, Callable[[], Listing]]:
+    """Find ``train/images`` and ``train/labels``, the splits being the outer folders."""
+    folders = {}
+    for split, names in SPLIT_NAMES.items():
+        for name in names:
+            images = _found(root / name, options, "images", IMAGE_FOLDERS) if (root / name).is_dir() else None
+            labels = _found(root / name, options, "labels", LABEL_FOLDERS) if images else None
+            if images and labels:
+                folders[split] = images, labels
+    if not folders:
+        missing = "labels" if _found(root, options, "images", IMAGE_FOLDERS) else "images"
+        raise DataError(f"no folder '{missing}' in {root}; expected {LAYOUT}")
+    return {split: functools.partial(_matched, both, ends) for split, both in folders.items()}
 
 
-def _valued(values: list[int], classes: ClassSet) -> dict[int, int]:
-    try:
-        return listed_values(values, classes, classes.ignored)
-    except ValueError as error:
-        raise DataError(f"folder option {error}") from error
+def _listings(folders: Folders, ends: tuple[tuple[str, ...], tuple[str, ...]]) -> dict[str, Callable[[], Listing]]:
+    inside = sorted(p.name for p in folders[0].iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not inside:
+        return divided(functools.partial(_matched, folders, ends))
+    usual = {name: split for split, names in SPLIT_NAMES.items() for name in names if split not in inside}
+    listings: dict[str, Callable[[], Listing]] = {
+        usual.get(name, name): functools.partial(_matched, (folders[0] / name, folders[1] / name), ends)
+        for name in inside
+    }
+    return listings if "train" in listings else divided_by_folder(listings)
 
 
-def _unnamed(values: list[int]) -> Coding:
-    """Name classes by their values in the label files, for want of better names."""
-    names = tuple(f"class {value}" for value in values)
-    classes = ClassSet(names, distinct_palette(len(values)))
-    return Coding(classes, _valued(values, classes), trusted=True)
-
-
-def _counted(root: Path, labels: Dated) -> Coding:
-    """Look at every label file of every split, so that all splits have the same classes."""
-    ids = _ids_in(labels)
-    counted = [label for label in ids if label != IGNORED]
-    count = max(counted, default=-1) + 1
-    if count < 2:
-        raise DataError(
-            f"the labels in {root / 'labels'} hold {count} class(es) (values {ranges(ids)}; {IGNORED} does not count);"
-            f" at least 2 are needed. If {IGNORED} is a class, {VALUES_WAY}"
-        )
-    absent = sorted(set(range(count)) - set(counted))
-    way = f"name the classes in {CLASSES_FILE}, or pass --data folder:values={'/'.join(map(str, counted))}"
-    if len(absent) > STRAY * len(counted):
-        raise DataError(
-            f"the labels in {root / 'labels'} hold the ids {ranges(counted)}, so {len(absent)} of {count} classes would"
-            f" be without a pixel: {way}"
-        )
-    _log.warning(
-        "no %s beside labels/: %d label files hold ids up to %d, so %d classes; write the file to name them",
-        CLASSES_FILE, len(labels), count - 1, count,
-    )  # fmt: skip
-    if absent:
-        _log.warning("no label has id %s, so that class is empty: %s", ranges(absent), way)
-    classes = ClassSet(
-        tuple(f"class {label}" for label in range(count)), distinct_palette(count), IGNORED if IGNORED in ids else None
-    )
-    return Coding(classes, identity(classes))
-
-
-@functools.lru_cache(maxsize=4)
-def _ids_in(files: Dated) -> tuple[int, ...]:
-    """Return the values in label files, sorted; a folder is opened more than once, and its files read once."""
-    plain = LabelFiles(Coding(ClassSet(("any", "other"), distinct_palette(2)), {value: value for value in range(256)}))
-    seen = np.zeros(256, bool)
-    for path, _ in files:
-        seen[plain.read(path)] = True
-    return tuple(np.flatnonzero(seen).tolist())
-
-
-def _check_masks(root: Path, labels: Dated, classes: ClassSet) -> None:
-    """Refuse two classes whose labels hold only 0 and 255, if 255 does not count: the second class would be lost."""
-    if classes.ignored != IGNORED or not _only_masks(labels):
-        return
-    first, second = classes.names[:2]
-    seen = f"the labels in {root / 'labels'} hold only 0 and {IGNORED}, of which {IGNORED} does not count"
-    if len(classes) > 2:
-        _log.warning("%s: of %d classes only '%s' occurs", seen, len(classes), first)
-        return
-    raise DataError(
-        f"{seen}, so '{second}' would have no pixel. If {IGNORED} is '{second}', pass --data folder:values=0/{IGNORED}"
-        f' or write "values": [0, {IGNORED}] into {CLASSES_FILE}; if it does not count, pass --data folder:values=0/1'
-    )
-
-
-@functools.lru_cache(maxsize=4)
-def _only_masks(files: Dated) -> bool:
-    """Return whether the files are grey and hold 0 and 255 and nothing else; the first other value ends the search."""
-    seen: set[int] = set()
-    for path, _ in files:
-        picture = read_label_picture(path)
-        if picture.values is None or picture.palette is not None:
-            return False
-        seen |= set(np.unique(picture.values).tolist())
-        if seen - {0, IGNORED}:
-            return False
-    return seen == {0, IGNORED}
+def _matched(folders: Folders, ends: tuple[tuple[str, ...], tuple[str, ...]]) -> Listing:
+    return match(files_below(folders[0], ends[0]), files_below(folders[1], ends[1]))

@@ -7,7 +7,7 @@ from typing import Any
 from segfast_edge.errors import AccuracyGateError, DataError
 from segfast_edge.export.common.quantization import Gate
 from segfast_edge.prediction.evaluate import Evaluation, evaluate
-from segfast_edge.prediction.predictor import open_labeller
+from segfast_edge.prediction.predictor import open_predictor
 
 
 def baseline(checkpoint: Path, gate: Gate) -> Evaluation:
@@ -16,7 +16,7 @@ def baseline(checkpoint: Path, gate: Gate) -> Evaluation:
     Raises:
         DataError: it gets nothing right there, so that there is nothing for int8 to keep.
     """
-    before = evaluate(open_labeller(checkpoint), gate.truth, lambda *_: None)
+    before = evaluate(open_predictor(checkpoint), gate.truth, lambda *_: None)
     if not before.matrix.miou > 0:  # NaN: no pixel counts
         raise DataError(
             f"{checkpoint} has mIoU {before.matrix.miou} on {before.data} {before.split} ({before.frames} frames), so a"
@@ -31,7 +31,7 @@ def measure(before: Evaluation, artifact: Path, gate: Gate) -> dict[str, Any]:
     Raises:
         AccuracyGateError: the artifact loses more than the gate allows; ``figures`` holds the record.
     """
-    after = evaluate(open_labeller(artifact), gate.truth, lambda *_: None)
+    after = evaluate(open_predictor(artifact), gate.truth, lambda *_: None)
     record = _record(before, after, gate)
     if not record["drop"] <= gate.max_drop:  # NaN does not pass
         worst = sorted(record["iou"].items(), key=lambda item: _change(item[1]))[:3]

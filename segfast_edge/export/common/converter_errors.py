@@ -3,13 +3,15 @@
 import contextlib
 import io
 import logging
+import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from segfast_edge.errors import ArtifactError, ConversionError
+from segfast_edge.errors import ArtifactError, ConversionError, SegfastError
 
 
 @contextlib.contextmanager
@@ -36,6 +38,26 @@ def writing(folder: Path) -> Iterator[None]:
             yield
     except (OSError, RuntimeError) as error:
         raise ArtifactError(f"cannot write the model into {folder.parent}: {telling_line(error)}") from error
+
+
+@contextlib.contextmanager
+def running(network: nn.Module, size: tuple[int, int]) -> Iterator[None]:
+    """Raise what a network's own code raises as ConversionError, in one line that names the layer."""
+    try:
+        yield
+    except (SegfastError, MemoryError):
+        raise
+    except Exception as error:
+        names = {id(module): name for name, module in network.named_modules()}
+        frames = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__))
+        layers = [held for held in frames if id(held) in names]
+        name = names[id(layers[-1])] if layers else ""
+        where = f"in layer '{name}' ({type(layers[-1]).__name__}) " if name else ""
+        message = str(error).strip().partition("\n")[0] or "no message"
+        height, width = size
+        raise ConversionError(
+            f"the network fails {where}on a picture of {height}x{width}: {type(error).__name__}: {message}"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,19 +1,20 @@
 """Where frames come from: one module per kind, found by listing this folder.
 
-A module has ``FORM`` (what to write on the command line), ``matches(text)`` and ``open_source(text, options)``.
+A module has ``FORM`` (what to write on the command line), ``matches(text)`` and ``open_input(text, options)``.
 """
 
 import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from segfast_edge.contract.found import names_in
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import DataError, SegfastError
 from targets.runner.frames import Payload, Size
 
 
-class SourceLostError(SegfastError):
+class InputLostError(SegfastError):
     """A source that was or should be there is not: unplugged, unreachable, silent. Worth another attempt."""
 
 
@@ -30,7 +31,7 @@ class Grab:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceOptions:
+class InputOptions:
     """How to read a source.
 
     ``rate`` (frames per second) makes a folder, a video file or the test pattern behave like a camera; ``repeat``
@@ -45,20 +46,20 @@ class SourceOptions:
     silence_s: float = 5.0
 
 
-class Source(Protocol):
+class Input(Protocol):
     """A camera, stream, file or folder; ``live`` says that frames come at their own pace and can be missed."""
 
     live: bool
 
     def connect(self) -> None:
-        """Open it, or open it again; SourceLostError where it is not there now."""
+        """Open it, or open it again; InputLostError where it is not there now."""
         ...
 
     def read(self, wait_s: float, /) -> Grab | None:
         """Return the next frame, or None after ``wait_s`` without one (a source may take longer to notice).
 
         Raises:
-            SourceLostError: it went away.
+            InputLostError: it went away.
             EndOfInputError: there is nothing more to come.
         """
         ...
@@ -77,7 +78,7 @@ class _Module(Protocol):
 
     def matches(self, text: str) -> bool: ...
 
-    def open_source(self, text: str, options: SourceOptions) -> Source: ...
+    def open_input(self, text: str, options: InputOptions) -> Input: ...
 
 
 def kinds() -> list[str]:
@@ -89,12 +90,17 @@ def _modules() -> list[_Module]:
     return [cast(_Module, importlib.import_module(f"{__name__}.{name}")) for name in kinds()]
 
 
+def public(text: str) -> str:
+    """Return an input's name without the user and password that an address may have."""
+    return re.sub(r"(://).*@", r"\1", text)
+
+
 def forms() -> list[str]:
     """Return what can be written for an input."""
     return [module.FORM for module in _modules()]
 
 
-def open_source(text: str, options: SourceOptions) -> Source:
+def open_input(text: str, options: InputOptions) -> Input:
     """Return the source that ``text`` names, not yet connected.
 
     Raises:
@@ -102,5 +108,5 @@ def open_source(text: str, options: SourceOptions) -> Source:
     """
     for module in _modules():
         if module.matches(text):
-            return module.open_source(text, options)
-    raise DataError(f"no input '{text}'. An input is: {'; '.join(forms())}")
+            return module.open_input(text, options)
+    raise DataError(f"no input '{public(text)}'. An input is: {'; '.join(forms())}")

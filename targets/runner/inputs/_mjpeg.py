@@ -9,7 +9,7 @@ from collections import deque
 from urllib.parse import SplitResult, unquote
 
 from targets.runner.frames import now_ns
-from targets.runner.inputs import Grab, SourceLostError, SourceOptions
+from targets.runner.inputs import Grab, InputLostError, InputOptions
 from targets.runner.inputs._multipart import Part, PartParser, boundary_of
 
 _READ_BYTES = 256 << 10
@@ -19,7 +19,7 @@ _TRICKLE = 4  # a camera that sends something, but no whole frame for this many 
 class HttpStream:
     """One connection at a time; parts that come in together count as frames, and the newest wins downstream."""
 
-    def __init__(self, address: SplitResult, options: SourceOptions) -> None:
+    def __init__(self, address: SplitResult, options: InputOptions) -> None:
         self.live = True
         self._address = address
         self._options = options
@@ -39,13 +39,13 @@ class HttpStream:
         return self._address.port or (443 if self._address.scheme.lower() == "https" else 80)
 
     def connect(self) -> None:
-        """Ask for the stream; SourceLostError where nobody answers or it is not a stream of parts."""
+        """Ask for the stream; InputLostError where nobody answers or it is not a stream of parts."""
         self.close()
         try:
             self._open()
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise SourceLostError(f"{self._name} does not answer: {error or type(error).__name__}") from error
+            raise InputLostError(f"{self._name} does not answer: {error or type(error).__name__}") from error
 
     def _open(self) -> None:
         host, patience = str(self._address.hostname), self._options.silence_s
@@ -62,7 +62,7 @@ class HttpStream:
         if response.status != http.HTTPStatus.OK or boundary is None:
             kind = response.getheader("Content-Type", "no content type")
             self.close()
-            raise SourceLostError(f"{self._name} answers {response.status} with {kind}; expected an MJPEG stream")
+            raise InputLostError(f"{self._name} answers {response.status} with {kind}; expected an MJPEG stream")
         self._parser = PartParser(boundary, convert=self._options.convert_rgb)
         self._parts.clear()
 
@@ -77,7 +77,7 @@ class HttpStream:
         until_ns = now_ns() + round(_TRICKLE * self._options.silence_s * 1e9)
         while not self._parts:
             if now_ns() > until_ns:
-                raise SourceLostError(f"{self._name} gave no whole frame for {_TRICKLE * self._options.silence_s:g} s")
+                raise InputLostError(f"{self._name} gave no whole frame for {_TRICKLE * self._options.silence_s:g} s")
             self._receive()
         self._count += 1
         return Grab(f"{self._count:06d}", self._parts.popleft())
@@ -85,15 +85,15 @@ class HttpStream:
     def _receive(self) -> None:
         response, parser = self._response, self._parser
         if response is None or parser is None:
-            raise SourceLostError(f"{self._name} is not connected")
+            raise InputLostError(f"{self._name} is not connected")
         try:
             data = response.read1(_READ_BYTES)
         except TimeoutError as error:
-            raise SourceLostError(f"{self._name} was silent for {self._options.silence_s:g} s") from error
+            raise InputLostError(f"{self._name} was silent for {self._options.silence_s:g} s") from error
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise SourceLostError(f"{self._name} broke off: {error or type(error).__name__}") from error
+            raise InputLostError(f"{self._name} broke off: {error or type(error).__name__}") from error
         if not data:
-            raise SourceLostError(f"{self._name} ended the stream")
+            raise InputLostError(f"{self._name} ended the stream")
         self._parts.extend(parser.feed(data))
 
     def interrupt(self) -> None:

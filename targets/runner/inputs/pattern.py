@@ -6,7 +6,7 @@ from collections.abc import Callable
 from segfast_edge.contract.preprocess import MAX_SIDE, MIN_SIDE
 from segfast_edge.errors import DataError
 from targets.runner.decoding import Encoded
-from targets.runner.inputs import EndOfInputError, Grab, SourceOptions
+from targets.runner.inputs import EndOfInputError, Grab, InputOptions
 from targets.runner.inputs._pace import Metronome
 
 FORM = "test:WIDTHxHEIGHT (a drawn test pattern, 30 frames per second or --rate)"
@@ -19,7 +19,7 @@ def matches(text: str) -> bool:
     return text.startswith("test:")
 
 
-def open_source(text: str, options: SourceOptions) -> "Pattern":
+def open_input(text: str, options: InputOptions) -> "Pattern":
     """Return the test pattern at a size."""
     found = re.fullmatch(r"test:(\d{1,4})x(\d{1,4})", text)
     width, height = (int(found[1]), int(found[2])) if found else (0, 0)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from segfast_edge.contract.images import IMAGE_SUFFIXES, list_pictures
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, list_pictures
 from segfast_edge.errors import DataError
 from targets.runner.decoding import Encoded
 from targets.runner.frames import Broken
-from targets.runner.inputs import EndOfInputError, Grab, SourceOptions
+from targets.runner.inputs import EndOfInputError, Grab, InputOptions
 from targets.runner.inputs._pace import Metronome
 
 FORM = "a picture or a folder of pictures"
@@ -18,7 +18,7 @@ def matches(text: str) -> bool:
     return "://" not in text and (Path(text).is_dir() or Path(text).suffix.lower() in IMAGE_SUFFIXES)
 
 
-def open_source(text: str, options: SourceOptions) -> "Pictures":
+def open_input(text: str, options: InputOptions) -> "Pictures":
     """Return the pictures in a folder, by name, or the one picture."""
     path = Path(text)
     if not path.exists():
@@ -29,7 +29,7 @@ def open_source(text: str, options: SourceOptions) -> "Pictures":
 class Pictures:
     """Picture files in order; every one is processed unless a rate makes them a camera."""
 
-    def __init__(self, paths: list[Path], options: SourceOptions) -> None:
+    def __init__(self, paths: list[Path], options: InputOptions) -> None:
         self.live = options.rate is not None
         self._paths = paths
         self._options = options

@@ -9,7 +9,7 @@ import numpy as np
 
 from segfast_edge.errors import DataError
 from targets.runner.frames import Broken, Pixels
-from targets.runner.inputs import EndOfInputError, Grab, SourceOptions
+from targets.runner.inputs import EndOfInputError, Grab, InputOptions
 
 FORM = "- (raw RGB frames on standard input, with --raw WIDTHxHEIGHT)"
 _PIPE_BYTES = 1 << 20  # what Linux lets anyone ask for; fewer wake-ups per frame than the usual 64 KiB
@@ -20,7 +20,7 @@ def matches(text: str) -> bool:
     return text == "-"
 
 
-def open_source(_: str, options: SourceOptions) -> "RawFrames":
+def open_input(_: str, options: InputOptions) -> "RawFrames":
     """Return the frames on standard input."""
     if options.raw_size is None:
         raise DataError("input '-' has raw frames; say how large with --raw WIDTHxHEIGHT, for example --raw 1280x720")
@@ -32,7 +32,7 @@ def open_source(_: str, options: SourceOptions) -> "RawFrames":
 class RawFrames:
     """Frames of ``raw_size`` read from a file descriptor, one after another without anything between them."""
 
-    def __init__(self, descriptor: int, options: SourceOptions) -> None:
+    def __init__(self, descriptor: int, options: InputOptions) -> None:
         assert options.raw_size is not None
         self.live = True
         self._descriptor = descriptor

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from segfast_edge.contract.found import names_in
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import DataError, unknown
 from targets.runner.output_thread import Output
-from targets.runner.telemetry import Board
+from targets.runner.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class OutputContext:
     ``stdout`` is the file descriptor of the real standard output; ``token`` is asked of whoever opens the web page.
     """
 
-    board: Board
+    telemetry: Telemetry
     stdout: int
     token: str | None = None
 

@@ -10,7 +10,7 @@ FORM = "masks:DIR[,keep=N] (class ids as PNG)"
 
 def open_output(argument: str, _: OutputContext) -> Output:
     """Open a folder for masks."""
-    return Masks(PictureFolder(argument, "masks"))
+    return Masks(PictureFolder(argument, "masks", ".mask.png"))
 
 
 class Masks:
@@ -23,7 +23,7 @@ class Masks:
 
     def write(self, result: Result) -> None:
         """Write the mask."""
-        self._folder.write(f"{result.name}.mask.png", result.mask)
+        self._folder.write(result.name, result.number, result.mask)
 
     def notice(self, _: Notice) -> None:
         """Write nothing: the pictures themselves are the news."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from segfast_edge import __version__
-from targets.runner.telemetry import BUCKETS_S, Board
+from targets.runner.telemetry import BUCKETS_S, Telemetry
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -12,7 +12,7 @@ Status = Mapping[str, Any]
 Number = float | int | None
 Samples = Iterable[tuple[Mapping[str, object], Number]]
 
-_STATES = ("starting", "running", "no_frames", "no_result", "stopping")
+_STATES = ("starting", "running", "no_frames", "no_result", "stopping", "ended")
 
 _SINGLE: tuple[tuple[str, str, str, Callable[[Status], Number]], ...] = (
     ("frames_in_total", "counter", "Frames captured", lambda s: s["frames"]["in"]),
@@ -45,15 +45,15 @@ _SINGLE: tuple[tuple[str, str, str, Callable[[Status], Number]], ...] = (
 )
 
 
-def exposition(board: Board) -> str:
+def exposition(telemetry: Telemetry) -> str:
     """Return every metric as text."""
-    status = board.status()
+    status = telemetry.status()
     lines: list[str] = []
     for name, kind, about, value in _SINGLE:
         lines += _family(name, kind, about, [({}, value(status))])
     for name, kind, about, samples in _labelled(status):
         lines += _family(name, kind, about, samples)
-    stages = board.histograms()
+    stages = telemetry.histograms()
     age = stages.pop("age")
     lines += _histogram("frame_age_seconds", "Age of the frame when its mask was ready", [({}, age)])
     by_stage = [({"stage": stage}, each) for stage, each in stages.items()]

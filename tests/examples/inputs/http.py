@@ -5,7 +5,7 @@ import contextlib
 import tiny_artifacts as tiny
 import tiny_runner
 
-from targets.runner.inputs import SourceOptions
+from targets.runner.inputs import InputOptions
 
 
 @contextlib.contextmanager
@@ -15,6 +15,6 @@ def opened(_):
     frame = tiny.frame(48, 64)
     camera = Camera([tiny_runner.jpeg(frame, 95)], fps=60)
     try:
-        yield camera.url, SourceOptions(), (48, 64), frame
+        yield camera.url, InputOptions(), (48, 64), frame
     finally:
         camera.unplug()

@@ -2,9 +2,9 @@
 
 import contextlib
 
-from targets.runner.inputs import SourceOptions
+from targets.runner.inputs import InputOptions
 
 
 @contextlib.contextmanager
 def opened(_):
-    yield "test:64x48", SourceOptions(rate=200), (48, 64), None
+    yield "test:64x48", InputOptions(rate=200), (48, 64), None

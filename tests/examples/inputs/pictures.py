@@ -4,8 +4,8 @@ import contextlib
 
 import tiny_artifacts as tiny
 
-from segfast_edge.contract.images import write_picture
-from targets.runner.inputs import SourceOptions
+from segfast_edge.contract.shared.images import write_picture
+from targets.runner.inputs import InputOptions
 
 
 @contextlib.contextmanager
@@ -13,4 +13,4 @@ def opened(folder):
     frame = tiny.frame(48, 64)
     for name in "abc":
         write_picture(folder / f"{name}.png", frame)
-    yield str(folder), SourceOptions(), (48, 64), frame
+    yield str(folder), InputOptions(), (48, 64), frame

@@ -6,7 +6,7 @@ import sys
 
 import tiny_artifacts as tiny
 
-from targets.runner.inputs import SourceOptions
+from targets.runner.inputs import InputOptions
 
 
 @contextlib.contextmanager
@@ -17,7 +17,7 @@ def opened(_):
     with os.fdopen(read_end) as stdin:
         sys.stdin = stdin
         try:
-            yield "-", SourceOptions(raw_size=(48, 64)), (48, 64), frame
+            yield "-", InputOptions(raw_size=(48, 64)), (48, 64), frame
         finally:
             os.close(write_end)
             sys.stdin = before

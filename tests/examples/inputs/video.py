@@ -6,7 +6,7 @@ import pytest
 import tiny_artifacts as tiny
 import tiny_runner
 
-from targets.runner.inputs import SourceOptions
+from targets.runner.inputs import InputOptions
 from targets.runner.outputs._avi import AviFile
 
 
@@ -18,4 +18,4 @@ def opened(folder):
     for index in range(3):
         video.append(tiny_runner.jpeg(frame, 95), index * 40_000_000)
     video.close()
-    yield str(folder / "a.avi"), SourceOptions(), (48, 64), frame
+    yield str(folder / "a.avi"), InputOptions(), (48, 64), frame

@@ -69,8 +69,8 @@ def upright_rgb(picture: Image.Image, name: str, *, convert: bool = False) -> Im
         if not convert:
             what = _OTHER_MODES.get(picture.mode, "not 8-bit RGB")
             raise DataError(
-                f"{name} has mode {picture.mode} ({what}); expected RGB. Save it as RGB; predict and run take it as"
-                " it is with --convert-rgb"
+                f"{name} has mode {picture.mode} ({what}); expected RGB. Save it as RGB, or pass --convert-rgb"
+                " to predict, run, train, evaluate or data check"
             )
         if picture.mode.startswith("I"):
             wide = np.asarray(picture, dtype=np.uint32)

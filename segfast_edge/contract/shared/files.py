@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.digest import new_sha256
+from segfast_edge.contract.shared.digest import new_sha256
+from segfast_edge.contract.shared.durable import sync_file, sync_folder
 from segfast_edge.errors import ArtifactError
 
 
@@ -33,9 +34,9 @@ def replacing_file(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
+        sync_file(temporary)
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
