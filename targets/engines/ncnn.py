@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import TargetError
-from targets.common.session import PRECISIONS, Options, Output, executed_layers, import_runtime, unreadable
+from targets.common.session import PRECISIONS, Options, executed_layers, import_runtime, unreadable
 
 _WEIGHTED = ("Convolution", "ConvolutionDepthWise", "Deconvolution", "DeconvolutionDepthWise", "InnerProduct")
 
@@ -57,7 +58,7 @@ class NcnnSession:
         self._net = net
         self._manifest = manifest
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Turn the bytes into planes, run, and take the largest class unless logits are asked for."""
         mat = self._ncnn.Mat
         frame = np.ascontiguousarray(batch[0])  # it reads the bytes in a row, whatever the array's strides
@@ -83,7 +84,7 @@ class NcnnSession:
         }
 
 
-def largest(logits: Output) -> Output:
+def largest(logits: RawOutput) -> RawOutput:
     """Return the class of the largest logit, uint8 H x W, of classes x H x W: the first of equals, as argmax has it.
 
     Plane by plane, which is faster than numpy's argmax over the first axis.
