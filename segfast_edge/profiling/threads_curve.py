@@ -11,17 +11,17 @@ from segfast_edge.errors import TargetError
 _WORTH = 1.05  # more threads are not recommended for less than this
 
 
-def counts(wish: str, cores: int) -> list[int]:
+def counts(request: str, cores: int) -> list[int]:
     """Return the numbers of threads to measure: those named, else powers of two up to ``cores``, and ``cores``.
 
     Raises:
         TargetError: not numbers from 1 to 1024, separated by commas.
     """
-    if not wish:
+    if not request:
         return sorted({1 << power for power in range(cores.bit_length()) if 1 << power <= cores} | {cores})
-    words = [word.strip() for word in wish.split(",")]
+    words = [word.strip() for word in request.split(",")]
     if not all(word.isdecimal() and 1 <= int(word) <= 1024 for word in words):
-        raise TargetError(f"--threads-curve {wish}: give numbers of threads such as 1,2,4, each from 1 to 1024")
+        raise TargetError(f"--threads-curve {request}: give numbers of threads such as 1,2,4, each from 1 to 1024")
     return sorted(set(map(int, words)))
 
 
