@@ -25,9 +25,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.files import check_writable, write_json
 from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report, read_reports, reports_json
+from segfast_edge.contract.shared.files import check_writable, write_json
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.profiling.compare import Comparison, Runs
 from targets.common import measure, profiler

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from benchmarks.converter_race.cases import Case
 from benchmarks.converter_race.making import draw_frames, frames_of
-from segfast_edge.contract.bootstrap import mean_median, mean_median_interval
-from segfast_edge.contract.images import Labels
+from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import SegfastError
 from segfast_edge.export import exporter
 from segfast_edge.export.common.bilinear_doubling import largest

@@ -48,6 +48,9 @@ PLANTED = {  # rule -> imports that break it: the importing module, and what it 
         ("segfast_edge.profiling.compare", "matplotlib"),
         ("targets.install.trust", "cryptography"),
     ],
+    "What both sides share is not part of the contract": [
+        ("segfast_edge.contract.shared.files", "segfast_edge.contract.manifest"),
+    ],
     "Conversion does not import what reaches other computers": [
         ("segfast_edge.export.convert", "segfast_edge.remote.ssh"),
     ],

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from segfast_edge.cli import main
-from segfast_edge.contract.files import write_json
 from segfast_edge.contract.report import Latency, Memory, Report, reports_json
+from segfast_edge.contract.shared.files import write_json
 from segfast_edge.errors import ArtifactError
 from segfast_edge.profiling.compare import Comparison, Runs, compare
 

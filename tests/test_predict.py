@@ -4,8 +4,8 @@ import tiny_artifacts
 from PIL import Image
 
 from segfast_edge.cli import main
-from segfast_edge.contract.images import read_frame, read_labels, write_picture
 from segfast_edge.contract.overlay import colour_mask, overlay
+from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
 from segfast_edge.errors import ArtifactError, DataError
 from segfast_edge.prediction.predict import Style, free_folder, plan, predict
 from segfast_edge.prediction.predictor import open_predictor

@@ -14,9 +14,9 @@ import tiny_artifacts as tiny
 
 from segfast_edge import __version__
 from segfast_edge.cli import main
-from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.profile_options import OVER_SSH, ProfileOptions
 from segfast_edge.contract.report import read_reports
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.errors import TargetError
 from segfast_edge.profiling.local import distinct_names, profile
 from targets.common.target import refuse_elsewhere, target

@@ -12,11 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segfast_edge.contract.bootstrap import median_interval, median_ratio_interval, percentile, student_t, variation
-from segfast_edge.contract.files import write_json
 from segfast_edge.contract.profile_options import ProfileOptions, add_profile_arguments, profile_options_from
 from segfast_edge.contract.report import Latency, Memory, Report, read_reports, reports_json
 from segfast_edge.contract.report_text import figures
+from segfast_edge.contract.shared.bootstrap import (
+    median_interval,
+    median_ratio_interval,
+    percentile,
+    student_t,
+    variation,
+)
+from segfast_edge.contract.shared.files import write_json
 from segfast_edge.errors import ArtifactError, TargetError
 from targets.common import measure
 from targets.common.memory import MemoryMeter

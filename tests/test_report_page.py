@@ -6,10 +6,10 @@ import tiny_artifacts
 from matplotlib.figure import Figure
 
 from segfast_edge.cli import main
-from segfast_edge.contract.files import write_json
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report
+from segfast_edge.contract.shared.files import write_json
 from segfast_edge.page.plots import (
     _strip,
     latency_bars,

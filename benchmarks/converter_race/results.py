@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.converter_race.cases import LOWERED, OURS, REFERENCE
-from segfast_edge.contract.bootstrap import mean_median, mean_median_interval, median_ratio_interval
+from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval, median_ratio_interval
 
 Row = dict[str, Any]
 TOOLS = ("eager", "torchscript", "openvino", "tflite", "onnx")

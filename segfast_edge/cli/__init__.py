@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from segfast_edge import __version__
-from segfast_edge.contract.found import names_in
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import SegfastError, unknown
 
 EXIT_INTERRUPTED = 130

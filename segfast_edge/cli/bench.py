@@ -27,8 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     from segfast_edge.cli._progress import bar
-    from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.preprocess import parse_size
+    from segfast_edge.contract.shared.files import check_writable, write_json
     from segfast_edge.errors import SegfastError, unknown
     from segfast_edge.profiling.paper_tables import PaperSetting, measure
 

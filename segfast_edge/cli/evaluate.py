@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the figures."""
     from segfast_edge.cli._progress import bar
-    from segfast_edge.contract.files import write_json
+    from segfast_edge.contract.shared.files import write_json
     from segfast_edge.prediction.evaluate import GroundTruth, evaluate
     from segfast_edge.prediction.predictor import open_predictor
     from segfast_edge.weights import find

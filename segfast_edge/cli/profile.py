@@ -52,8 +52,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure each artifact and show all in one table."""
-    from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.report import reports_json
+    from segfast_edge.contract.shared.files import check_writable, write_json
 
     plan = profile_options_from(args)
     if args.output is not None:
@@ -151,7 +151,7 @@ def _show(reports: list["AnyReport"], rank: float) -> None:
 
 def _show_repeated(reports: "list[Report]", screen: "Console") -> None:
     """Print a line for each artifact that was measured in several processes."""
-    from segfast_edge.contract.bootstrap import mean_median, mean_median_interval
+    from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval
 
     for name in dict.fromkeys(report.title for report in reports):
         runs = [report.latency.samples_ms for report in reports if report.title == name]

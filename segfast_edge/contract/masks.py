@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Labels
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.preprocess import resize_labels
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import TargetError
 
 RawOutput = npt.NDArray[Any]  # uint8 labels [1, H, W] or float32 logits [1, H, W, classes]

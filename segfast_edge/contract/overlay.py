@@ -3,8 +3,8 @@
 import numpy as np
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.preprocess import check_frame
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import DataError
 
 VIEWS = ("mask", "colour", "overlay")

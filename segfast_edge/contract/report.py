@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from segfast_edge.contract import report_schema
-from segfast_edge.contract.bootstrap import Interval, median_interval, percentile, variation
-from segfast_edge.contract.files import read_json
+from segfast_edge.contract.shared.bootstrap import Interval, median_interval, percentile, variation
+from segfast_edge.contract.shared.files import read_json
 from segfast_edge.errors import ArtifactError
 
 REPORT_VERSION = 1

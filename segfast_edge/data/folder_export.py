@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from segfast_edge.contract.files import replacing_folder, write_json
-from segfast_edge.contract.images import write_picture
+from segfast_edge.contract.shared.files import replacing_folder, write_json
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.data.sample import Source
 from segfast_edge.progress import Progress
 

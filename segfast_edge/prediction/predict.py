@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.images import Frame, list_pictures, read_frame, write_picture
 from segfast_edge.contract.masks import class_shares, mask_at
 from segfast_edge.contract.overlay import VIEWS, view
+from segfast_edge.contract.shared.images import Frame, list_pictures, read_frame, write_picture
 from segfast_edge.errors import ArtifactError, DataError
 from segfast_edge.prediction.predictor import NamedFrame, Predictor
 from segfast_edge.progress import Progress

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.masks import labels_of
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ArtifactError, SegfastError, unknown
 

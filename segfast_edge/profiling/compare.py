@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from segfast_edge.contract.bootstrap import Interval, mean_median, median_ratio_interval
 from segfast_edge.contract.report import Latency, Report, read_reports
+from segfast_edge.contract.shared.bootstrap import Interval, mean_median, median_ratio_interval
 from segfast_edge.errors import ArtifactError
 
 ONE_RUN, INVALID = "cannot tell from one run", "invalid"

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.files import write_json
 from segfast_edge.contract.instruction_report import CountReport, any_report
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.profile_options import OVER_SSH, ProfileOptions
 from segfast_edge.contract.report import REPORT_VERSION, Report
+from segfast_edge.contract.shared.files import write_json
 from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import TargetError, unknown
 from segfast_edge.remote.device_packages import gathered, install

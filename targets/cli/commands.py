@@ -12,7 +12,6 @@ from typing import Any, NoReturn, TextIO
 
 from segfast_edge.contract.engines import engine_names
 from segfast_edge.contract.formats import format_names
-from segfast_edge.contract.images import list_pictures
 from segfast_edge.contract.overlay import VIEWS
 from segfast_edge.contract.profile_options import (
     DEVICE_HELP,
@@ -20,6 +19,7 @@ from segfast_edge.contract.profile_options import (
     add_profile_arguments,
     profile_options_from,
 )
+from segfast_edge.contract.shared.images import list_pictures
 from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
 from targets.common.arguments import Parser
 from targets.common.segment import WRITERS, parse_outputs, run_pictures

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.endings import failure
 from segfast_edge.contract.engines import engine_named
-from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.endings import failure
+from segfast_edge.contract.shared.images import read_frame
 from segfast_edge.errors import TargetError
 from targets.common.measured_picture import measured_picture
 from targets.common.segment import network_input

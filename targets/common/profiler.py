@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge import __version__
-from segfast_edge.contract.images import Frame, read_frame
 from segfast_edge.contract.instruction_report import CountReport
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.profile_options import CONSTANT_STREAM, ProfileOptions
 from segfast_edge.contract.report import PROCESSOR, Latency, Report
+from segfast_edge.contract.shared.images import Frame, read_frame
 from segfast_edge.errors import TargetError
 from targets.common import emulated, measure, validity
 from targets.common.conditions import Sampler

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from segfast_edge.contract.files import replacing_file
+from segfast_edge.contract.shared.files import replacing_file
 from segfast_edge.errors import ArtifactError
 
 log = logging.getLogger("segfast.kept")

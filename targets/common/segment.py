@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from segfast_edge.contract.files import replacing_file
-from segfast_edge.contract.images import Frame, Labels, read_frame, write_picture
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.masks import RawOutput, labels_of, mask_at
 from segfast_edge.contract.overlay import VIEWS, view
+from segfast_edge.contract.shared.files import replacing_file
+from segfast_edge.contract.shared.images import Frame, Labels, read_frame, write_picture
 from segfast_edge.errors import TargetError, unknown
 from targets.common.session import CheckedSession
 

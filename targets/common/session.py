@@ -14,11 +14,11 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from segfast_edge.contract.engines import engine_named, engine_names
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest, TensorSpec
 from segfast_edge.contract.masks import RawOutput
 from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ArtifactError, DataError, TargetError, unknown
 
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}  # --precision -> its full name

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from segfast_edge.contract.files import sha256
+from segfast_edge.contract.shared.files import sha256
 from segfast_edge.errors import TargetError
 from targets.common import result_cache
 from targets.common.cuda import Cuda, Gpu

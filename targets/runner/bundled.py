@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from segfast_edge.contract.bundle_listing import LISTING, BundleListing, release_of
-from segfast_edge.contract.files import read_json
+from segfast_edge.contract.shared.files import read_json
 from segfast_edge.errors import SegfastError, TargetError
 from targets.common.arguments import Parser
 from targets.common.session import Options

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from segfast_edge.contract.allocator import bound_arenas
-from segfast_edge.contract.files import check_writable
 from segfast_edge.contract.profile_options import DEVICE_HELP, PRECISION_HELP
+from segfast_edge.contract.shared.allocator import bound_arenas
+from segfast_edge.contract.shared.files import check_writable
 from segfast_edge.errors import DataError
 from targets.common.arguments import Parser
 from targets.common.session import Options

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from segfast_edge.contract.images import IMAGE_SUFFIXES
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES
 from segfast_edge.data.camvid_classes import CLASSES
 from segfast_edge.data.pairs import LabelMap, PairedSource, existing_root, split_listings
 from segfast_edge.errors import DataError

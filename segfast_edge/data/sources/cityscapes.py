@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segfast_edge.contract.classes import IGNORED
-from segfast_edge.contract.images import read_labels
+from segfast_edge.contract.shared.images import read_labels
 from segfast_edge.data.cityscapes_classes import NINETEEN
 from segfast_edge.data.pairs import LabelMap, Listing, PairedSource, existing_root, match
 from segfast_edge.errors import DataError

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.digest import new_sha256
-from segfast_edge.contract.durable import sync_file, sync_folder
+from segfast_edge.contract.shared.digest import new_sha256
+from segfast_edge.contract.shared.durable import sync_file, sync_folder
 from segfast_edge.errors import ArtifactError
 
 
