@@ -102,3 +102,10 @@ def test_every_rule_has_a_violation_here():
 )
 def test_a_planted_violation_is_reported(reported, rule, importer, imported):
     assert f"{importer} -> {imported} (l." in reported[rule]
+
+
+def test_the_map_in_contributing_shows_the_imports_as_they_are():
+    done = subprocess.run([sys.executable, ROOT / "tools/package_map.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    drawn = (ROOT / "CONTRIBUTING.md").read_text().partition("package_map.py -->\n")[2].partition("<!-- end")[0]
+    assert drawn == done.stdout, "run: python tools/package_map.py --write"
