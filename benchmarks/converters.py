@@ -37,6 +37,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.converter_race import measuring, results
 from benchmarks.converter_race.cases import NETWORKS, REFERENCE, SIZES, Case, cases, ways
 from benchmarks.converter_race.worker import SIDE
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.files import check_writable, replacing_file, write_json
 from segfast_edge.errors import SegfastError, unknown
 from segfast_edge.model.summary import summarise
@@ -145,7 +146,7 @@ def _write(result: dict[str, Any], output: Path | None) -> None:
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of the converted files")
     parser.add_argument("--output", type=Path, help="write FILE.json and FILE.md", metavar="FILE")
     parser.add_argument("--convert-only", action="store_true", help="convert and stop")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.profiling.local import profile
@@ -117,7 +118,7 @@ def compare(artifact: Path, threads: int, rounds: int) -> dict[str, object]:
 
 def main() -> int:
     """Print a line or a JSON object per artifact."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)

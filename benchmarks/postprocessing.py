@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.converter_race.cases import Case
 from benchmarks.converter_race.making import draw_frames, frames_of
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval
 from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import SegfastError
@@ -125,7 +126,7 @@ def race(runs: dict[str, Callable[[], object]], rounds: int, seconds: float) -> 
 
 def main() -> int:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", nargs="+", type=Path, help="checkpoints, or names of shipped weights")
     parser.add_argument("--data", required=True)
     parser.add_argument("--data-root", type=Path)

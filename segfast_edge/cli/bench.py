@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 HELP = "measure the paper's four networks side by side on this CPU"
 EXAMPLE = "segfast-edge bench paper --threads 1"
+NEEDS = {"measuring": ("torch",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,13 @@ from segfast_edge.data.sample import Dataset, Source
 from segfast_edge.data.split_lists import whole
 from segfast_edge.errors import DataError, unknown
 
+# names that tools and publishers give the folders of splits
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "validation", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+
 Groups = Mapping[str, tuple[Pair, ...]]
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 _REGULAR = 0.5  # share of the steps between frame numbers that are alike, from which pictures are taken for a recording
@@ -70,6 +77,15 @@ def divided_by_group(source: PairedSource, pattern: str, chosen: tuple[str, ...]
     record = {**source.record, "groups": {"pattern": pattern, "val": sorted(val), "train": sorted(set(found) - val)}}
     fixed = {split: functools.partial(_given, listing) for split, listing in parts.items()}
     return replace(source, listings={**fixed, **test}, record=record)
+
+
+def folds(source: PairedSource) -> dict[str, dict[str, tuple[Pair, ...]]]:
+    """Return train and val for each group of a dataset that was divided by groups: val is the group, train the rest."""
+    found = groups(source.listing(EVERYTHING).pairs, source.record["groups"]["pattern"])
+    return {
+        name: {"train": tuple(p for other in found if other != name for p in found[other]), "val": found[name]}
+        for name in found
+    }
 
 
 def divided_by_folder(folders: Mapping[str, Callable[[], Listing]]) -> dict[str, Callable[[], Listing]]:
