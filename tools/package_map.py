@@ -12,6 +12,8 @@ from pathlib import Path
 
 import grimp
 
+from segfast_edge.contract.shared.arguments import ExactParser
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- drawn by tools/package_map.py -->\n", "<!-- end of the drawing -->\n"
@@ -85,7 +87,7 @@ def drawing() -> str:
 
 def main() -> None:
     """Print the drawing, or put it where it belongs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help=f"put it into {DOCUMENT.name}")
     if not parser.parse_args().write:
         print(drawing(), end="")
