@@ -182,6 +182,7 @@ def _hardware(args: argparse.Namespace) -> "Hardware":
 
 def _fresh(args: argparse.Namespace) -> "TrainingSettings":
     from segfast_edge.training.recipe import recipe
+    from segfast_edge.training.settings import TrainingSettings
 
     chosen = recipe(args.recipe or "paper").changed(_given_recipe(args))
     asked = {name: value for name, value in _given(args).items() if value is not None}
