@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from segfast_edge.cli import main
-from segfast_edge.contract.files import write_json
 from segfast_edge.contract.report import Latency, Memory, Report, reports_json
+from segfast_edge.contract.shared.files import write_json
 from segfast_edge.errors import ArtifactError
 from segfast_edge.profiling.compare import Comparison, Runs, compare
 
@@ -126,6 +126,16 @@ def test_a_stage_can_be_compared(write):
     assert found[0].medians_ms == pytest.approx((20, 24), rel=0.01)
     with pytest.raises(ArtifactError, match="no stage 'reed'; it has end_to_end, inference"):
         compare(write("a.json", report(10)), [write("b.json", report(12))], stage="reed")
+
+
+def test_artifacts_of_one_file_are_compared_with_its_first(write, capsys):
+    path = write("a.json", *runs(10, name="old"), *runs(12, name="new", seed=1), *runs(8, name="other", seed=2))
+    found = compare(path, [])
+    assert [(each.base.name, each.other.name, each.verdict) for each in found] == [
+        ("old", "new", "slower"),
+        ("old", "other", "faster"),
+    ]
+    assert main(["compare", str(path), "--fail-if-slower", "5%"]) == 1
 
 
 def test_artifacts_are_matched_by_name_where_there_are_several(write):
@@ -252,7 +262,8 @@ def test_require_valid_exits_5_if_one_is_invalid(write):
         (["a.json", "foreign.json"], "foreign.json: report has version 99; this release reads 1"),
         (["a.json", "a.json", "--fail-if-slower", "much"], "'much' is not a share"),
         (["a.json", "a.json", "--noise=-1%"], "'-1%' is not a share"),
-        (["a.json"], "required: OTHER.json"),
+        (["a.json"], "a.json has one artifact, a; give another report, or profile both in one call"),
+        ([], "required: BASE.json"),
     ],
 )
 def test_bad_words_are_one_line_and_exit_2(words, says, write, tmp_path, monkeypatch, capsys):

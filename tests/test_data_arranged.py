@@ -294,7 +294,7 @@ def test_greyscale_pictures_train_when_asked_to(tmp_path, capsys):
     ]
     train = ["train", "--data-root", str(tmp_path), *words, "--output-dir", str(tmp_path / "run")]
     assert main(train) == 2
-    assert "pass --convert-rgb to predict, run, train, evaluate or data check" in capsys.readouterr().err
+    assert "pass --convert-rgb to run, train, evaluate or data check" in capsys.readouterr().err
     assert main([*train, "--convert-rgb"]) == 0
     assert main(["data", "check", str(tmp_path), "--convert-rgb"]) == 0
     evaluate = ["evaluate", str(tmp_path / "run/best.pt"), "--data-root", str(tmp_path), "--device", "cpu"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.contract.images import read_labels, write_picture
+from segfast_edge.contract.shared.images import read_labels, write_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -15,7 +15,7 @@ from tiny_bundle import install, public, variant, write
 from tiny_runner import wait_for
 
 from segfast_edge.cli import main
-from segfast_edge.contract.durable import replace_durably
+from segfast_edge.contract.shared.durable import replace_durably
 from segfast_edge.errors import SegfastError
 from targets.install.guard import guard
 from targets.install.layout import Layout

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.files import replacing_file, sha256
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.files import replacing_file, sha256
 from segfast_edge.data import open_source
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.prediction.evaluate import Evaluation, GroundTruth, evaluate
@@ -253,7 +254,7 @@ def _mean(folds: Sequence[Fold]) -> float:
 
 def main() -> None:
     """Write NAME.pt, NAME.md and NAME.jsonl."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, metavar="RUN", help="a training's output folder")
     parser.add_argument("name", metavar="NAME", help="DATA-PROTOCOL-NETWORK")
     parser.add_argument("--data-root", type=Path)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 HELP = "compare profiles: ratio of medians, its confidence interval, and a verdict"
 EXAMPLE = (
-    "segfast-edge profile artifacts/old --repeat 6 --output before.json\n"
-    "  segfast-edge profile artifacts/new --repeat 6 --output after.json\n"
+    "segfast-edge profile artifacts/old artifacts/new --repeat 6 --output both.json\n"
+    "  segfast-edge compare both.json\n"
     "  segfast-edge compare before.json after.json --fail-if-slower 5%"
 )
 _TOO_FEW = "measure each side in several processes: segfast-edge profile ARTIFACT --repeat 6"
@@ -37,7 +37,13 @@ def _share(text: str) -> float:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("base", type=Path, metavar="BASE.json", help="report that the others are compared with")
-    parser.add_argument("others", type=Path, nargs="+", metavar="OTHER.json", help="reports of segfast-edge profile")
+    parser.add_argument(
+        "others",
+        type=Path,
+        nargs="*",
+        metavar="OTHER.json",
+        help="reports of segfast-edge profile (default: compare the artifacts in BASE with its first one)",
+    )
     parser.add_argument(
         "--stage", default="inference", metavar="NAME", help="stage to compare, such as end_to_end (default inference)"
     )

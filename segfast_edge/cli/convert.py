@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from segfast_edge.cli._packages import converters
+
 if TYPE_CHECKING:
     from segfast_edge.export import Exporter
     from segfast_edge.export.common.job import ExportRequest, Source
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 HELP = "export a checkpoint for a runtime, and hold it to torch"
 EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o artifacts"
+NEEDS = {"every format": ("torch",), **converters()}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     foreign.add_argument("--model", metavar="NAME", help="package.module:factory, whose factory loads its own weights")
     foreign.add_argument("--classes", type=int, metavar="N", help="number of classes, which the factory is called with")
     foreign.add_argument("--size", metavar="HxW", help="input size (default 224x224)")
+    foreign.add_argument(
+        "--output-key",
+        metavar="KEY",
+        help="the part of a dictionary, tuple or list that holds the logits (default: out, logits, else the first)",
+    )
+    foreign.add_argument(
+        "--upsample",
+        choices=("bilinear", "nearest"),
+        help="how to enlarge logits that are smaller than the picture (default: bilinear, which is then reported)",
+    )
     parser.add_argument(
         "--target",
         "--format",
@@ -101,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
                 made[request.folder] = convert(source, request, announce=status.update, by=by)
             else:
                 made[request.folder] = convert_tuned(source, request, tuning, announce=status.update)
+    for assumption in source.assumed:
+        console.print(f"assumed: {assumption}", highlight=False, markup=False, soft_wrap=True)
     if args.json:
         documents = [{"artifact": str(folder), **manifest.to_json()} for folder, manifest in made.items()]
         print(json.dumps(documents, indent=2, ensure_ascii=False))
@@ -114,17 +129,19 @@ def run(args: argparse.Namespace) -> int:
 def _source(args: argparse.Namespace, folder: Path) -> "Source":
     """Return the checkpoint, or the network that ``--model`` names as its factory gives it, with a checkpoint of it."""
     from segfast_edge.contract.preprocess import Preprocess, parse_size
+    from segfast_edge.export.common.reading import OutputChoice
     from segfast_edge.export.convert import Source
     from segfast_edge.model import build
     from segfast_edge.model.checkpoint import as_built
     from segfast_edge.weights import find
 
+    choice = OutputChoice(args.output_key, args.upsample)
     if args.model is None:
-        return Source(find(args.checkpoint), args.golden)
+        return Source(find(args.checkpoint), args.golden, choice=choice)
     path = folder / f"{args.model.rpartition(':')[2]}.pt"
     network = build(args.model, args.classes)
     as_built(network, args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
-    return Source(path, args.golden, network)
+    return Source(path, args.golden, network, choice)
 
 
 def _refuse_half_a_network(args: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from segfast_edge.cli._dataset import chosen_options, dataset_options
 from segfast_edge.errors import DataError, unknown
 
 if TYPE_CHECKING:
-    from segfast_edge.contract.images import Frame
+    from segfast_edge.contract.shared.images import Frame
     from segfast_edge.data.check import Check
     from segfast_edge.data.sample import Source
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from segfast_edge.cli._progress import bar
-    from segfast_edge.contract.images import write_picture
+    from segfast_edge.contract.shared.images import write_picture
     from segfast_edge.data.check import check
 
     name, source = _opened(args)

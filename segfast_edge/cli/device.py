@@ -4,8 +4,11 @@ import argparse
 import os
 import sys
 
+from segfast_edge.cli._packages import ENGINE
+
 HELP = "run the device side on this computer: segment pictures, profile, time layers, follow a camera"
 EXAMPLE = "segfast-edge device x86 run artifacts/segfast-tflite photo.jpg --out masks"
+NEEDS = {"artifacts": (ENGINE,)}
 COMMAND = "SEGFAST_COMMAND"  # the device side puts it into its help texts
 
 

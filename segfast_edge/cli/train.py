@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HELP = "train a network; writes checkpoints, metrics and curves, and continues where it stopped"
 EXAMPLE = "segfast-edge train --model segfast --data camvid --data-root CamVid --recipe paper --output-dir runs/paper"
+NEEDS = {"training": ("torch", "matplotlib")}
 
 
 def _bounds(text: str) -> tuple[float, float]:

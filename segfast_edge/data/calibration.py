@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.files import read_json, sha256, write_json
-from segfast_edge.contract.images import Frame, list_pictures, read_frame
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import read_json, sha256, write_json
+from segfast_edge.contract.shared.images import Frame, list_pictures, read_frame
 from segfast_edge.data import open_source
 from segfast_edge.data.pairs import EVERYTHING, PairedSource
 from segfast_edge.errors import ArtifactError, DataError

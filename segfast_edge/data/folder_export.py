@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from segfast_edge.contract.files import replacing_folder, write_json
-from segfast_edge.contract.images import IMAGE_SUFFIXES, write_picture
+from segfast_edge.contract.shared.files import replacing_folder, write_json
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, write_picture
 from segfast_edge.data.pairs import EVERYTHING, PairedDataset
 from segfast_edge.data.sample import Dataset, Source
 from segfast_edge.progress import Progress

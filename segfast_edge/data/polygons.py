@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from segfast_edge.contract.images import MAX_PIXELS, Labels
+from segfast_edge.contract.shared.images import MAX_PIXELS, Labels
 from segfast_edge.errors import DataError
 
 Point = tuple[float, float]  # x and y in pixels

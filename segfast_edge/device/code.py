@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from segfast_edge.contract.found import names_in
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import TargetError
 
 _PACKAGE = Path(__file__).parents[1]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from segfast_edge.contract.bootstrap import Interval, mean_median, median_ratio_interval
 from segfast_edge.contract.report import Latency, Report, read_reports
+from segfast_edge.contract.shared.bootstrap import Interval, mean_median, median_ratio_interval
 from segfast_edge.errors import ArtifactError
 
 ONE_RUN, INVALID = "cannot tell from one run", "invalid"
@@ -153,6 +153,11 @@ class Comparison:
             )
             if before != after:
                 notes.append(f"{name.replace('_', ' ')}: {_list(before)} against {_list(after)}")
+        pinned = [
+            {str(r.conditions.get("pinned_cores", "any")) for r in runs.reports} for runs in (self.base, self.other)
+        ]
+        if pinned[0] != pinned[1]:
+            notes.append(f"pinned to cores: {_list(pinned[0])} against {_list(pinned[1])}")
         machines = [{str(r.machine.get("processor")) for r in runs.reports} for runs in (self.base, self.other)]
         if machines[0] != machines[1]:
             notes.append(f"processor: {_list(machines[0])} against {_list(machines[1])}")
@@ -185,26 +190,38 @@ def _list(values: set[str]) -> str:
 def compare(
     base: Path, others: Sequence[Path], *, stage: str = INFERENCE, noise: float = 0.02, valid_only: bool = False
 ) -> list[Comparison]:
-    """Compare files of reports with ``base``; ``valid_only`` leaves out invalid runs if a side has valid ones.
+    """Compare files of reports with ``base``, or without others the artifacts in ``base`` with its first one.
+
+    ``valid_only`` leaves out invalid runs if a side has valid ones.
 
     A file with one artifact is compared with a base of one, whatever their names; otherwise artifacts of the same
     name are, and what is left of the same model, or where one name is the other's with fewer folders.
 
     Raises:
-        ArtifactError: a file that is no report, no stage of that name, or no artifact in common.
+        ArtifactError: a file is not a report, or there is no stage of that name, or nothing to compare with.
     """
     base_runs = read_runs(base)
+
+    def judged(pairs: Sequence[tuple[Runs, Runs]]) -> list[Comparison]:
+        if valid_only:
+            pairs = [(before.valid_only(), after.valid_only()) for before, after in pairs]
+        return [Comparison.of(before, after, stage=stage, noise=noise) for before, after in pairs]
+
+    if not others:
+        first, *rest = base_runs.values()
+        if not rest:
+            raise ArtifactError(
+                f"{base} has one artifact, {first.name}; give another report, or profile both in one call"
+            )
+        return judged([(first, each) for each in rest])
     found = []
     for path in others:
         runs = read_runs(path)
         pairs = _pairs(base_runs, runs)
         if not pairs:
             raise ArtifactError(f"{path} has no artifact in common with {base} ({', '.join(base_runs)})")
-        if valid_only:
-            pairs = [(before.valid_only(), after.valid_only()) for before, after in pairs]
-        compared = [Comparison.of(before, after, stage=stage, noise=noise) for before, after in pairs]
         missing, added = (_alone(side, [pair[n] for pair in pairs]) for n, side in enumerate((base_runs, runs)))
-        found += [replace(each, missing=missing, added=added) for each in compared]
+        found += [replace(each, missing=missing, added=added) for each in judged(pairs)]
     return found
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils import data
 
-from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.data import Dataset
 from segfast_edge.data.augmentation import generator
 from segfast_edge.progress import Progress

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from segfast_edge.contract.classes import ClassSet, find_name
-from segfast_edge.contract.files import sha256
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import sha256
 from segfast_edge.data import Dataset, Protocol, open_source
 from segfast_edge.data.augmentation import Augmentation
 from segfast_edge.data.protocol import check_counts, padding_label

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.durable import remove_durably, replace_durably, write_durably
-from segfast_edge.contract.endings import failure
+from segfast_edge.contract.shared.durable import remove_durably, replace_durably, write_durably
+from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
 from targets.install.guard_file import GUARD, packed
 from targets.install.health import Patience, watch

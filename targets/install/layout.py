@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segfast_edge.contract.bundle_listing import LISTING, BundleListing
-from segfast_edge.contract.durable import (
+from segfast_edge.contract.shared.durable import (
     link_durably,
     make_folder_durably,
     remove_durably,

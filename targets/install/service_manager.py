@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from segfast_edge.contract.durable import make_folder_durably, replace_durably, sync_folder
-from segfast_edge.contract.endings import failure, how_ended
+from segfast_edge.contract.shared.durable import make_folder_durably, replace_durably, sync_folder
+from segfast_edge.contract.shared.endings import failure, how_ended
 from segfast_edge.errors import TargetError, unknown
 from targets.install.guard_file import GUARD
 from targets.install.layout import Layout

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from segfast_edge.contract.bundle_listing import LISTING, BundleListing, release_of
-from segfast_edge.contract.files import read_json
+from segfast_edge.contract.shared.files import read_json
 from segfast_edge.errors import SegfastError, TargetError
 from targets.common.arguments import Parser
 from targets.common.session import Options
@@ -77,7 +77,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
 
 def _typed(options: list[str]) -> argparse.Namespace:
     """Return what is given before config.json has its say, paths as they are meant where the runner was started."""
-    typed = _parser().parse_args([*options, "-"])  # the input stands in for the one to come
+    typed: argparse.Namespace = _parser().parse_args([*options, "-"])  # the input stands in for the one to come
     for name, value in vars(typed).items():
         if isinstance(value, Path):
             setattr(typed, name, value.absolute())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, distinct_palette
-from segfast_edge.contract.images import read_labels
+from segfast_edge.contract.shared.images import read_labels
 from segfast_edge.data.pairs import LabelMap, PairedSource, existing_root, split_listings
 from segfast_edge.errors import DataError
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from segfast_edge.contract.images import IMAGE_SUFFIXES
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES
 from segfast_edge.data import camvid_original
 from segfast_edge.data.camvid_classes import CLASSES
 from segfast_edge.data.label_files import LabelFiles

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from segfast_edge.contract.classes import IGNORED
-from segfast_edge.contract.files import read_json
-from segfast_edge.contract.images import Labels, read_labels
+from segfast_edge.contract.shared.files import read_json
+from segfast_edge.contract.shared.images import Labels, read_labels
 from segfast_edge.data.cityscapes_classes import NINETEEN
 from segfast_edge.data.pairs import LabelMap, LabelReader, Listing, PairedSource, existing_root, files_below, match
 from segfast_edge.data.polygons import Area, drawn

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.files import read_json
-from segfast_edge.contract.images import MAX_PIXELS, Labels
+from segfast_edge.contract.shared.files import read_json
+from segfast_edge.contract.shared.images import MAX_PIXELS, Labels
 from segfast_edge.data.drawing import Drawing, drawing
 from segfast_edge.data.label_files import read_label_picture
 from segfast_edge.data.pairs import Listing, Pair, PairedSource, divided, existing_root

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from segfast_edge.contract.classes import Colour
-from segfast_edge.contract.images import MAX_PIXELS, Labels
+from segfast_edge.contract.shared.images import MAX_PIXELS, Labels
 from segfast_edge.data.drawing import Drawing, drawing
 from segfast_edge.data.once import warn_once
 from segfast_edge.data.pairs import Listing, Pair, PairedSource, divided, existing_root

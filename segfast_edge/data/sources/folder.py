@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from segfast_edge.contract.images import IMAGE_SUFFIXES, read_frame
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, read_frame
 from segfast_edge.data import own_classes
 from segfast_edge.data.label_files import LabelFiles
 from segfast_edge.data.label_palettes import dated

@@ -7,8 +7,8 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from segfast_edge.contract.classes import IGNORED
-from segfast_edge.contract.files import read_json
-from segfast_edge.contract.images import Labels
+from segfast_edge.contract.shared.files import read_json
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.data.drawing import Drawing, drawing
 from segfast_edge.data.label_palettes import Dated, dated
 from segfast_edge.data.pairs import Listing, Pair, PairedSource, divided, existing_root

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.files import read_json
+from segfast_edge.contract.shared.files import read_json
 from segfast_edge.data.pairs import LabelMap, PairedSource, existing_root, split_listings
 from segfast_edge.errors import ArtifactError, DataChoiceError, DataError, unknown
 

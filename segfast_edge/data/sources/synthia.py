@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segfast_edge.contract.images import Labels
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.data.label_files import LabelFiles, Values, translated
 from segfast_edge.data.pairs import (
     LabelMap,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from segfast_edge.contract.classes import ClassSet, distinct_palette
-from segfast_edge.contract.images import IMAGE_SUFFIXES
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES
 from segfast_edge.data.class_tables import read_table
 from segfast_edge.data.label_files import Coding, LabelFiles, by_colour, identity
 from segfast_edge.data.pairs import Listing, PairedSource, divided, existing_root, files_in, match

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from segfast_edge.contract.images import IMAGE_SUFFIXES, Labels
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, Labels
 from segfast_edge.data.drawing import Drawing, drawing
 from segfast_edge.data.pairs import Listing, Pair, PairedSource, divided, existing_root, files_below
 from segfast_edge.data.polygons import Area, drawn

@@ -1,7 +1,7 @@
 """One conversion: what it starts from, what is asked for, and the manifest as far as it is known before writing."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from segfast_edge import __version__
-from segfast_edge.contract.files import sha256
-from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.manifest import Manifest, OutputKind, TensorSpec
+from segfast_edge.contract.shared.files import sha256
+from segfast_edge.contract.shared.images import read_frame
 from segfast_edge.errors import ArtifactError
 from segfast_edge.export import Exporter, recorded_tools
 from segfast_edge.export.common.default_lowering import default_lowering
@@ -29,6 +29,7 @@ from segfast_edge.export.common.parity import (
 )
 from segfast_edge.export.common.proof import prove
 from segfast_edge.export.common.quantization import Quantization
+from segfast_edge.export.common.reading import ANY_OUTPUT, OutputChoice
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.progress import Announce
 
@@ -37,15 +38,22 @@ class Source:
     """A checkpoint made ready once for any number of formats.
 
     ``golden`` is a picture that goes into the artifact and through it; if it is None, a street scene is drawn.
-    ``network`` is the module that the checkpoint was made from, if the user handed one in.
+    ``network`` is the module that the checkpoint was made from, if the user handed one in, and ``choice`` what the
+    user says about its output.
     """
 
-    def __init__(self, checkpoint: Path, golden: Path | None = None, network: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        golden: Path | None = None,
+        network: nn.Module | None = None,
+        choice: OutputChoice = ANY_OUTPUT,
+    ) -> None:
         self.path = checkpoint
         self.checkpoint = Checkpoint.load(checkpoint)
         self.sha256 = sha256(checkpoint)
         preprocess = self.checkpoint.preprocess
-        self._network = network
+        self._network, self._choice = network, choice
         self._golden = scene_frame(preprocess) if golden is None else read_frame(golden)
 
     def refuse_changed(self) -> None:
@@ -56,13 +64,18 @@ class Source:
     @cached_property
     def graph(self) -> Deployable:
         """The graph to deploy, its transposed convolutions as they are; made from a copy of the untouched network."""
-        return deployable(self.checkpoint, network=self._untouched)
+        return deployable(self.checkpoint, network=self._untouched, choice=self._choice)
 
     @cached_property
     def oracle(self) -> Oracle:
         """The untouched network, which is first run when the graph has been made from it."""
-        assert self.graph is not None
-        return Oracle(self._untouched, self.checkpoint.preprocess)
+        reading = self.graph.reading
+        return Oracle(self._untouched, self.checkpoint.preprocess, reading)
+
+    @property
+    def assumed(self) -> Sequence[str]:
+        """What was assumed about the network, a sentence each, and should be shown to the user."""
+        return self.graph.reading.assumed
 
     @cached_property
     def expected(self) -> Reference:
@@ -158,6 +171,7 @@ class Job:
                 "checkpoint_sha256": self.source.sha256,
                 "training": checkpoint.provenance,
                 "lowering": self.request.form,
+                "assumed": list(self.source.assumed),
                 **({} if self.request.timings is None else {"tuning": dict(self.request.timings)}),
                 "versions": {"segfast-edge": __version__, **versions(recorded_tools(self.request.format, self.writer))},
                 "command": self.request.command,

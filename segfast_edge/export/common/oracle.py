@@ -10,21 +10,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError
 from segfast_edge.export.common.converter_errors import running
 from segfast_edge.export.common.parity import Logits, NamedFrame, Reference
+from segfast_edge.export.common.reading import Reading
 
 REPEATABLE = 1e-5  # of the largest logit: how far two runs of one network on one picture may differ
 
 
 @dataclass(frozen=True, slots=True)
 class Oracle:
-    """A network in evaluation mode and float32 on the CPU, its preprocessing, and nothing of ours."""
+    """A network in evaluation mode and float32 on the CPU, what it takes, and where in its output the logits are."""
 
     network: nn.Module
     preprocess: Preprocess
+    reading: Reading
 
     def __post_init__(self) -> None:
         self.network.eval()
@@ -43,7 +45,7 @@ class Oracle:
             ConversionError: the network fails; the layer is named.
         """
         with torch.no_grad(), running(self.network, self.preprocess.size):
-            logits: torch.Tensor = self.network(self.input(frame))
+            logits = self.reading(self.network(self.input(frame)))
         return logits[0].detach().permute(1, 2, 0).contiguous().numpy().copy()
 
     def reference(self, frames: Sequence[NamedFrame]) -> Reference:

@@ -11,6 +11,7 @@ from segfast_edge.contract.formats import format_named
 from segfast_edge.errors import ConversionError
 from segfast_edge.export import another
 from segfast_edge.export.common.converter_errors import explained
+from segfast_edge.export.common.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,26 @@ class Call:
         )
 
 
-def trace(network: nn.Module, example: torch.Tensor) -> Trace:
-    """Export an eval-mode network for one input shape, without in-place operators.
+class _Read(nn.Module):
+    """A network, and what takes its logits out of its output."""
+
+    def __init__(self, network: nn.Module, reading: Reading) -> None:
+        super().__init__()
+        self.network = network
+        self._reading = reading
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._reading(self.network(x))
+
+
+def trace(network: nn.Module, example: torch.Tensor, reading: Reading | None = None) -> Trace:
+    """Export an eval-mode network for one input shape, without in-place operators; ``reading`` takes its logits.
 
     Raises:
         ConversionError: it cannot be exported (control flow that depends on values, say), or has several outputs.
     """
     with explained("torch.export cannot export this network", another("tflite")), torch.no_grad():
-        exported = torch.export.export(network, (example,)).run_decompositions({})
+        exported = torch.export.export(_Read(network, reading or Reading()), (example,)).run_decompositions({})
     signature = exported.graph_signature
     if len(signature.user_inputs) != 1 or len(signature.user_outputs) != 1:
         raise ConversionError(
@@ -84,7 +97,7 @@ def call_of(node: fx.Node) -> Call:
     """Read a node's operator and arguments, defaults filled in."""
     target = node.target
     stack = list(node.meta.get("nn_module_stack", {}).values())
-    layer = stack[-1][0] if stack and stack[-1][0] else "network"
+    layer = (stack[-1][0] if stack else "").removeprefix("network").removeprefix(".") or "network"
     if not isinstance(target, torch._ops.OpOverload):
         return Call(node, getattr(target, "__name__", str(target)), {}, layer)
     namespace, _, name = target._schema.name.partition("::")

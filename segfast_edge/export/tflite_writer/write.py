@@ -26,7 +26,9 @@ def write(deployable: Deployable, metadata: str = "{}") -> bytearray:
     graph = GraphBuilder(f"segfast-edge {kind}")
     graph.metadata(KEY, metadata.encode())
     frames = graph.input(INPUT, (1, *preprocess.size, 3), np.uint8, Affine(1.0))
-    whole = trace(deployable.network, deployable.normalise(deployable.example().permute(0, 3, 1, 2)))
+    whole = trace(
+        deployable.network, deployable.normalise(deployable.example().permute(0, 3, 1, 2)), deployable.reading
+    )
     folded = scale_folded(whole, preprocess)
     graph.scope = "input/normalise"
     incoming = normalised(graph, frames, preprocess) if folded is None else centred(graph, frames, preprocess)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from segfast_edge.contract.found import names_in
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import DataError, SegfastError
 from targets.runner.frames import Payload, Size
 

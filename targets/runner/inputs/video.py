@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import IMAGE_SUFFIXES
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES
 from segfast_edge.errors import DataError, TargetError
 from targets.runner.frames import Broken, Pixels
 from targets.runner.inputs import EndOfInputError, Grab, InputLostError, InputOptions, public
