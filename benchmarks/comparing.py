@@ -1,7 +1,7 @@
 """How often compare calls an artifact different from itself, and how often it finds one that is 5 % slower.
 
     python benchmarks/comparing.py collect ARTIFACT POOL.json [--processes 60] [--delay 0.05]
-    python benchmarks/comparing.py judge POOL.json... [--trials 1000]
+    python benchmarks/comparing.py judge POOL.json... [--trials 1000] [--rank 50]
 
 ``collect`` measures processes of the artifact as it is and with a delay in each inference (a busy loop inside the
 timer, for 5 % of the time that the inference took), in rounds of random order. ``judge`` draws both sides of a
@@ -31,13 +31,12 @@ from segfast_edge.contract.report import Report, read_reports, reports_json
 from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.files import check_writable, write_json
 from segfast_edge.errors import SegfastError, TargetError
-from segfast_edge.profiling.compare import Comparison, Runs
+from segfast_edge.profiling.compare import Comparison, Question, Runs
 from targets.common import measure, profiler
 from targets.common.target import target
 
 PLAN = ProfileOptions(threads=1)  # as profile measures by default
 REPEATS = (3, 6)
-NOISE = 0.02  # compare's default
 AS_IT_IS, DELAYED = "as it is", "delayed"
 
 Pair = tuple[Sequence[Report], Sequence[Report]]
@@ -107,16 +106,13 @@ def in_turn(first: Sequence[Report], second: Sequence[Report], repeat: int) -> I
         yield first[start:middle], second[middle : middle + repeat]
 
 
-def rate(pairs: Iterator[Pair], verdicts: Sequence[str]) -> dict[str, float]:
+def rate(pairs: Iterator[Pair], verdicts: Sequence[str], question: Question) -> dict[str, float]:
     """Return how many pairs there were, and the share that got one of ``verdicts``."""
-    found = [
-        Comparison.of(Runs("a", "a", tuple(a)), Runs("b", "b", tuple(b)), stage="inference", noise=NOISE).verdict
-        for a, b in pairs
-    ]
+    found = [Comparison.of(Runs("a", "a", tuple(a)), Runs("b", "b", tuple(b)), question).verdict for a, b in pairs]
     return {"pairs": len(found), "share": sum(verdict in verdicts for verdict in found) / len(found)}
 
 
-def judge(pools: Sequence[Path], trials: int) -> dict[str, Any]:
+def judge(pools: Sequence[Path], trials: int, question: Question) -> dict[str, Any]:
     """Return the rates for each number of processes a side."""
     reports = [replace(report, reasons=()) for path in pools for report in read_reports(path)]
     plain, slower = ([r for r in reports if r.artifact["name"] == name] for name in (AS_IT_IS, DELAYED))
@@ -126,12 +122,12 @@ def judge(pools: Sequence[Path], trials: int) -> dict[str, Any]:
         rows.append(
             {
                 "repeat": repeat,
-                "called different, shuffled": rate(shuffled(plain, plain, repeat, trials), same),
-                "called different, in rounds": rate(in_rounds(plain, plain, repeat), same),
-                "called different, in turn": rate(in_turn(plain, plain, repeat), same),
-                "found slower, shuffled": rate(shuffled(plain, slower, repeat, trials), different),
-                "found slower, in rounds": rate(in_rounds(plain, slower, repeat), different),
-                "found slower, in turn": rate(in_turn(plain, slower, repeat), different),
+                "called different, shuffled": rate(shuffled(plain, plain, repeat, trials), same, question),
+                "called different, in rounds": rate(in_rounds(plain, plain, repeat), same, question),
+                "called different, in turn": rate(in_turn(plain, plain, repeat), same, question),
+                "found slower, shuffled": rate(shuffled(plain, slower, repeat, trials), different, question),
+                "found slower, in rounds": rate(in_rounds(plain, slower, repeat), different, question),
+                "found slower, in turn": rate(in_turn(plain, slower, repeat), different, question),
             }
         )
     return {"processes": len(plain), "rates": rows}
@@ -148,6 +144,7 @@ def main() -> int:
     collecting.add_argument("--delay", type=float, default=0.05)
     judging.add_argument("pools", type=Path, nargs="+", metavar="POOL")
     judging.add_argument("--trials", type=int, default=1000)
+    judging.add_argument("--rank", type=float, default=50)
     single.add_argument("artifact", type=Path)
     single.add_argument("delay", type=float)
     args = parser.parse_args()
@@ -157,7 +154,7 @@ def main() -> int:
         elif args.step == "collect":
             collect(args.artifact, args.pool, args.processes, args.delay)
         else:
-            print(json.dumps(judge(args.pools, args.trials), indent=2))
+            print(json.dumps(judge(args.pools, args.trials, Question(rank=args.rank)), indent=2))
     except SegfastError as error:
         print(f"comparing: {error}", file=sys.stderr)
         return error.exit_code

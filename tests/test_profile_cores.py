@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,8 @@ def test_no_more_threads_are_recommended_than_gain_something():
     assert points[0].p50_ms == pytest.approx(10.01)
     (alone,) = curve("a", [measured(1, 10.0)])
     assert alone.recommended
+    disturbed = replace(measured(2, 5.0), reasons=("throttled: heat",))
+    assert not any(each.recommended for each in curve("a", [measured(1, 10.0), disturbed]))
 
 
 def test_the_verb_measures_every_number_of_threads_and_keeps_them_apart(tmp_path, capsys):
@@ -70,7 +73,7 @@ def test_the_verb_measures_every_number_of_threads_and_keeps_them_apart(tmp_path
     assert main([*words, "--output", str(tmp_path / "r.json")]) == 0
     shown = capsys.readouterr().out
     assert "latency by threads" in shown
-    assert shown.count("recommended") == 1
+    assert shown.count("recommended") == 1  # or that none is, on a machine that is too busy
     reports = read_reports(tmp_path / "r.json")
     assert (
         sorted((each.title, each.threads) for each in reports)

@@ -30,7 +30,7 @@ def unchanged(frame, labels, _):
 @pytest.mark.parametrize(("pairs", "kept"), [(0.5, 1), (1.5, 2), (2.5, 3), (9, 4)])
 def test_the_cache_s_limit_holds_although_pictures_differ_in_size(growing, monkeypatch, pairs, kept):
     limit = pairs * 400 * 400 * 4 + 16 * 16 * 4
-    monkeypatch.setattr(batches, "free_bytes", lambda: limit / MEMORY_SHARE)
+    monkeypatch.setattr(batches, "_free_bytes", lambda: limit / MEMORY_SHARE)
     examples = Examples(growing, Preprocess(32, 32), augment=unchanged)
     done = []
     examples.keep(World(), lambda count, total: done.append((count, total)))
@@ -42,7 +42,7 @@ def test_the_cache_s_limit_holds_although_pictures_differ_in_size(growing, monke
 
 def test_only_what_is_kept_whole_is_ready(growing, monkeypatch):
     for free, ready in ((1e9, True), (1e4, False)):
-        monkeypatch.setattr(batches, "free_bytes", lambda free=free: free)
+        monkeypatch.setattr(batches, "_free_bytes", lambda free=free: free)
         examples = Examples(growing, Preprocess(32, 32))
         examples.keep(World(), lambda *_: None)
         assert examples.ready is ready

@@ -117,4 +117,10 @@ def show_curve(points: "Sequence[Point]") -> None:
         figures = (f"{each.p50_ms:.3f}", interval, f"{first[each.artifact] / each.p50_ms:.2f}")
         words = ("yes" if each.valid else "no", "recommended" if each.recommended else "")
         table.add_row(each.artifact, str(each.threads), str(each.processes), *figures, *words)
-    console().print(table)
+    screen = console()
+    screen.print(table)
+    for name in dict.fromkeys(point.artifact for point in points):
+        if not any(point.recommended for point in points if point.artifact == name):
+            screen.print(
+                f"{name}: no number of threads is recommended, because a measurement is invalid", soft_wrap=True
+            )

@@ -51,6 +51,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--noise", default="2%", metavar="SHARE", help="treat smaller differences as no difference (default 2%%)"
     )
     parser.add_argument(
+        "--rank",
+        type=float,
+        default=50,
+        metavar="P",
+        help="percentile of each process to compare; a low one looks past short disturbances (default 50, the median)",
+    )
+    parser.add_argument(
         "--fail-if-slower",
         metavar="SHARE",
         help="exit 1 if an artifact is more than SHARE (such as 5%%) slower than in BASE, or missing from OTHER",
@@ -66,12 +73,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each comparison; the exit status tells whether one is slower than allowed, or missing."""
-    from segfast_edge.profiling.compare import compare
+    from segfast_edge.profiling.compare import Question, compare
 
     limit = None if args.fail_if_slower is None else _share(args.fail_if_slower)
-    comparisons = compare(
-        args.base, args.others, stage=args.stage, noise=_share(args.noise), valid_only=args.valid_only
-    )
+    question = Question(args.stage, _share(args.noise), args.rank, args.valid_only)
+    comparisons = compare(args.base, args.others, question)
     if args.json:
         print(json.dumps([each.to_json() for each in comparisons], indent=2, allow_nan=False))
     else:
@@ -103,13 +109,15 @@ def _show(comparisons: "list[Comparison]") -> None:
 
     from segfast_edge.cli._console import console
 
-    table = Table(title=f"{comparisons[0].stage}, median in ms; ratio above 1 is slower than the base")
+    rank = comparisons[0].rank
+    name = "median" if rank == 50 else f"percentile {rank:g}"
+    table = Table(title=f"{comparisons[0].stage}, {name} in ms; ratio above 1 is slower than the base")
     for name in ("base", "other", "runs", "base ms", "other ms", "ratio", "95 % interval", "verdict"):
         table.add_column(name, justify="left" if name in ("base", "other", "verdict") else "right")
     for each in comparisons:
         value = each.to_json()
         runs = f"{len(each.base.reports)}, {len(each.other.reports)}"
-        times = (f"{value['base_p50_ms']:.3f}", f"{value['other_p50_ms']:.3f}", f"{value['ratio']:.3f}")
+        times = (*(f"{ms:.3f}" for ms in each.times_ms), f"{each.ratio:.3f}")
         interval = "unknown" if each.interval is None else "{:.3f} to {:.3f}".format(*each.interval)
         table.add_row(each.base.name, each.other.name, runs, *times, interval, value["verdict"])
     screen = console()

@@ -48,7 +48,10 @@ def label(name: str, threads: int) -> str:
 
 
 def curve(name: str, reports: Sequence[Report]) -> list[Point]:
-    """Return an artifact's points by the number of threads; recommended are the fewest within 5 % of the best."""
+    """Return an artifact's points by the number of threads; recommended are the fewest within 5 % of the best.
+
+    Nothing is recommended if a report is invalid.
+    """
     runs = {threads: [each for each in reports if each.threads == threads] for threads in {r.threads for r in reports}}
     samples = {threads: [each.latency.samples_ms for each in some] for threads, some in runs.items()}
     medians = {threads: mean_median(some) for threads, some in samples.items()}
@@ -62,7 +65,7 @@ def curve(name: str, reports: Sequence[Report]) -> list[Point]:
             p50_ms=medians[threads],
             interval=mean_median_interval(samples[threads]),
             valid=all(each.valid for each in some),
-            recommended=threads == fewest,
+            recommended=threads == fewest and all(each.valid for each in reports),
         )
         for threads, some in sorted(runs.items())
     ]

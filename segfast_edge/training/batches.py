@@ -16,7 +16,7 @@ from segfast_edge.data import Dataset
 from segfast_edge.data.augmentation import generator
 from segfast_edge.progress import Progress
 from segfast_edge.training.distributed import World
-from segfast_edge.training.free_memory import free_bytes
+from segfast_edge.training.free_memory import free_bytes as _free_bytes
 
 Pixels = tuple[Frame, Labels]
 Augment = Callable[[Frame, Labels, np.random.Generator], Pixels]
@@ -50,7 +50,7 @@ class Examples(data.Dataset[tuple[Tensor, Tensor]]):
 
     def keep(self, world: World, progress: Progress) -> None:
         """Read into memory as many pairs as fit into ``MEMORY_SHARE`` of what is free, from the first on."""
-        total, left = len(self), MEMORY_SHARE * free_bytes() / world.local_size
+        total, left = len(self), MEMORY_SHARE * _free_bytes() / world.local_size
         for index in range(total):
             pair = self._read(index)
             left -= pair[0].nbytes + pair[1].nbytes
