@@ -61,7 +61,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="artifact folder, or with several formats the folder of DIR/FORMAT (default: beside the checkpoint)",
     )
-    parser.add_argument("--output", choices=("labels", "logits"), default="labels", help="what the graph gives")
+    parser.add_argument(
+        "--graph-output",
+        "--output",
+        dest="output",
+        choices=("labels", "logits"),
+        default="labels",
+        help="labels, one class id a pixel, or logits, one value a class and pixel (default labels)",
+    )
     parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
     parser.add_argument("--converter", metavar="NAME", help=f"another project's in place of ours ({others})")
     parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
