@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.errors import TargetError, UnreachableError
 from segfast_edge.remote.device_packages import install
 from segfast_edge.remote.job import Command, job
 from segfast_edge.remote.probe import check, refuse_busy, refuse_full
 from segfast_edge.remote.ssh import Ssh, one_word
-from segfast_edge.remote.stopping import orderly
 from segfast_edge.remote.transfer import copy, size_of, workspace
 
 MINUTE = 60
@@ -383,7 +383,7 @@ INTERRUPTED = """
 import sys
 from segfast_edge.remote.job import Command, job
 from segfast_edge.remote.ssh import Ssh
-from segfast_edge.remote.stopping import orderly
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.remote.transfer import workspace
 ssh = Ssh(sys.argv[1])
 with orderly(), workspace(ssh) as folder, job(ssh, folder, Command(["sh", "-c", sys.argv[2]], 600)) as running:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import shlex
-import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -106,11 +105,12 @@ def run(args: argparse.Namespace) -> int:
 
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
 
+    from segfast_edge.contract.shared.stopping import orderly
     from segfast_edge.export.convert import convert, convert_tuned
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
     console = Console(stderr=True)
     with (
+        orderly(),
         TemporaryDirectory(prefix="segfast-model-") as folder,
         table_of_what_was_lost(console),
         console.status("reading the checkpoint") as status,
