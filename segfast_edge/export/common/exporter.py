@@ -3,19 +3,21 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from segfast_edge.contract.formats import format_named, integer_formats
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError, unknown
-from segfast_edge.export.common.graph import Deployable
+
+if TYPE_CHECKING:
+    from segfast_edge.export.common.graph import Deployable
 
 
 class Exporter(Protocol):
     """What writes a format: its module, or another project's converter."""
 
-    def export(self, graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
+    def export(self, graph: "Deployable", manifest: Manifest, folder: Path) -> Manifest:
         """Write the model file; return the manifest with the tensors' names; ConversionError names what cannot be."""
         ...
 
@@ -40,7 +42,7 @@ class Int8Recipe:
 class Quantizer(Exporter, Protocol):
     """An exporter that can also write integers."""
 
-    def quantize(self, graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Recipe) -> Manifest:
+    def quantize(self, graph: "Deployable", manifest: Manifest, folder: Path, recipe: Int8Recipe) -> Manifest:
         """Write the model file in int8."""
         ...
 
