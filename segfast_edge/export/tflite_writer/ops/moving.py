@@ -33,17 +33,14 @@ def t(translation: Translation, call: Call) -> Tensor:
 
 def expand(t: Translation, call: Call) -> Tensor:
     """Axes of extent 1 repeated."""
-    x = t.in_torch_order(call["self"])
-    wide = weightless.reshape(t.graph, x, (1,) * (len(call.shape) - len(x.shape)) + x.shape)
-    times = [wanted // extent for wanted, extent in zip(call.shape, wide.shape, strict=True)]
-    return t.stored(weightless.tile(t.graph, wide, times))
+    wide = t.operand(call["self"], len(call.shape))
+    before = t.from_stored(wide).shape
+    return _repeated(t, wide, [wanted // extent for wanted, extent in zip(call.shape, before, strict=True)])
 
 
 def repeat(t: Translation, call: Call) -> Tensor:
     """The whole tensor repeated along its axes."""
-    x = t.in_torch_order(call["self"])
-    wide = weightless.reshape(t.graph, x, (1,) * (len(call.shape) - len(x.shape)) + x.shape)
-    return t.stored(weightless.tile(t.graph, wide, call["repeats"]))
+    return _repeated(t, t.operand(call["self"], len(call.shape)), call["repeats"])
 
 
 def stack(t: Translation, call: Call) -> Tensor:
@@ -87,6 +84,14 @@ def index_select(t: Translation, call: Call) -> Tensor:
     """Fixed places along an axis."""
     axis = t.axis(call["dim"], len(call.shape))
     return weightless.take(t.graph, t.tensor(call["self"]), {axis: t.fixed(call["index"])})
+
+
+def _repeated(t: Translation, x: Tensor, times: Sequence[int]) -> Tensor:
+    """Repeat a stored tensor along the axes that torch counts."""
+    rank = len(times)
+    return weightless.tile(
+        t.graph, x, [times[axis] for axis in sorted(range(rank), key=lambda axis: t.axis(axis, rank))]
+    )
 
 
 def _place(t: Translation, call: Call, number: int) -> Tensor:
