@@ -89,9 +89,8 @@ def index_select(t: Translation, call: Call) -> Tensor:
 def _repeated(t: Translation, x: Tensor, times: Sequence[int]) -> Tensor:
     """Repeat a stored tensor along the axes that torch counts."""
     rank = len(times)
-    return weightless.tile(
-        t.graph, x, [times[axis] for axis in sorted(range(rank), key=lambda axis: t.axis(axis, rank))]
-    )
+    in_file = sorted(range(rank), key=lambda axis: t.axis(axis, rank))
+    return weightless.tile(t.graph, x, [times[axis] for axis in in_file])
 
 
 def _place(t: Translation, call: Call, number: int) -> Tensor:
