@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.bootstrap import percentile
-from segfast_edge.contract.overlay import mask_at
+from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.bootstrap import percentile
 from segfast_edge.errors import SegfastError
 from targets.common.session import Options
 from targets.common.target import target
@@ -182,7 +183,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--target", default="x86")
     parser.add_argument("--threads", type=int, default=1, help="of the engine (default 1: the other core decodes)")

@@ -24,8 +24,9 @@ from torch import Tensor, nn
 
 from benchmarks.converter_race.cases import Case
 from benchmarks.converter_race.making import draw_frames, frames_of
-from segfast_edge.contract.bootstrap import mean_median, mean_median_interval
-from segfast_edge.contract.images import Labels
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import SegfastError
 from segfast_edge.export import exporter
 from segfast_edge.export.common.bilinear_doubling import largest
@@ -125,7 +126,7 @@ def race(runs: dict[str, Callable[[], object]], rounds: int, seconds: float) -> 
 
 def main() -> int:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", nargs="+", type=Path, help="checkpoints, or names of shipped weights")
     parser.add_argument("--data", required=True)
     parser.add_argument("--data-root", type=Path)

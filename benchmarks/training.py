@@ -23,8 +23,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.preprocess import Preprocess, parse_size
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.data import Protocol, open_dataset
 from segfast_edge.model import build
 from segfast_edge.training.distributed import World
@@ -146,7 +147,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="segfast")
     parser.add_argument("--size", default="224x224")
     parser.add_argument("--batch-size", type=int, default=8)

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from segfast_edge import __version__
-from segfast_edge.contract.files import write_json
 from segfast_edge.contract.formats import format_names
-from segfast_edge.contract.images import Frame, Labels, read_frame
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.overlay import colour_mask, mask_at, overlay
+from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.overlay import colour_mask, overlay
 from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report
+from segfast_edge.contract.shared.files import write_json
+from segfast_edge.contract.shared.images import Frame, Labels, read_frame
 from segfast_edge.data import Dataset, Sample, native_size, open_dataset
 from segfast_edge.data.protocol import Protocol as CountingProtocol
 from segfast_edge.errors import ArtifactError

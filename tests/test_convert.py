@@ -16,10 +16,10 @@ import torch
 from tiny_export import CLASSES, write_checkpoint
 
 from segfast_edge.cli import main
-from segfast_edge.contract.files import sha256
 from segfast_edge.contract.formats import format_names
-from segfast_edge.contract.images import read_frame, read_labels, write_picture
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.files import sha256
+from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ArtifactError, ConversionError, ParityError
 from segfast_edge.export import exporter

@@ -18,9 +18,9 @@ from tiny_export import CLASSES, write_checkpoint
 
 from segfast_edge.cli import main
 from segfast_edge.contract.formats import integer_formats
-from segfast_edge.contract.images import read_frame, read_labels, write_picture
 from segfast_edge.contract.layer_times import RESAMPLING
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
 from segfast_edge.device.spawn import outputs

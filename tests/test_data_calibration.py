@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from segfast_edge.cli import main
-from segfast_edge.contract.files import sha256
-from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import sha256
+from segfast_edge.contract.shared.images import read_frame
 from segfast_edge.data.calibration import Calibration, CalibrationList, ListedFrame, choose, shipped
 from segfast_edge.errors import DataError
 

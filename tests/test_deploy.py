@@ -146,6 +146,15 @@ def test_two_installers_do_not_work_at_the_same_time(bundles, root):
     assert (done.returncode, "another installation is at work" in done.stderr) == (2, True)
 
 
+def test_whoever_finds_the_installation_locked_is_told_by_whom_and_for_how_long(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    with Layout(root).locked(75.0):
+        done = install(bundles["new"][0], root, check=False)
+    assert done.returncode == 2
+    assert f"at work in {root}: process {os.getpid()}, for " in done.stderr
+    assert "health check takes up to 75 s; try again then" in done.stderr
+
+
 def running_release(root):
     """Return the release that says that it runs, if one does."""
     try:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.contract.images import read_labels, write_picture
+from segfast_edge.contract.shared.images import read_labels, write_picture
 from targets.common.session import installed
 
 ROOT = Path(__file__).parents[1]

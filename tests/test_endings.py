@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_bundle import install, public, variant, write
 
-from segfast_edge.contract.endings import failure, how_ended, signal_of
+from segfast_edge.contract.shared.endings import failure, how_ended, signal_of
 from segfast_edge.deployment.installer_file import run_here
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import TargetError

@@ -9,7 +9,7 @@ import pytest
 import tiny_artifacts
 from tiny_training import DATA, PAPER, Recorder, run, settings
 
-from segfast_edge.contract.images import write_picture
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.errors import ArtifactError, DataError, SegfastError
 from segfast_edge.export.convert import ExportRequest, Source, convert
 from segfast_edge.prediction.evaluate import GroundTruth, evaluate

@@ -17,8 +17,8 @@ import torch
 
 from segfast_edge.contract.engines import engine_named, engine_names
 from segfast_edge.contract.formats import format_named, format_names, formats_of, integer_formats
-from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.data import datasets, open_source
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.device.spawn import Outputs

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from segfast_edge.cli import main
-from segfast_edge.contract.images import read_frame, read_labels
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
 from segfast_edge.contract.report import read_reports
+from segfast_edge.contract.shared.images import read_frame, read_labels
 from segfast_edge.device.spawn import outputs
 from segfast_edge.prediction.predictor import open_predictor
 from targets.install.trust import Trust

@@ -14,9 +14,9 @@ import tiny_artifacts as tiny
 
 from segfast_edge import __version__
 from segfast_edge.cli import main
-from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.profile_options import OVER_SSH, ProfileOptions
 from segfast_edge.contract.report import read_reports
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.errors import TargetError
 from segfast_edge.profiling.local import distinct_names, profile
 from targets.common.target import refuse_elsewhere, target
@@ -227,7 +227,11 @@ def test_repeated_measurements_keep_every_run_in_rounds(nothing, tmp_path, capsy
     words = ["profile", str(nothing), str(other), "--target", "null", *SHORT_WORDS, "--repeat", "3"]
     assert main([*words, "--output", str(tmp_path / "r.json")]) == 0
     names = [report.artifact["name"] for report in read_reports(tmp_path / "r.json")]
-    assert [set(names[start : start + 2]) for start in (0, 2, 4)] == [{"nothing", "other"}] * 3
+    assert names == ["nothing"] * 3 + ["other"] * 3  # by artifact; when each was measured is in it
+    at_s = [report.conditions["started_at"] for report in read_reports(tmp_path / "r.json")]
+    assert at_s[:3] == sorted(at_s[:3])
+    assert at_s[0] <= at_s[5]
+    assert at_s[3] <= at_s[2]  # the other was not left for the end
     said = capsys.readouterr().out
     assert "nothing: 3 processes: p50 " in said
     assert "other: 3 processes: p50 " in said

@@ -13,7 +13,7 @@ import tiny_artifacts as tiny
 from PIL import Image
 from tiny_runner import result
 
-from segfast_edge.contract.images import read_labels
+from segfast_edge.contract.shared.images import read_labels
 from segfast_edge.errors import DataError
 from targets.runner.frames import Notice
 from targets.runner.output_thread import Lane

@@ -1,6 +1,7 @@
 """The pipeline with real threads: sources and outputs of the tests' own, the null engine, one that can be broken."""
 
 import dataclasses
+import threading
 import time
 
 import numpy as np
@@ -9,13 +10,14 @@ import tiny_artifacts as tiny
 import tiny_runner
 from tiny_runner import Kept, Script, null_labels, null_model, proven_artifact, serving, wait_for
 
-from segfast_edge.contract.overlay import mask_at
+from segfast_edge.contract.masks import mask_at
 from segfast_edge.errors import DataError
 from targets.common.session import CheckedSession
 from targets.runner.decoding import Encoded
 from targets.runner.degradation import Limits, Policy, Step
 from targets.runner.frames import Broken
 from targets.runner.inputs import EndOfInputError, InputLostError, InputOptions, open_input
+from targets.runner.notify import Notifier
 
 
 def test_every_picture_of_a_folder_comes_out_in_order_with_the_right_mask(tmp_path):
@@ -203,6 +205,66 @@ def test_an_engine_that_hangs_is_no_result_and_stuck(tmp_path):
         wait_for(lambda: not pipeline.stuck)
 
 
+class Hanging(Script):
+    """A source that hangs in one of its calls until it is let go."""
+
+    def __init__(self, where):
+        super().__init__()
+        self.where, self.free = where, threading.Event()
+
+    def connect(self):
+        super().connect()
+        if self.where == "connect":
+            self.free.wait(30)
+
+    def read(self, wait_s):
+        if self.where == "read":
+            self.free.wait(30)
+        return super().read(wait_s)
+
+
+class HangingPayload:
+    """A frame whose decoding hangs until it is let go."""
+
+    def __init__(self):
+        self.free = threading.Event()
+
+    def decode(self, _):
+        self.free.wait(30)
+        raise DataError("let go")
+
+
+class Beats(Notifier):
+    """Counts how often the watchdog is fed."""
+
+    def __init__(self):
+        super().__init__({})
+        self.count = 0
+
+    def beat(self):
+        self.count += 1
+
+
+@pytest.mark.parametrize("where", ["read", "connect", "decode", "engine"])
+def test_the_watchdog_is_fed_only_while_no_thread_hangs(tmp_path, where):
+    source, model, payload = Hanging(where), broken_model(tmp_path, delay=3.0 * (where == "engine")), HangingPayload()
+    source.give(payload if where == "decode" else np.zeros((20, 20, 3), np.uint8))
+    limits = {"stuck_s": 0.2, "read_s": 0.4}
+    with serving(source, model, Kept(), **limits) as (service, pipeline):
+        service._notifier = Beats()
+        who = {"decode": "decoder", "engine": "engine"}.get(where, "reader")
+        said = wait_for(lambda: pipeline.stuck)
+        assert said.startswith(f"the {who} has been busy for over 0.")
+        wait_for(lambda: pipeline.state() == ("no_result", said))
+        fed = wait_for(lambda: service._state == "no_result" and [service._notifier.count])
+        time.sleep(0.5)
+        assert not pipeline.stuck or service._notifier.count == fed[0]
+        source.free.set()
+        payload.free.set()
+        wait_for(lambda: not pipeline.stuck)
+        wait_for(lambda: service._notifier.count > fed[0])
+
+
 def test_a_slow_output_drops_its_own_results_only(tmp_path):
     slow, quick, source = Kept(), Kept(), Script()
     slow.hold = 0.2
@@ -327,7 +389,7 @@ def test_reduced_decoding_is_used_while_it_gives_the_same_labels_and_no_longer(t
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(DataError, match="deadline_ms is 0"):
-        tiny_runner.Settings(deadline_ms=0)
+        tiny_runner.PipelineSettings(deadline_ms=0)
 
 
 def test_a_policy_with_one_step_stays_on_it():

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_runner import Kept, jpeg, null_model, serving, wait_for
 
-from segfast_edge.contract.images import write_picture
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.errors import DataError, TargetError
 from targets.runner.decoding import MAX_STREAM_PIXELS, Encoded
 from targets.runner.frames import Broken

@@ -14,12 +14,12 @@ from PIL import Image
 
 from segfast_edge.contract.engines import engine_names
 from segfast_edge.contract.formats import format_named, formats_of
-from segfast_edge.contract.images import read_frame, read_labels, write_picture
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.overlay import mask_at
+from segfast_edge.contract.masks import labels_of, mask_at
+from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
 from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import ArtifactError, DataError, TargetError
-from targets.common.segment import labels_of, parse_outputs
+from targets.common.segment import parse_outputs
 from targets.common.session import CheckedSession, Options, import_runtime, installed
 from targets.common.target import choose_engine, open_artifact, target, targets
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from segfast_edge.cli import main
-from segfast_edge.contract.files import sha256
 from segfast_edge.contract.formats import integer_formats
+from segfast_edge.contract.shared.files import sha256
 from segfast_edge.data import Protocol, native_size, open_dataset
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import SegfastError

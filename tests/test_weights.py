@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from segfast_edge.cli import main
-from segfast_edge.contract.images import read_labels, write_picture
+from segfast_edge.contract.shared.images import read_labels, write_picture
 from segfast_edge.data.scene import render
 from segfast_edge.errors import ArtifactError
 from segfast_edge.model.checkpoint import Checkpoint

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny_artifacts
 
-from segfast_edge.contract.images import read_labels, write_picture
+from segfast_edge.contract.shared.images import read_labels, write_picture
 from segfast_edge.model import networks
 
 # refuses the import as an environment without these packages does

@@ -14,9 +14,9 @@ import tiny_artifacts as tiny
 from PIL import Image
 
 from segfast_edge.contract.formats import format_named
-from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS
-from segfast_edge.contract.overlay import mask_at
+from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.shared.images import write_picture
 from targets.common.session import Options
 from targets.common.target import target
 from targets.runner.frames import Notice, Pixels, Result

@@ -12,10 +12,10 @@ from torch import nn
 
 from benchmarks.converter_race import defaults
 from benchmarks.converter_race.cases import DEFAULT, OURS, Case, Conversion, conversions, weights
-from segfast_edge.contract.files import replacing_file, replacing_folder
-from segfast_edge.contract.images import Frame, write_picture
 from segfast_edge.contract.manifest import FILE_NAME
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import replacing_file, replacing_folder
+from segfast_edge.contract.shared.images import Frame, write_picture
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
 from segfast_edge.errors import ArtifactError, ConversionError, SegfastError

@@ -1,31 +1,24 @@
 """The command line: one module per verb in this folder, found by listing it.
 
 A verb module has ``HELP`` (one line), ``EXAMPLE`` (a command that works), ``arguments(parser)`` and
-``run(args) -> int``, and imports nothing heavy at its top level. Only this package prints.
+``run(args) -> int``, and imports nothing heavy at its top level. ``NEEDS`` names the modules of optional packages that
+it imports, by what for; none if it has none. Only this package prints.
 """
 
 import argparse
 import importlib
-import importlib.metadata
-import re
 import sys
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
 
 from segfast_edge import __version__
-from segfast_edge.contract.found import names_in
+from segfast_edge.cli._packages import extra_of
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import SegfastError, unknown
 
 EXIT_INTERRUPTED = 130
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}. See '{self.prog} --help'", file=sys.stderr)
-        raise SystemExit(SegfastError.exit_code)
 
 
 def verbs() -> list[str]:
@@ -37,23 +30,17 @@ def _verb(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
 
 
-def extra_of(module: str) -> str | None:
-    """Return the smallest pip extra that brings a module, as this installation says of itself; None if none does."""
-    try:
-        lines = importlib.metadata.requires("segfast-edge") or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    found = [each for line in lines if (each := re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)", line))]
-    sizes = Counter(each[2] for each in found)
-    extras = {each[2] for each in found if each[1].replace("-", "_").lower() == module}
-    return min(sorted(extras), key=lambda extra: sizes[extra], default=None)
+def needs_of(name: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the modules that a verb imports beyond what is always installed, by what it needs them for."""
+    found: Mapping[str, tuple[str, ...]] = getattr(_verb(name), "NEEDS", {})
+    return found
 
 
 def _overview() -> argparse.ArgumentParser:
     modules = {name: _verb(name) for name in verbs()}
     width = max(map(len, modules), default=0)
     listing = "\n".join(f"  {name:{width}}  {module.HELP}" for name, module in modules.items())
-    parser = _Parser(
+    parser = ExactParser(
         prog="segfast-edge",
         usage="segfast-edge VERB ...",
         description="From training a segmentation network to a cheap computer in a car.\n\n" + listing,
@@ -66,7 +53,7 @@ def _overview() -> argparse.ArgumentParser:
 
 def _parser(name: str) -> argparse.ArgumentParser:
     module = _verb(name)
-    parser = _Parser(
+    parser = ExactParser(
         prog=f"segfast-edge {name}",
         description=module.HELP,
         epilog=f"example:\n  {module.EXAMPLE}",

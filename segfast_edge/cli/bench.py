@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 HELP = "measure the paper's four networks side by side on this CPU"
 EXAMPLE = "segfast-edge bench paper --threads 1"
+NEEDS = {"measuring": ("torch",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     from segfast_edge.cli._progress import bar
-    from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.preprocess import parse_size
+    from segfast_edge.contract.shared.files import check_writable, write_json
     from segfast_edge.errors import SegfastError, unknown
     from segfast_edge.profiling.paper_tables import PaperSetting, measure
 
@@ -108,7 +109,7 @@ def _show(rows: "list[NetworkFigures]", figures: dict[str, Any]) -> None:
     screen = console()
     screen.print(time_table, memory_table)
     for reason in figures["reasons"]:
-        screen.print(f"void: {reason}", highlight=False)
+        screen.print(f"invalid: {reason}", highlight=False)
     screen.print(
         "medians over interleaved rounds, a process each; memory is VmHWM over the process with torch loaded",
         style="dim",

@@ -11,6 +11,7 @@ EXAMPLE = (
     "segfast-edge bundle --new-key car.key\n"
     "  segfast-edge bundle artifacts/segfast-tflite --target rpi --key car.key -o car.tar.gz"
 )
+NEEDS = {"signing": ("cryptography",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

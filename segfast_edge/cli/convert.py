@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from segfast_edge.cli._packages import converters
+
 if TYPE_CHECKING:
     from segfast_edge.export import Exporter
     from segfast_edge.export.common.job import ExportRequest, Source
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 HELP = "export a checkpoint for a runtime, and hold it to torch"
 EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o artifacts"
+NEEDS = {"every format": ("torch",), **converters()}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

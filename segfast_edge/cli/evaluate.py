@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_options
+from segfast_edge.cli._packages import ENGINE
 
 if TYPE_CHECKING:
     from segfast_edge.prediction.evaluate import Evaluation
 
 HELP = "measure mIoU and everything published beside it, of a checkpoint or an artifact on a labelled split"
 EXAMPLE = "segfast-edge evaluate runs/paper/best.pt --data camvid --data-root CamVid --split val"
+NEEDS = {"artifacts": (ENGINE,), "checkpoints": ("torch",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the figures."""
     from segfast_edge.cli._progress import bar
-    from segfast_edge.contract.files import write_json
+    from segfast_edge.contract.shared.files import write_json
     from segfast_edge.prediction.evaluate import GroundTruth, evaluate
     from segfast_edge.prediction.predictor import open_predictor
     from segfast_edge.weights import find

@@ -5,6 +5,7 @@ import json
 
 HELP = "list the networks"
 EXAMPLE = "segfast-edge models --json"
+NEEDS = {"counting parameters": ("torch",)}
 
 CLASSES = 22  # at which the paper counts parameters
 

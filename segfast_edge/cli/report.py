@@ -6,6 +6,7 @@ from pathlib import Path
 
 HELP = "draw profiles into one HTML page: distribution, timeline, stages, layers, accuracy against latency"
 EXAMPLE = "segfast-edge report openvino.json tflite.json --accuracy evaluation.json -o report.html"
+NEEDS = {"plots": ("matplotlib",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HELP = "train a network; writes checkpoints, metrics and curves, and continues where it stopped"
 EXAMPLE = "segfast-edge train --model segfast --data camvid --data-root CamVid --recipe paper --output-dir runs/paper"
+NEEDS = {"training": ("torch", "matplotlib")}
 
 
 def _bounds(text: str) -> tuple[float, float]:
@@ -164,7 +165,9 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
 def _dataset_options(args: argparse.Namespace) -> dict[str, str]:
     splits = {"train": args.split, "val": args.val_split}
-    return {**chosen_options(args), **{split: name for split, name in splits.items() if name is not None}}
+    given = {split: name for split, name in splits.items() if name is not None}
+    files = {split: str(Path(name).resolve()) for split, name in given.items() if Path(name).is_file()}
+    return {**chosen_options(args), **given, **files}
 
 
 def _given_recipe(args: argparse.Namespace) -> dict[str, Any]:
@@ -180,6 +183,7 @@ def _hardware(args: argparse.Namespace) -> "Hardware":
 
 def _fresh(args: argparse.Namespace) -> "TrainingSettings":
     from segfast_edge.training.recipe import recipe
+    from segfast_edge.training.settings import TrainingSettings
 
     chosen = recipe(args.recipe or "paper").changed(_given_recipe(args))
     asked = {name: value for name, value in _given(args).items() if value is not None}

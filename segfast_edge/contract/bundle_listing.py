@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from segfast_edge.contract.digest import new_sha256
+from segfast_edge.contract.shared.digest import new_sha256
 from segfast_edge.errors import ArtifactError, SegfastError
 
 BUNDLE_VERSION = 1

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from segfast_edge.contract import report_schema
-from segfast_edge.contract.bootstrap import percentile
 from segfast_edge.contract.report import REPORT_VERSION, Report, title
+from segfast_edge.contract.shared.bootstrap import percentile
 from segfast_edge.errors import ArtifactError
 
 _MACHINE_FIELDS = (

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.files import read_json, sha256, write_json
 from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import read_json, sha256, write_json
 from segfast_edge.errors import ArtifactError, SegfastError
 
 SCHEMA_VERSION = 1

@@ -1,16 +1,13 @@
-"""From the labels a network gives to what a person or a program looks at."""
+"""A mask in its classes' colours, alone and over its frame."""
 
 import numpy as np
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Frame, Labels
-from segfast_edge.contract.preprocess import check_frame, resize_labels
+from segfast_edge.contract.preprocess import check_frame
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import DataError
 
-
-def mask_at(labels: Labels, size: tuple[int, int]) -> Labels:
-    """Bring network-sized labels to ``size`` (height, width) of the frame; nearest, so no class is invented."""
-    return resize_labels(labels, size)
+VIEWS = ("mask", "colour", "overlay")
 
 
 def colour_table(classes: ClassSet) -> np.ndarray:
@@ -37,7 +34,8 @@ def overlay(frame: Frame, mask: Labels, classes: ClassSet, opacity: float = 0.5)
     return np.asarray(blended >> 8, dtype=np.uint8)
 
 
-def class_shares(mask: Labels, classes: ClassSet) -> dict[str, float]:
-    """Return each class's share of the mask's pixels, 0 to 1."""
-    counts = np.bincount(mask.ravel(), minlength=256)[: len(classes)]
-    return {name: float(count) / mask.size for name, count in zip(classes.names, counts, strict=True)}
+def view(kind: str, frame: Frame, mask: Labels, classes: ClassSet, *, opacity: float = 0.5) -> Frame | Labels:
+    """Return one of ``VIEWS`` of a result: class ids, classes in their colours, or those over the frame."""
+    if kind == "mask":
+        return mask
+    return colour_mask(mask, classes) if kind == "colour" else overlay(frame, mask, classes, opacity)

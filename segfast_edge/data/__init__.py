@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from segfast_edge.contract.found import names_in
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.data.arrange import ON_ANY, arranged
 from segfast_edge.data.pairs import PairedSource
 from segfast_edge.data.protocol import Protocol

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, Colour, distinct_palette
-from segfast_edge.contract.files import read_json
+from segfast_edge.contract.shared.files import read_json
 from segfast_edge.data.class_tables import VOID_NAMES, read_table, table_rows
 from segfast_edge.data.label_files import Coding, by_colour, identity
 from segfast_edge.errors import ArtifactError, DataError

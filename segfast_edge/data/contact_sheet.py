@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.overlay import colour_mask, overlay
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.data.sample import Sample
 
 TILE = 320  # width of one picture in pixels

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.images import Frame
 
 Fingerprint = npt.NDArray[np.float32]  # brightness of SIDE x SIDE tiles, mean 0 and standard deviation 1
 SIDE = 16

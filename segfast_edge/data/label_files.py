@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, Colour
-from segfast_edge.contract.images import Labels, open_picture
+from segfast_edge.contract.shared.images import Labels, open_picture
 from segfast_edge.data.once import warn_once
 from segfast_edge.errors import DataError
 

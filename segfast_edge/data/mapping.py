@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, Colour, find_name
-from segfast_edge.contract.images import Labels
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.data.pairs import LabelReader
 from segfast_edge.errors import DataError, unknown
 

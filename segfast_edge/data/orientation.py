@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from segfast_edge.contract.images import Frame, Labels, open_picture, upright_rgb
+from segfast_edge.contract.shared.images import Frame, Labels, open_picture, upright_rgb
 from segfast_edge.data.once import warn_once
 
 UPRIGHT = 1

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Labels, read_labels
+from segfast_edge.contract.shared.images import Labels, read_labels
 from segfast_edge.data.label_files import identity, translated
 from segfast_edge.data.orientation import read_upright, turned_along
 from segfast_edge.data.sample import Sample

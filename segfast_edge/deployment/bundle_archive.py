@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segfast_edge.contract.bundle_listing import LISTING, SIGNATURE, BundleListing, ListedFile
-from segfast_edge.contract.files import replacing_file, sha256
+from segfast_edge.contract.shared.files import replacing_file, sha256
 from segfast_edge.errors import TargetError
 
 # The one level that zlib and its faster successors are likeliest to agree on is none; 6 differs between them, so

@@ -1,5 +1,6 @@
 """The installer on a device: sent with the bundle, followed line by line, and gone again when it is done."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,18 +15,23 @@ from segfast_edge.remote.ssh import Ssh
 from segfast_edge.remote.stopping import orderly
 from segfast_edge.remote.transfer import copy, size_of, workspace
 
-_BUNDLE = "bundle.tar.gz"
+_BUNDLE, _CONFIG = "bundle.tar.gz", "config.json"
 _LIMIT_S = 1800.0  # an emulated board takes minutes to unpack and to test
+_ALONE_S = 90.0  # longer than a lost connection is tried again
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is to be done on a device: ``words`` for the installer, and the bundle that goes with them, if any."""
+    """What is to be done on a device: ``words`` for the installer, and the bundle that goes with them, if any.
+
+    ``config`` is the runner's configuration as JSON.
+    """
 
     words: Sequence[str]
     bundle: Path | None = None
     trust: Path | None = None
     unsigned: bool = False
+    config: str | None = None
 
     def trusted(self) -> list[str]:
         """Return the installer's words for the key: the key itself, since the file is on this side."""
@@ -40,7 +46,8 @@ class Deployment:
 def deploy(deployment: Deployment, host: str, announce: Callable[[str], None]) -> list[str]:
     """Run the installer on ``host`` and return the lines it wrote; ``announce`` is told each as it comes.
 
-    A dropped connection does not stop it: it goes on there and is taken up again within a minute.
+    A dropped connection does not stop it: it goes on there and is taken up again within a minute. If nobody comes
+    back, it ends there and lets go of the installation; a release that it had switched to stays on trial.
 
     Raises:
         UnreachableError: the host cannot be reached, or the connection did not come back.
@@ -53,6 +60,8 @@ def deploy(deployment: Deployment, host: str, announce: Callable[[str], None]) -
         words = [*deployment.words, *deployment.trusted()]
         if deployment.bundle is not None:
             _take_along(deployment, installer, load)
+        if deployment.config is not None:
+            write_private(load / _CONFIG, deployment.config)
         announce(f"looking at {ssh.host}")
         board = check(ssh)
         refuse_full(ssh, board.free_bytes, size_of(load))
@@ -60,8 +69,17 @@ def deploy(deployment: Deployment, host: str, announce: Callable[[str], None]) -
             announce(f"copying to {ssh.host}")
             copy(ssh, board, load, f"{folder}/load")
             bundle = [f"{folder}/load/{_BUNDLE}"] if deployment.bundle is not None else []
-            command = Command([board.python, f"{folder}/load/{NAME}", *bundle, *words], _LIMIT_S)
+            if deployment.config is not None:
+                words.append(f"--config={folder}/load/{_CONFIG}")
+            words = [board.python, f"{folder}/load/{NAME}", *bundle, *words]
+            command = Command(words, _LIMIT_S, alone_s=_ALONE_S)
             return _follow(ssh, folder, command, announce)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def _take_along(deployment: Deployment, installer: Path, load: Path) -> None:

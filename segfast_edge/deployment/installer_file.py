@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from segfast_edge.contract.endings import failure
+from segfast_edge.contract.shared.endings import failure
 from segfast_edge.device.code import device_code
 from segfast_edge.errors import TargetError
 
@@ -19,9 +19,10 @@ _PARTS = (
     "segfast_edge/errors.py",
     "segfast_edge/contract/__init__.py",
     "segfast_edge/contract/bundle_listing.py",
-    "segfast_edge/contract/digest.py",
-    "segfast_edge/contract/durable.py",
-    "segfast_edge/contract/endings.py",
+    "segfast_edge/contract/shared/__init__.py",
+    "segfast_edge/contract/shared/digest.py",
+    "segfast_edge/contract/shared/durable.py",
+    "segfast_edge/contract/shared/endings.py",
 )
 _MAIN = "from targets.install.__main__ import main\n\nraise SystemExit(main())\n"
 

@@ -3,19 +3,23 @@
 import shutil
 from pathlib import Path
 
-from segfast_edge.contract.found import names_in
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import TargetError
 
 _PACKAGE = Path(__file__).parents[1]
 _SHARED = ("__init__.py", "errors.py", "contract")  # what the device code needs of segfast_edge
 
 
-def _targets() -> Path:
-    """Return the device code's folder: inside the installed wheel, or beside this package in a checkout."""
-    for folder in (_PACKAGE / "_targets", _PACKAGE.parent / "targets"):
-        if (folder / "__main__.py").is_file():
+def import_path() -> Path:
+    """Return the folder from which Python imports ``targets``: inside the installed wheel, or the checkout."""
+    for folder in (_PACKAGE / "_device", _PACKAGE.parent):
+        if (folder / "targets" / "__main__.py").is_file():
             return folder
-    raise TargetError(f"the device code is missing beside {_PACKAGE}; install segfast-edge again")
+    raise TargetError(f"the device code is missing from {_PACKAGE}; install segfast-edge again")
+
+
+def _targets() -> Path:
+    return import_path() / "targets"
 
 
 def target_names() -> list[str]:

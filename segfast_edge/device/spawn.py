@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segfast_edge.contract.endings import failure
 from segfast_edge.contract.engines import engine_named
-from segfast_edge.contract.images import Frame, write_picture
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.endings import failure
+from segfast_edge.contract.shared.images import Frame, write_picture
 from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import TargetError, unknown
 

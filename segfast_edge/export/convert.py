@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from segfast_edge.contract.files import replacing_folder
-from segfast_edge.contract.images import Labels, write_picture
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
+from segfast_edge.contract.shared.files import replacing_folder
+from segfast_edge.contract.shared.images import Labels, write_picture
 from segfast_edge.export import Exporter, exporter
 from segfast_edge.export.common.int8 import in_int8
 from segfast_edge.export.common.job import ExportRequest, Job, Source

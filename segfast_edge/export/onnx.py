@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from segfast_edge.contract.formats import format_named
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError
 from segfast_edge.export import another, require
 from segfast_edge.export.common.converter_errors import explained, quiet, writing

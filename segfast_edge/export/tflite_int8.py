@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError, unknown
 from segfast_edge.export.common.converter_errors import writing
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from segfast_edge.contract.classes import MAX_CLASSES
-from segfast_edge.contract.found import names_in
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import SegfastError, unknown
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from segfast_edge.contract.classes import ClassSet, distinct_palette
-from segfast_edge.contract.files import replacing_file
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import replacing_file
 from segfast_edge.errors import ArtifactError, SegfastError
 from segfast_edge.model import build
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge import __version__
-from segfast_edge.contract.files import read_json
 from segfast_edge.contract.layer_times import Layer, by_kind
 from segfast_edge.contract.report import Report
 from segfast_edge.contract.report_text import KIND_TITLES, LAYER_TITLES, figures, kind_rows, layer_rows
+from segfast_edge.contract.shared.files import read_json
 from segfast_edge.errors import ArtifactError
 from segfast_edge.page import write_page
 
@@ -34,7 +34,7 @@ def write_profiles(page: Path, reports: Sequence[Report], evaluations: Sequence[
         lead=_lead(reports),
         version=__version__,
         summary=_summary(named, scores),
-        void={name: report.reasons for name, report in named.items() if report.reasons},
+        invalid={name: report.reasons for name, report in named.items() if report.reasons},
         plots=plots,
         protocols=sorted({protocol for _, protocol in scores.values()}),
         layers={name: _layers(report) for name, report in named.items() if report.layers},

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segfast_edge.contract.images import Frame, Labels
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
 from segfast_edge.model.torch_device import device_for

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Labels
-from segfast_edge.contract.overlay import mask_at
+from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.data import Dataset, Protocol, native_size, open_dataset
 from segfast_edge.data.protocol import check_counts
 from segfast_edge.errors import DataError, SegfastError, unknown

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Labels
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import DataError
 
 Counts = npt.NDArray[np.int64]

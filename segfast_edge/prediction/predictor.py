@@ -5,14 +5,12 @@ import functools
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Frame, Labels
-from segfast_edge.contract.manifest import Manifest, OutputKind
+from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import labels_of
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ArtifactError, SegfastError, unknown
 
@@ -77,18 +75,13 @@ def open_predictor(
 
 def _artifact(path: Path, target: str) -> Predictor:
     manifest = Manifest.load(path)
-    label = functools.partial(_run, path, manifest.output_kind, target=target)
+    label = functools.partial(_run, path, manifest, target=target)
     protocol = str(manifest.provenance.get("protocol", ""))
     described = f"{manifest.format} artifact ({manifest.precision})"
     return Predictor(described, manifest.classes, manifest.preprocess, protocol, label)
 
 
-def _run(path: Path, kind: OutputKind, frames: Iterable[NamedFrame], *, target: str) -> Generator[Labels, None, None]:
+def _run(path: Path, manifest: Manifest, frames: Iterable[NamedFrame], *, target: str) -> Generator[Labels, None, None]:
     with contextlib.closing(outputs(path, frames, target=target)) as found:
         for raw in found:
-            yield _labels(raw, kind)
-
-
-def _labels(raw: Any, kind: OutputKind) -> Labels:
-    """Return height x width labels of a raw output, 1 x H x W labels or 1 x H x W x classes logits."""
-    return np.asarray(raw[0] if kind == "labels" else raw[0].argmax(-1), np.uint8)
+            yield labels_of(raw, manifest)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.classes import MAX_CLASSES
-from segfast_edge.contract.endings import how_ended
-from segfast_edge.contract.report import MAX_FOREIGN_SHARE
+from segfast_edge.contract.shared.endings import how_ended
+from segfast_edge.contract.validity import MAX_FOREIGN_SHARE
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.progress import Progress
 
@@ -101,7 +101,7 @@ class PaperFigures:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why these figures are void, or nothing."""
+        """Why these figures are invalid, or nothing."""
         if self.foreign_share is None or self.foreign_share <= MAX_FOREIGN_SHARE:
             return ()
         return (f"other processes took {self.foreign_share:.0%} of the cores; at most {MAX_FOREIGN_SHARE:.0%}",)

@@ -1,7 +1,8 @@
 """From settings to everything a training needs: data in memory, the network on its device, its optimiser."""
 
 import functools
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.files import sha256
+from segfast_edge.contract.classes import ClassSet, find_name
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import sha256
 from segfast_edge.data import Dataset, Protocol, open_source
 from segfast_edge.data.augmentation import Augmentation
 from segfast_edge.data.protocol import check_counts, padding_label
@@ -33,6 +34,8 @@ from segfast_edge.training.losses import balanced_weights
 from segfast_edge.training.recipe import Recipe
 from segfast_edge.training.settings import TrainingSettings
 from segfast_edge.training.state import State, optimiser
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,8 @@ def make_state(settings: TrainingSettings, classes: ClassSet, execution: Executi
 def _first_weights(path: Path, network: str, module: nn.Module, classes: ClassSet) -> dict[str, Tensor]:
     """Return the checkpoint's weights for ``module``; classes of the same name keep theirs, others those drawn.
 
+    Names may differ in case, as in Sky and sky; a log line has those that matched nothing.
+
     Raises:
         SegfastError: the checkpoint is of another network, or of no class of this training.
     """
@@ -144,9 +149,13 @@ def _first_weights(path: Path, network: str, module: nn.Module, classes: ClassSe
     before = checkpoint.classes.names
     if before == classes.names:
         return checkpoint.module().state_dict()
-    pairs = [(row, before.index(name)) for row, name in enumerate(classes.names) if name in before]
+    places = [find_name(name, before) for name in classes.names]
+    pairs = [(row, place) for row, place in enumerate(places) if place is not None]
     if not pairs:
-        raise SegfastError(f"{path} knows none of this training's classes ({', '.join(classes.names)})")
+        raise SegfastError(
+            f"{path} has none of this training's classes ({', '.join(classes.names)}); its own are {', '.join(before)}"
+        )
+    _tell_unmatched(path, classes.names, before, places)
     rows, rows_before = (list(column) for column in zip(*pairs, strict=True))
     drawn, weights = module.state_dict(), checkpoint.module().state_dict()
     other = build(network, len(before) + 1).state_dict()
@@ -155,6 +164,16 @@ def _first_weights(path: Path, network: str, module: nn.Module, classes: ClassSe
             weights[key] = drawn[key].clone()
             weights[key][rows] = value[rows_before]
     return weights
+
+
+def _tell_unmatched(path: Path, names: Sequence[str], before: Sequence[str], places: Sequence[int | None]) -> None:
+    new = [name for name, place in zip(names, places, strict=True) if place is None]
+    dropped = [name for place, name in enumerate(before) if place not in places]
+    if new or dropped:
+        _log.warning(
+            "%s: %d of %d classes matched by name; start at random: %s; left out: %s",
+            path, len(names) - len(new), len(names), ", ".join(new) or "none", ", ".join(dropped) or "none",
+        )  # fmt: skip
 
 
 def make_setup(

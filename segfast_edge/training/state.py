@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segfast_edge.contract.files import replacing_file
+from segfast_edge.contract.shared.files import replacing_file
 from segfast_edge.errors import ArtifactError
 from segfast_edge.training.ema import Average
 from segfast_edge.training.recipe import Recipe

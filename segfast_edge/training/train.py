@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from segfast_edge.contract.allocator import keep_freed_memory
+from segfast_edge.contract.shared.allocator import keep_freed_memory
 from segfast_edge.model.torch_device import device_for
 from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training import curves

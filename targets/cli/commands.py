@@ -12,13 +12,14 @@ from typing import Any, NoReturn, TextIO
 
 from segfast_edge.contract.engines import engine_names
 from segfast_edge.contract.formats import format_names
-from segfast_edge.contract.images import list_pictures
+from segfast_edge.contract.overlay import VIEWS
 from segfast_edge.contract.profile_options import (
     DEVICE_HELP,
     PRECISION_HELP,
     add_profile_arguments,
     profile_options_from,
 )
+from segfast_edge.contract.shared.images import list_pictures
 from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
 from targets.common.arguments import Parser
 from targets.common.segment import WRITERS, parse_outputs, run_pictures
@@ -30,17 +31,19 @@ from targets.runner.command_line import run as run_stream
 
 _ROOT = Path("/")
 EXIT_INTERRUPTED = 130
+COMMAND = "SEGFAST_COMMAND"  # what the user typed to get here, for help texts, if it was not "python -m targets"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m targets", description="Run or profile an artifact on this machine.")
+    command = os.environ.get(COMMAND, "python -m targets")
+    parser = Parser(prog=command, description="Run or profile an artifact on this machine.")
     parser.add_argument("target", metavar="TARGET", help=", ".join(targets()))
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
     run = verbs.add_parser("run", help="segment pictures")
     _common(run)
     run.add_argument("input", help="a picture, a folder of pictures, or - for picture paths on standard input")
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
-    run.add_argument("--write", default="mask,colour,overlay", help=f"of {', '.join(WRITERS)} (default %(default)s)")
+    run.add_argument("--write", default=",".join(VIEWS), help=f"of {', '.join(WRITERS)} (default %(default)s)")
     run.add_argument("--convert-rgb", action="store_true", help="convert pictures of other modes instead of refusing")
     run.add_argument("--json", action="store_true", help="one JSON object per line")
     run.set_defaults(handle=_run)
@@ -168,6 +171,7 @@ def _end_with_input(done: threading.Event) -> None:
 
 def _layers(args: argparse.Namespace) -> int:
     from segfast_edge.contract.report_text import layer_lines
+    from segfast_edge.contract.validity import disturbances
     from targets.common import emulated
     from targets.common.layer_timing import trace
 
@@ -176,8 +180,11 @@ def _layers(args: argparse.Namespace) -> int:
     where = target(args.target)
     refuse_elsewhere(where, _ROOT)
     emulated.refuse_timing(_ROOT)
-    found = trace(where, args.artifact, plan)
-    shown = [json.dumps({"layers": [layer.to_json() for layer in found]})] if args.json else layer_lines(found)
+    found, conditions = trace(where, args.artifact, plan)
+    if args.json:
+        shown = [json.dumps({"layers": [layer.to_json() for layer in found], "conditions": conditions})]
+    else:
+        shown = layer_lines(found) + [f"invalid: {reason}" for reason in disturbances(conditions)]
     for line in shown:
         print(line, file=stdout, flush=True)
     return 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from segfast_edge.contract.engines import BASE, Engine, engine_named
 from segfast_edge.contract.formats import format_named, format_names
-from segfast_edge.contract.found import descriptor_in, names_in
+from segfast_edge.contract.shared.found import descriptor_in, names_in
 from segfast_edge.errors import TargetError, unknown
 
 _FOLDER = Path(__file__).parent.parent

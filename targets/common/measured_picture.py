@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.manifest import GOLDEN_FRAME, Manifest
 from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.images import write_picture
 
 _DRAWN_FRAME = (720, 1280)  # height and width, where the artifact has no golden frame and the plan names no picture
 

@@ -1,17 +1,18 @@
 """The run loop: pictures in, masks and raw outputs out."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from segfast_edge.contract.files import replacing_file
-from segfast_edge.contract.images import Frame, Labels, read_frame, write_picture
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.overlay import colour_mask, mask_at, overlay
+from segfast_edge.contract.masks import RawOutput, labels_of, mask_at
+from segfast_edge.contract.overlay import VIEWS, view
+from segfast_edge.contract.shared.files import replacing_file
+from segfast_edge.contract.shared.images import Frame, Labels, read_frame, write_picture
 from segfast_edge.errors import TargetError, unknown
-from targets.common.session import CheckedSession, RawOutput
+from targets.common.session import CheckedSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +25,6 @@ class Segmented:
     manifest: Manifest
 
 
-def labels_of(raw: RawOutput, manifest: Manifest) -> Labels:
-    """Return uint8 height x width labels of a raw output.
-
-    Raises:
-        TargetError: a label that no class has, which means a broken model or engine.
-    """
-    labels = raw[0] if manifest.output_kind == "labels" else raw[0].argmax(axis=-1).astype(np.uint8)
-    if int(labels.max()) >= len(manifest.classes):
-        raise TargetError(f"the model gave label {int(labels.max())}; it has {len(manifest.classes)} classes")
-    return np.asarray(labels, np.uint8)
-
-
 def network_input(frame: Frame, manifest: Manifest) -> Frame:
     """Bring a frame of any size to the network's input, uint8 [1, H, W, 3]."""
     return manifest.preprocess.image(frame)[np.newaxis]
@@ -46,38 +35,20 @@ def mask_of(raw: RawOutput, manifest: Manifest, frame: Frame) -> Labels:
     return mask_at(labels_of(raw, manifest), frame.shape[:2])
 
 
-def _raw(path: Path, result: Segmented) -> Path:
-    path = path.with_name(f"{path.name}.npy")
-    with replacing_file(path) as temporary, temporary.open("wb") as stream:
-        np.save(stream, result.raw, allow_pickle=False)
-    return path
+WRITERS = (*VIEWS, "raw")
 
 
-def _mask(path: Path, result: Segmented) -> Path:
-    path = path.with_name(f"{path.name}.mask.png")
-    write_picture(path, mask_at(result.labels, result.frame.shape[:2]))
-    return path
-
-
-def _colour(path: Path, result: Segmented) -> Path:
-    path = path.with_name(f"{path.name}.colour.png")
-    write_picture(path, colour_mask(mask_at(result.labels, result.frame.shape[:2]), result.manifest.classes))
-    return path
-
-
-def _overlay(path: Path, result: Segmented) -> Path:
-    path = path.with_name(f"{path.name}.overlay.png")
+def _write(kind: str, path: Path, result: Segmented) -> Path:
+    """Write one of ``WRITERS`` beside ``path``, whole or not at all; return the file."""
+    if kind == "raw":
+        path = path.with_name(f"{path.name}.npy")
+        with replacing_file(path) as temporary, temporary.open("wb") as stream:
+            np.save(stream, result.raw, allow_pickle=False)
+        return path
+    path = path.with_name(f"{path.name}.{kind}.png")
     mask = mask_at(result.labels, result.frame.shape[:2])
-    write_picture(path, overlay(result.frame, mask, result.manifest.classes))
+    write_picture(path, view(kind, result.frame, mask, result.manifest.classes))
     return path
-
-
-WRITERS: Mapping[str, Callable[[Path, Segmented], Path]] = {
-    "mask": _mask,
-    "colour": _colour,
-    "overlay": _overlay,
-    "raw": _raw,
-}
 
 
 def parse_outputs(text: str) -> tuple[str, ...]:
@@ -108,4 +79,4 @@ def run_pictures(
     """
     for picture in pictures:
         result = segment(session, read_frame(picture, convert=convert))
-        yield picture, [WRITERS[name](out / picture.stem, result) for name in outputs]
+        yield picture, [_write(name, out / picture.stem, result) for name in outputs]

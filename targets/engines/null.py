@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, RawOutput
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
+from targets.common.session import Options
 
 
 def runtime() -> ModuleType:

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import RawOutput
 from segfast_edge.contract.report import PROCESSOR
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import TargetError
-from targets.common.session import LayerTrace, Options, RawOutput, executed_layers, import_runtime, unreadable
+from targets.common.session import LayerTrace, Options, executed_layers, import_runtime, unreadable
 from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"

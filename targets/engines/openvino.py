@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layer_times import RESAMPLING, Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import LayerTrace, Options, RawOutput, executed_layers, import_runtime, unreadable
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
+from targets.common.session import LayerTrace, Options, executed_layers, import_runtime, unreadable
 from targets.common.trace import convolution_macs, typical_layers
 
 _NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "int8"}

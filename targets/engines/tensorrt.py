@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import TargetError
 from targets.common.cuda import Cuda, CudaStream, CudaTensor, Gpu
-from targets.common.session import LayerTrace, Options, RawOutput, import_runtime
+from targets.common.session import LayerTrace, Options, import_runtime
 from targets.common.trace import typical_layers
 from targets.engines._tensorrt_build import BuildSettings, Loaded, load_engine, precision_for, version_of
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.allocator import keep_freed_memory
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.allocator import keep_freed_memory
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import TargetError
-from targets.common.session import LayerTrace, Options, RawOutput, import_runtime, unreadable
+from targets.common.session import LayerTrace, Options, import_runtime, unreadable
 from targets.common.trace import convolution_macs, typical_layers
 
 _CONVOLUTION_ARGUMENTS = 13  # input, weights, bias, stride, padding, dilation, transposed, output padding, groups, ...

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.errors import SegfastError, TargetError
+from targets.install.config import read_config
 from targets.install.health import Patience
 from targets.install.installer import Installer, stored_keys
 from targets.install.layout import NAME_LENGTH, Layout
@@ -18,19 +20,13 @@ from targets.install.trust import Trust, public_key, read_public_key
 from targets.install.unpack import inspect
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}. See '{self.prog} --help'", file=sys.stderr)
-        raise SystemExit(SegfastError.exit_code)
-
-
 def default_root() -> Path:
     """Return where releases go: below /opt for root, below the home folder for anybody else."""
     return Path("/opt/segfast-edge") if os.getuid() == 0 else Path.home() / "segfast-edge"
 
 
 def _parser(own: Path | None) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = ExactParser(
         prog="install", description="Install a bundle on this device: verified, proven, taken back if bad."
     )
     add = parser.add_argument
@@ -45,6 +41,9 @@ def _parser(own: Path | None) -> argparse.ArgumentParser:
     )
     key.add_argument("--unsigned", action="store_true", help="take this bundle without a signature")
     add("--input", metavar="INPUT", help="where frames come from, as for run.py; kept for later releases")
+    add(
+        "--config", type=Path, metavar="FILE", help="JSON with input, outputs and options: keeps a password out of argv"
+    )
     add("--output", action="append", default=[], metavar="OUTPUT", help="where results go; may be repeated")
     add("--option", action="append", default=[], metavar="OPTION", help="an option for run.py, such as --rate=10")
     add(
@@ -71,6 +70,10 @@ def _key(text: str) -> bytes:
 
 
 def _config(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.config is not None:
+        if args.input is not None or args.output or args.option:
+            raise TargetError("--config stands in for --input, --output and --option; leave them out")
+        return read_config(args.config)
     if args.input is None:
         if args.output or args.option:
             raise TargetError("--output and --option need --input")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.durable import remove_durably, replace_durably, write_durably
-from segfast_edge.contract.endings import failure
+from segfast_edge.contract.shared.durable import remove_durably, replace_durably, write_durably
+from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
 from targets.install.guard_file import GUARD, packed
 from targets.install.health import Patience, watch
@@ -47,7 +47,7 @@ class Installer:
             ArtifactError: the bundle is not trusted or not whole, or fails its self-test.
             TargetError: the device lacks something, or the release was not well and was taken back.
         """
-        with self.layout.locked():
+        with self.layout.locked(self.patience.limit_s):
             passed("begun")
             name = self._bring(bundle, trust)
             passed("sealed")
@@ -75,7 +75,7 @@ class Installer:
         Raises:
             TargetError: there is none, or it was not well either.
         """
-        with self.layout.locked():
+        with self.layout.locked(self.patience.limit_s):
             current, previous = self.layout.pointed("current"), self.layout.pointed("previous")
             if previous is None or previous == current:
                 raise TargetError(f"there is no previous release in {self.layout.root} to go back to")

@@ -15,12 +15,13 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from segfast_edge.contract.bundle_listing import LISTING, BundleListing
-from segfast_edge.contract.durable import (
+from segfast_edge.contract.shared.durable import (
     link_durably,
     make_folder_durably,
     remove_durably,
@@ -107,8 +108,11 @@ class Layout:
             link_durably(path, f"releases/{name}")
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Let no other installer work here at the same time; a killed one leaves no lock behind."""
+    def locked(self, limit_s: float = 0.0) -> Iterator[None]:
+        """Let no other installer work here at the same time; a killed one leaves no lock behind.
+
+        ``limit_s`` is how long the health check may take, for whoever comes meanwhile.
+        """
         try:
             for folder in (self.root, self.releases, self.keys):
                 make_folder_durably(folder)
@@ -119,7 +123,9 @@ class Layout:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise TargetError(f"another installation is at work in {self.root}") from error
+                raise TargetError(f"another installation is at work in {self.root}{_holder(descriptor)}") from error
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {time.monotonic():.0f} {limit_s:.0f}".encode(), 0)
             yield
         finally:
             os.close(descriptor)
@@ -189,6 +195,16 @@ class Layout:
         for folder in self.releases.glob(f"{ASIDE}*"):
             shutil.rmtree(folder, ignore_errors=True)
         return removed
+
+
+def _holder(lock: int) -> str:
+    """Return who holds the lock and for how long, as the end of a sentence; "" if that is not told."""
+    try:
+        pid, began_s, limit_s = map(int, os.pread(lock, 100, 0).split())
+    except ValueError:
+        return ""
+    since_s = max(0, round(time.monotonic()) - began_s)
+    return f": process {pid}, for {since_s} s so far. Its health check takes up to {limit_s} s; try again then"
 
 
 def _repair(release: Path, sound: Path) -> None:

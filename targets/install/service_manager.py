@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from segfast_edge.contract.durable import make_folder_durably, replace_durably, sync_folder
-from segfast_edge.contract.endings import failure, how_ended
+from segfast_edge.contract.shared.durable import make_folder_durably, replace_durably, sync_folder
+from segfast_edge.contract.shared.endings import failure, how_ended
 from segfast_edge.errors import TargetError, unknown
 from targets.install.guard_file import GUARD
 from targets.install.layout import Layout
@@ -131,7 +131,9 @@ class Systemd:
         return template
 
     def set_up(self) -> None:
-        """Write the unit and have it started with the device."""
+        """Write the unit and have it started with the device; tokens in ``environment`` are for its owner alone."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._layout.root / "environment").chmod(0o600)
         text = self.text()
         if not self.unit.is_file() or self.unit.read_text(encoding="utf-8") != text:
             make_folder_durably(self.unit.parent)

@@ -77,8 +77,8 @@ class Archive:
 
     def refuse_more(self) -> None:
         """Raise ArtifactError if anything but the padding of a tar comes after its end."""
-        rest = self._stream.read(_RECORD)
-        if len(rest) >= _RECORD or len(rest) % _BLOCK or rest.strip(b"\0"):
+        rest = self._stream.read(_RECORD + 1)
+        if len(rest) > _RECORD or len(rest) % _BLOCK or rest.strip(b"\0"):
             raise ArtifactError("more bytes follow the archive's end; it was changed or put together wrongly")
 
     def copy_to(self, sink: Sink) -> None:

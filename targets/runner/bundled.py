@@ -6,14 +6,14 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from segfast_edge.contract.bundle_listing import LISTING, BundleListing, release_of
-from segfast_edge.contract.files import read_json
-from segfast_edge.errors import ArtifactError, SegfastError, TargetError
+from segfast_edge.contract.shared.files import read_json
+from segfast_edge.errors import SegfastError, TargetError
 from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import target
+from targets.install.config import words_of
 from targets.install.layout import NAME_LENGTH, Layout
 from targets.install.trial import proven
 from targets.runner.command_line import arguments, engine_arguments, run, self_test
@@ -34,11 +34,7 @@ def configured(layout: Layout) -> list[str]:
     Raises:
         ArtifactError: it is missing, or not of that form.
     """
-    value = read_json(layout.config, "configuration")
-    words: list[Any] = [*value.get("options", []), value.get("input"), *value.get("outputs", [])]
-    if not all(isinstance(word, str) and word for word in words):
-        raise ArtifactError(f'{layout.config} must have "input" (a text), and may have "outputs" and "options" (lists)')
-    return words
+    return words_of(read_json(layout.config, "configuration"), layout.config)
 
 
 def _parser() -> Parser:
@@ -81,7 +77,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
 
 def _typed(options: list[str]) -> argparse.Namespace:
     """Return what is given before config.json has its say, paths as they are meant where the runner was started."""
-    typed = _parser().parse_args([*options, "-"])  # the input stands in for the one to come
+    typed: argparse.Namespace = _parser().parse_args([*options, "-"])  # the input stands in for the one to come
     for name, value in vars(typed).items():
         if isinstance(value, Path):
             setattr(typed, name, value.absolute())

@@ -8,6 +8,7 @@ from targets.runner.frames import Packet, now_ns
 from targets.runner.inputs import EndOfInputError, Input, InputLostError
 from targets.runner.ledger import Ledger
 from targets.runner.newest_frame import Slot
+from targets.runner.threads import Pulse
 
 log = logging.getLogger("segfast.runner")
 _WAIT_S = 0.25  # how long a read may keep the thread from seeing that it should stop
@@ -21,6 +22,7 @@ class Reader:
         self._ledger = ledger
         self._slot = slot
         self._stopping = threading.Event()
+        self.pulse = Pulse()
         self.connected = False
         self.connections = 0
         self.losses = 0
@@ -34,7 +36,8 @@ class Reader:
         try:
             while not self._stopping.is_set():
                 try:
-                    self._source.connect()
+                    with self.pulse.busy():
+                        self._source.connect()
                     self._connected()
                     self._read_on(backoff)
                 except InputLostError as error:
@@ -66,7 +69,8 @@ class Reader:
 
     def _read_on(self, backoff: Backoff) -> None:
         while not self._stopping.is_set():
-            grab = self._source.read(_WAIT_S)
+            with self.pulse.busy():
+                grab = self._source.read(_WAIT_S)
             if grab is None:
                 continue
             backoff.succeeded()

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from segfast_edge.contract.allocator import bound_arenas
-from segfast_edge.contract.files import check_writable
 from segfast_edge.contract.profile_options import DEVICE_HELP, PRECISION_HELP
+from segfast_edge.contract.shared.allocator import bound_arenas
+from segfast_edge.contract.shared.files import check_writable
 from segfast_edge.errors import DataError
 from targets.common.arguments import Parser
 from targets.common.session import Options
@@ -58,7 +58,13 @@ def arguments(parser: Parser) -> None:
     add("--every-frame", action="store_true", help="process every frame, even of a live source, however late")
     add("--deadline-ms", type=float, default=200.0, metavar="MS", help="a mask older than this is late (default 200)")
     add("--stall-s", type=float, default=2.0, metavar="S", help="no frame for this long is no result (default 2)")
-    add("--stuck-s", type=float, default=5.0, metavar="S", help="an engine busy for this long is stuck (default 5)")
+    add(
+        "--stuck-s",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="engine or decoder busy so long is stuck (default 5)",
+    )
     add(
         "--reduced-decode",
         action="store_true",

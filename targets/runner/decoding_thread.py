@@ -13,6 +13,7 @@ from targets.runner.degradation import Pace
 from targets.runner.frames import Decoded, Packet, now_ns
 from targets.runner.ledger import CORRUPT, Ledger
 from targets.runner.newest_frame import ClosedError, Slot
+from targets.runner.threads import Pulse
 
 log = logging.getLogger("segfast.runner")
 
@@ -36,6 +37,7 @@ class Decoder:
         self._pace = pace
         self._reduced = reduced
         self._picture_wanted = picture_wanted
+        self.pulse = Pulse()
         self.preprocess = Preprocess()
         self.resolution: tuple[int, int] | None = None
         self.resolution_changes = 0
@@ -62,7 +64,8 @@ class Decoder:
             self._ledger.leave(packet.number, "paced")
             return
         try:
-            decoded = self._decode(packet)
+            with self.pulse.busy():
+                decoded = self._decode(packet)
         except DataError as error:
             if str(error) != self.last_damage:
                 log.warning("frame %d is corrupt: %s", packet.number, error)

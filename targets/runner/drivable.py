@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Labels
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import DataError, unknown
 
 # What the public road datasets call the surface that a car drives on

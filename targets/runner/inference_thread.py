@@ -5,13 +5,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from segfast_edge.contract.overlay import mask_at
+from segfast_edge.contract.masks import mask_at
 from targets.runner.backoff import Backoff
 from targets.runner.decoding import ReducedScale
 from targets.runner.frames import Decoded, Result, now_ns
 from targets.runner.ledger import OUT, Ledger
 from targets.runner.model import Model, open_model
 from targets.runner.newest_frame import ClosedError, Slot
+from targets.runner.threads import Pulse
 
 log = logging.getLogger("segfast.runner")
 
@@ -46,7 +47,7 @@ class Inference:
         self.failure = ""
         self.failures = 0
         self.restarts = 0
-        self.busy_since_ns: int | None = None
+        self.pulse = Pulse()
 
     def use(self, model: Model) -> None:
         """Take over to ``model`` before the next frame."""
@@ -85,17 +86,15 @@ class Inference:
         if decoded.batch.shape[1:3] != model.manifest.preprocess.size:
             self._ledger.leave(number, "reloaded")  # resized for the model before this one
             return
-        self.busy_since_ns = now_ns()
         try:
-            result = self._infer(model, decoded)
+            with self.pulse.busy():
+                result = self._infer(model, decoded)
         except Exception as error:
             # whatever an engine raises, the runner goes on and says that there is no result
             log.warning("engine failed on frame %d", number, exc_info=error)
             self._failed(error)
             self._ledger.leave(number, "engine")
             return
-        finally:
-            self.busy_since_ns = None
         self._backoff.succeeded()
         self.failure = ""
         self._deliver(result)
@@ -132,15 +131,13 @@ class Inference:
     def _reopen(self) -> None:
         if self.model is None or now_ns() < self._retry_ns:
             return
-        self.busy_since_ns = now_ns()
         try:
-            self.model = open_model(self.model.choice)
+            with self.pulse.busy():
+                self.model = open_model(self.model.choice)
         except Exception as error:
             log.warning("engine does not open again", exc_info=error)
             self._failed(error)
             return
-        finally:
-            self.busy_since_ns = None
         self.restarts += 1
         self._down = False  # but the failure stands until there is a result
         log.info("engine is open again")

@@ -36,6 +36,7 @@ class PipelineSettings:
     deadline_ms: float = 200.0
     stall_s: float = 2.0
     stuck_s: float = 5.0
+    read_s: float = 60.0  # a stream may give no whole frame for 20 s, and a look-up of its name may take 30
     drain_s: float = 5.0
     keep_all: bool | None = None
     reduced_decode: bool = False
@@ -43,7 +44,7 @@ class PipelineSettings:
     fallback: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("deadline_ms", "stall_s", "stuck_s", "drain_s"):
+        for name in ("deadline_ms", "stall_s", "stuck_s", "read_s", "drain_s"):
             if not 0 < getattr(self, name) <= 3_600_000:
                 raise DataError(f"{name} is {getattr(self, name)}; it must be above 0 and at most an hour")
 
@@ -136,10 +137,17 @@ class Pipeline:
         return bool(self.lanes) and all(lane.ended for lane in self.lanes)
 
     @property
-    def stuck(self) -> bool:
-        """Whether the engine has been busy with one frame, or with opening, for too long."""
-        busy = self.inference.busy_since_ns
-        return busy is not None and now_ns() - busy > self.settings.stuck_s * 1e9
+    def stuck(self) -> str:
+        """What hangs, in words: the engine, the decoder or the reader, each by its own deadline; "" for nothing."""
+        stuck_s, read_s = self.settings.stuck_s, self.settings.read_s
+        for name, pulse, limit_s in (
+            ("engine", self.inference.pulse, stuck_s),
+            ("decoder", self.decoder.pulse, stuck_s),
+            ("reader", self.reader.pulse, read_s),
+        ):
+            if pulse.over(limit_s):
+                return f"the {name} has been busy for over {limit_s:g} s"
+        return ""
 
     def state(self) -> tuple[str, str]:
         """Return the state and, where there is no result to trust, the reason."""
@@ -147,8 +155,9 @@ class Pipeline:
             return (ENDED, self.reader.trouble) if self.reader.at_end else (STOPPING, "")
         if self.inference.failure:
             return NO_RESULT, f"the engine failed: {self.inference.failure}"
-        if self.stuck:
-            return NO_RESULT, f"the engine has been busy for over {self.settings.stuck_s:g} s"
+        stuck = self.stuck
+        if stuck:
+            return NO_RESULT, stuck
         now = now_ns()
         last_frame = self.reader.last_frame_ns or self._started_ns
         if now - last_frame > self.settings.stall_s * 1e9:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from segfast_edge.contract.bootstrap import percentile
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Labels
-from segfast_edge.contract.overlay import class_shares
+from segfast_edge.contract.masks import class_shares
+from segfast_edge.contract.shared.bootstrap import percentile
+from segfast_edge.contract.shared.images import Labels
 from targets.runner.drivable import ahead, drivable_labels
 from targets.runner.frames import Result, now_ns
 

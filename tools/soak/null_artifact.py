@@ -6,9 +6,9 @@ import numpy as np
 
 from segfast_edge.contract.classes import ClassSet, distinct_palette
 from segfast_edge.contract.formats import format_named, format_names
-from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest, TensorSpec
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import write_picture
 
 CLASSES = ("road", "car", "sky", "tree", "person")
 

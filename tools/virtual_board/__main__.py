@@ -21,13 +21,15 @@ import server
 from boards import BOARDS
 from failure import BoardError
 
+from segfast_edge.contract.shared.arguments import ExactParser
+
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ExactParser(
         prog="virtual_board", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    board = argparse.ArgumentParser(add_help=False)
+    board = ExactParser(add_help=False)
     board.add_argument("--board", choices=sorted(BOARDS), default="rpi4")
     board.add_argument("--site", choices=sorted(build.SITES), default="current", help="packages on the board")
     board.add_argument("--disk-mb", type=int, default=2048, help="size of /tmp and the home folder together")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from segfast_edge.contract.found import descriptor_in, names_in
+from segfast_edge.contract.shared.found import descriptor_in, names_in
 from segfast_edge.errors import TargetError, unknown
 
 X86, ARM64 = "x86_64", "aarch64"  # as ``uname -m`` says it

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segfast_edge.contract.engines import engine_named
-from segfast_edge.contract.found import descriptor_in, names_in
+from segfast_edge.contract.shared.found import descriptor_in, names_in
 from segfast_edge.errors import ArtifactError, unknown
 
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from segfast_edge.contract.images import IMAGE_SUFFIXES, read_frame
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, read_frame
 from segfast_edge.data import own_classes
 from segfast_edge.data.label_files import LabelFiles
 from segfast_edge.data.label_palettes import dated
@@ -19,19 +19,14 @@ from segfast_edge.data.pairs import (
     joined,
     match,
 )
-from segfast_edge.data.splits import divided_by_folder
+from segfast_edge.data.splits import SPLIT_NAMES, divided_by_folder
 from segfast_edge.errors import DataError
 
 LAYOUT = "images/ and labels/ [each with train/ val/ test/ inside] and a classes.json"
 OPTIONS = (*own_classes.OPTIONS, "images", "labels", "image-suffix", "label-suffix")
-# names that other tools give the two folders, and the splits
+# names that other tools give the two folders
 IMAGE_FOLDERS = ("images", "img_dir", "imgs")
 LABEL_FOLDERS = ("labels", "annotations", "ann_dir", "masks")
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "val": ("val", "validation", "valid", "dev"),
-    "test": ("test", "testing"),
-}
 
 Folders = tuple[Path, Path]  # of images and of labels
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from segfast_edge.contract.formats import format_named, integer_formats
-from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import AccuracyGateError, ConversionError, unknown
 from segfast_edge.export import Exporter
 from segfast_edge.export.common.accuracy_gate import baseline, measure

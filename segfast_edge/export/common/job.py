@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from segfast_edge import __version__
-from segfast_edge.contract.files import sha256
-from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.manifest import Manifest, OutputKind, TensorSpec
+from segfast_edge.contract.shared.files import sha256
+from segfast_edge.contract.shared.images import read_frame
 from segfast_edge.errors import ArtifactError
 from segfast_edge.export import Exporter, recorded_tools
 from segfast_edge.export.common.default_lowering import default_lowering

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError
 from segfast_edge.export.common.converter_errors import running
 from segfast_edge.export.common.parity import Logits, NamedFrame, Reference

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.data.scene import render
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ParityError

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ParityError
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.oracle import Oracle

@@ -7,9 +7,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.errors import ConversionError, DataError
 from segfast_edge.export import Exporter

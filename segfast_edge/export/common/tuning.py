@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from segfast_edge.contract.files import read_json, write_json
 from segfast_edge.contract.manifest import FILE_NAME, Manifest
+from segfast_edge.contract.shared.files import read_json, write_json
 from segfast_edge.errors import ArtifactError, ConversionError, TargetError
 from segfast_edge.export.common.default_lowering import default_lowering
 from segfast_edge.export.common.int8 import quantizer

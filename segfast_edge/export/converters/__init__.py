@@ -7,7 +7,7 @@ import importlib
 from pathlib import Path
 from typing import cast
 
-from segfast_edge.contract.found import names_in
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import ConversionError, unknown
 from segfast_edge.export import Exporter, require
 

@@ -4,11 +4,12 @@ A module has ``FORM`` (what to write on the command line), ``matches(text)`` and
 """
 
 import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from segfast_edge.contract.found import names_in
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import DataError, SegfastError
 from targets.runner.frames import Payload, Size
 
@@ -89,6 +90,11 @@ def _modules() -> list[_Module]:
     return [cast(_Module, importlib.import_module(f"{__name__}.{name}")) for name in kinds()]
 
 
+def public(text: str) -> str:
+    """Return an input's name without the user and password that an address may have."""
+    return re.sub(r"(://).*@", r"\1", text)
+
+
 def forms() -> list[str]:
     """Return what can be written for an input."""
     return [module.FORM for module in _modules()]
@@ -103,4 +109,4 @@ def open_input(text: str, options: InputOptions) -> Input:
     for module in _modules():
         if module.matches(text):
             return module.open_input(text, options)
-    raise DataError(f"no input '{text}'. An input is: {'; '.join(forms())}")
+    raise DataError(f"no input '{public(text)}'. An input is: {'; '.join(forms())}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from segfast_edge.contract.images import IMAGE_SUFFIXES, list_pictures
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, list_pictures
 from segfast_edge.errors import DataError
 from targets.runner.decoding import Encoded
 from targets.runner.frames import Broken

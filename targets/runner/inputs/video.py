@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import IMAGE_SUFFIXES
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES
 from segfast_edge.errors import DataError, TargetError
 from targets.runner.frames import Broken, Pixels
-from targets.runner.inputs import EndOfInputError, Grab, InputLostError, InputOptions
+from targets.runner.inputs import EndOfInputError, Grab, InputLostError, InputOptions, public
 from targets.runner.inputs._pace import Metronome
 
 FORM = "/dev/videoN or N (a camera), rtsp://..., or a video file; these need OpenCV"
@@ -35,7 +35,9 @@ def open_input(text: str, options: InputOptions) -> "Video":
     try:
         cv2 = importlib.import_module("cv2")
     except ImportError as error:
-        raise TargetError(f"input '{text}' needs OpenCV, which is missing. Run: pip install {PACKAGE}") from error
+        raise TargetError(
+            f"input '{public(text)}' needs OpenCV, which is missing. Run: pip install {PACKAGE}"
+        ) from error
     return Video(cv2, text, options)
 
 
@@ -45,6 +47,7 @@ class Video:
     def __init__(self, cv2: Any, text: str, options: InputOptions) -> None:
         self._cv2 = cv2
         self._text = text
+        self._name = public(text)
         self._options = options
         self._is_file = Path(text).is_file()
         self.live = not self._is_file or options.rate is not None
@@ -67,14 +70,9 @@ class Video:
         if not self._capture.isOpened():
             self.close()
             if self._is_file and not self._opened_before:
-                raise DataError(f"{self._text} is not a video that OpenCV can read")
-            raise InputLostError(f"{self._public_name} does not open")
+                raise DataError(f"{self._name} is not a video that OpenCV can read")
+            raise InputLostError(f"{self._name} does not open")
         self._opened_before = True
-
-    @property
-    def _public_name(self) -> str:
-        scheme, separator, rest = self._text.partition("://")
-        return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else self._text
 
     def read(self, _: float, /) -> Grab:
         """Return the next frame; OpenCV's own time limit tells a silent stream."""
@@ -82,18 +80,18 @@ class Video:
             raise EndOfInputError
         capture = self._capture
         if capture is None:
-            raise InputLostError(f"{self._public_name} is not open")
+            raise InputLostError(f"{self._name} is not open")
         got, frame = capture.read()
         if not got:
             return self._at_end()
         self._count += 1
         if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-            return Grab(f"{self._count:06d}", Broken(f"{self._public_name} gave no 8-bit colour frame"))
+            return Grab(f"{self._count:06d}", Broken(f"{self._name} gave no 8-bit colour frame"))
         return Grab(f"{self._count:06d}", Pixels(self._cv2.cvtColor(frame, self._cv2.COLOR_BGR2RGB)))
 
     def _at_end(self) -> Grab:
         if not self._is_file:
-            raise InputLostError(f"{self._public_name} gives no more frames")
+            raise InputLostError(f"{self._name} gives no more frames")
         if not self._options.repeat:
             raise EndOfInputError
         self.connect()

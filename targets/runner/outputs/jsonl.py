@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.overlay import class_shares
+from segfast_edge.contract.masks import class_shares
 from segfast_edge.errors import DataError
 from targets.runner.frames import Notice, Result
 from targets.runner.output_thread import Output

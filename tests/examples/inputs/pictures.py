@@ -4,7 +4,7 @@ import contextlib
 
 import tiny_artifacts as tiny
 
-from segfast_edge.contract.images import write_picture
+from segfast_edge.contract.shared.images import write_picture
 from targets.runner.inputs import InputOptions
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 
-from segfast_edge.contract.overlay import class_shares
+from segfast_edge.contract.masks import class_shares
 
 
 @contextlib.contextmanager

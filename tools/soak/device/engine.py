@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, RawOutput, Session, engine
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
+from targets.common.session import Options, Session, engine
 
 _INNER = engine(os.environ["SEGFAST_SOAK_ENGINE"])
 _FAULT = Path(os.environ["SEGFAST_SOAK_FAULT"])

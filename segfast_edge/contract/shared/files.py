@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.digest import new_sha256
-from segfast_edge.contract.durable import sync_file, sync_folder
+from segfast_edge.contract.shared.digest import new_sha256
+from segfast_edge.contract.shared.durable import sync_file, sync_folder
 from segfast_edge.errors import ArtifactError
 
 
@@ -21,6 +21,18 @@ def sha256(path: Path) -> str:
         while block := stream.read(1 << 20):  # hashlib.file_digest needs Python 3.11; JetPack 6 has 3.10
             digest.update(block)
     return digest.hexdigest()
+
+
+def user_cache_folder() -> Path | None:
+    """Return where this user's results are kept: ``SEGFAST_CACHE``, else the usual cache; None for a user without."""
+    named = os.environ.get("SEGFAST_CACHE")
+    if named:
+        return Path(named)
+    usual = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(usual) if usual else Path.home() / ".cache") / "segfast-edge"
+    except RuntimeError:  # a service's user may have no home
+        return None
 
 
 @contextlib.contextmanager

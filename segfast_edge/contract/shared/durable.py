@@ -3,6 +3,7 @@
 A rename without the first leaves a file that may be empty after a power cut, one without the last may be undone.
 """
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -36,11 +37,14 @@ def sync_tree(folder: Path) -> None:
 
 
 def replace_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a file whole or not at all; it is on the disk when this returns."""
+    """Write a file whole or not at all; it is on the disk when this returns, and belongs to whom it belonged before."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)  # what a power cut left may have another mode
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as stream:
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            before = path.stat()
+            os.fchown(descriptor, before.st_uid, before.st_gid)
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
