@@ -21,12 +21,6 @@ def test_an_operator_that_our_tflite_writer_lacks_is_named_with_its_layer_and_th
         convert(source, ExportRequest("tflite", tmp_path / "a"))
 
 
-def test_a_network_that_gives_a_dictionary_is_told_what_to_take_of_it(tmp_path):
-    source = Source(write_checkpoint(tmp_path / "a.pt", "foreign_networks:dictionary", size=SIZE))
-    with pytest.raises(ConversionError, match=r"gives a dictionary \(out\).*returns its logits from forward"):
-        convert(source, ExportRequest("torchscript", tmp_path / "a"))
-
-
 def test_a_network_that_was_trained_elsewhere_converts_with_the_weights_that_its_factory_loads(tmp_path):
     words = ["convert", "--model", "foreign_networks:scaled", "--classes", "5", "--size", "48x64", "--target"]
     assert main([*words, "openvino,tflite", "-o", str(tmp_path / "a")]) == 0
