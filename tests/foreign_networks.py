@@ -363,6 +363,18 @@ def several_folds(classes):
     return _Several(classes)
 
 
+@foreign
+def uneven_channels(classes):
+    """Channels whose sizes differ ten-thousandfold, which one int8 range per tensor cannot hold."""
+    first, second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, classes, 1)
+    with torch.no_grad():
+        factor = torch.logspace(-2, 2, 8)
+        first.weight *= factor[:, None, None, None]
+        first.bias *= factor
+        second.weight /= factor[None, :, None, None]
+    return nn.Sequential(first, nn.LeakyReLU(0.5), second)
+
+
 class _Outputs(nn.Module):
     """Two heads on a map of a third of the size; ``pack`` makes the output of them, in the network's own size."""
 

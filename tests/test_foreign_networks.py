@@ -44,9 +44,10 @@ def test_a_network_that_was_trained_elsewhere_converts_with_the_weights_that_its
         (["--model", "segfast", "--classes", "5", "-o", "a"], "is not of the form package.module:factory"),
         (
             [*SCALED, "--int8", "--calibration", ".", "--gate-data", "scenes"],
-            "--gate-data and --search need a CHECKPOINT",
+            "--gate-data needs a CHECKPOINT",
         ),
-        ([*SCALED, "--int8", "--calibration", ".", "--search"], "with --model leave them out"),
+        ([*SCALED, "--min-agreement", "0.9"], "--min-agreement is for --int8"),
+        ([*SCALED, "--int8", "--calibration", "..", "--min-agreement", "1.5"], "--min-agreement 1.5 is outside 0 to 1"),
     ],
 )
 def test_half_a_network_is_refused_in_one_line(words, says, tmp_path, monkeypatch, capsys):

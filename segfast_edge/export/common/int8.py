@@ -1,8 +1,9 @@
 """An int8 artifact: quantized, compared with torch, and held to the gate, with layers kept float where it must be."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 from segfast_edge.contract.formats import format_named, integer_formats
@@ -10,12 +11,13 @@ from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import AccuracyGateError, ConversionError, unknown
 from segfast_edge.export import Exporter
-from segfast_edge.export.common.accuracy_gate import baseline, measure
+from segfast_edge.export.common.accuracy_gate import baseline, measure, measure_agreement
 from segfast_edge.export.common.job import Job
 from segfast_edge.export.common.parity import agreement, difference
-from segfast_edge.export.common.quantization import Quantization, Quantizer, Recipe
+from segfast_edge.export.common.quantization import Gate, Quantization, Quantizer, Recipe
 from segfast_edge.export.common.sensitivity import Sensitivity, fewest, sensitivities
-from segfast_edge.prediction.evaluate import Evaluation
+
+Measurement = Callable[[Path], tuple[str, dict[str, Any]]]
 
 _log = logging.getLogger(__name__)
 
@@ -31,12 +33,7 @@ def in_int8(job: Job, asked: Quantization) -> tuple[Manifest, Labels]:
     writer = quantizer(job.writer, job.request.format, asked.engine)
     job.announce("reading the calibration frames")
     frames = asked.frames(job.source.checkpoint.preprocess)
-    before = None
-    if asked.gate is not None:
-        job.announce("measuring the checkpoint's mIoU")
-        job.source.refuse_changed()
-        before = baseline(job.source.path, asked.gate)
-    attempts = _Attempts(job, asked, writer, frames, before)
+    attempts = _Attempts(job, asked, writer, frames, _gate_of(job, asked, frames))
     try:
         return attempts.make(())
     except AccuracyGateError:
@@ -75,7 +72,7 @@ class _Attempts:
     asked: Quantization
     writer: Quantizer
     frames: Sequence[Frame]
-    before: Evaluation | None
+    gate: Measurement
     failures: list[AccuracyGateError] = field(default_factory=list)
     drops: dict[int, float] = field(default_factory=dict)
 
@@ -110,14 +107,24 @@ class _Attempts:
         return replace(draft, provenance={**draft.provenance, **engine, "calibration": calibration})
 
     def _gate(self, kept: int) -> dict[str, Any]:
-        if self.asked.gate is None or self.before is None:
-            return {}
-        self.job.announce("measuring the int8 model's mIoU")
         try:
-            record = measure(self.before, self.job.folder, self.asked.gate)
+            name, record = self.gate(self.job.folder)
         except AccuracyGateError as error:
             self.failures.append(error)
             self.drops[kept] = error.figures["drop"]
             raise
         self.drops[kept] = record["drop"]
-        return {"gate": record}
+        return {name: record}
+
+
+def _gate_of(job: Job, asked: Quantization, frames: Sequence[Frame]) -> Measurement:
+    """Measure the float network once, and return what measures an artifact against it and names the record."""
+    gate, source = asked.gate, job.source
+    if isinstance(gate, Gate):
+        job.announce("measuring the checkpoint's mIoU")
+        source.refuse_changed()
+        before = baseline(source.path, gate)
+        return lambda artifact: ("gate", measure(before, artifact, gate))
+    job.announce("labelling the calibration frames in float")
+    expected = [source.oracle.logits(frame).argmax(-1) for frame in frames]
+    return lambda artifact: ("calibration_agreement", measure_agreement(artifact, frames, expected, gate))
