@@ -14,7 +14,7 @@ from segfast_edge.cli import main
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.data import open_source, parse_name, with_options
 from segfast_edge.data.calibration import Calibration, choose
-from segfast_edge.data.splits import shared_recordings, training_splits
+from segfast_edge.data.leaks import shared_recordings, training_splits
 from segfast_edge.errors import DataError
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.training.settings import TrainingSettings
