@@ -46,7 +46,8 @@ def shared_recordings(one: Iterable[str], other: Iterable[str]) -> Shared | None
     shared = [
         prefix
         for prefix in sorted(ones.keys() & others.keys())
-        if any(map(_regular, (ones[prefix], others[prefix], {**ones[prefix], **others[prefix]})))
+        if not ones[prefix].keys() & others[prefix].keys()  # then each split counts its own pictures from the start
+        and any(map(_regular, (ones[prefix], others[prefix], {**ones[prefix], **others[prefix]})))
     ]
     if not shared:
         return None
