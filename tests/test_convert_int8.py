@@ -28,10 +28,11 @@ from segfast_edge.errors import AccuracyGateError, ArtifactError, ConversionErro
 from segfast_edge.export import exporter
 from segfast_edge.export.common.conversion import begin
 from segfast_edge.export.common.exporter import Int8Recipe
+from segfast_edge.export.common.int8_search import fewest
 from segfast_edge.export.common.prepared import PreparedNetwork
 from segfast_edge.export.common.quantization import Agreement, Gate, Quantization
 from segfast_edge.export.common.request import ExportRequest
-from segfast_edge.export.common.sensitivity import fewest, sensitivities
+from segfast_edge.export.common.sensitivity import sensitivities
 from segfast_edge.export.convert import convert
 from segfast_edge.prediction.evaluate import GroundTruth
 
