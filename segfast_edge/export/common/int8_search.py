@@ -100,3 +100,19 @@ def in_int8(attempts: Attempts) -> tuple[Manifest, Labels]:
     if count == len(ranked):
         _log.warning("the gate passes only with all %d layers in float: nothing is gained over a float file", count)
     return attempts.make(ranked[:count])
+
+
+def fewest(passes: Callable[[int], bool], most: int) -> int | None:
+    """Return the smallest number from 1 to ``most`` that passes, by doubling and then halving; None where none does.
+
+    More is taken to be at least as good, which is what ranking by sensitivity makes likely.
+    """
+    low, high = 0, 1
+    while not passes(high):
+        if high == most:
+            return None
+        low, high = high, min(2 * high, most)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    return high
