@@ -14,7 +14,7 @@ from segfast_edge.cli import main
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.data import open_source, parse_name, with_options
 from segfast_edge.data.calibration import Calibration, choose
-from segfast_edge.data.splits import shared_recordings, training_splits
+from segfast_edge.data.leaks import shared_recordings, training_splits
 from segfast_edge.errors import DataError
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.training.settings import TrainingSettings
@@ -154,6 +154,7 @@ def test_splits_can_be_put_together(tmp_path):
         ([f"train{n}" for n in range(9)], [f"val{n}" for n in range(9)], None),
         ([f"2007_{n:06}" for n in (32, 39, 63, 68, 121, 170)], [f"2007_{n:06}" for n in (33, 42, 61, 123, 129)], None),
         ([f"a{n}" for n in range(9)], [f"b{n}" for n in range(9)], None),
+        ([f"{n:04}" for n in range(9)], [f"{n:04}" for n in range(4)], None),
         (["rain", "snow"], ["night"], None),
     ],
 )
