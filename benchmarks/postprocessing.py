@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.converter_race.cases import Case
 from benchmarks.converter_race.making import draw_frames, frames_of
-from segfast_edge.contract.arguments import ExactParser
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval
 from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import SegfastError

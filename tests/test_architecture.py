@@ -48,6 +48,9 @@ PLANTED = {  # rule -> imports that break it: the importing module, and what it 
         ("segfast_edge.profiling.compare", "matplotlib"),
         ("targets.install.trust", "cryptography"),
     ],
+    "What both sides share is not part of the contract": [
+        ("segfast_edge.contract.shared.files", "segfast_edge.contract.manifest"),
+    ],
     "Conversion does not import what reaches other computers": [
         ("segfast_edge.export.convert", "segfast_edge.remote.ssh"),
     ],
@@ -99,3 +102,10 @@ def test_every_rule_has_a_violation_here():
 )
 def test_a_planted_violation_is_reported(reported, rule, importer, imported):
     assert f"{importer} -> {imported} (l." in reported[rule]
+
+
+def test_the_map_in_contributing_shows_the_imports_as_they_are():
+    done = subprocess.run([sys.executable, ROOT / "tools/package_map.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    drawn = (ROOT / "CONTRIBUTING.md").read_text().partition("package_map.py -->\n")[2].partition("<!-- end")[0]
+    assert drawn == done.stdout, "run: python tools/package_map.py --write"

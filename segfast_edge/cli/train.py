@@ -165,7 +165,9 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
 def _dataset_options(args: argparse.Namespace) -> dict[str, str]:
     splits = {"train": args.split, "val": args.val_split}
-    return {**chosen_options(args), **{split: name for split, name in splits.items() if name is not None}}
+    given = {split: name for split, name in splits.items() if name is not None}
+    files = {split: str(Path(name).resolve()) for split, name in given.items() if Path(name).is_file()}
+    return {**chosen_options(args), **given, **files}
 
 
 def _given_recipe(args: argparse.Namespace) -> dict[str, Any]:

@@ -77,9 +77,10 @@ def profile_remote(artifact: Path, host: str | Ssh, request: RemoteProfile) -> R
         if request.install:
             request.announce(f"gathering what {ssh.host} needs")
             found = gathered(request.target, manifest.format, board)
-            request.announce(f"installing on {ssh.host}")
-            packages = [install(ssh, board, found)]
         with _load(artifact, request.plan) as load, workspace(ssh) as folder:
+            if request.install:
+                request.announce(f"installing on {ssh.host}")
+                packages = [install(ssh, board, found, folder)]
             request.announce(f"copying to {ssh.host}")
             refuse_full(ssh, board.free_bytes, size_of(load))
             copy(ssh, board, load, f"{folder}/load")
@@ -116,7 +117,7 @@ class _Place:
         profile = ["profile", f"{load}/artifact/{self.artifact.resolve().name}", "--json", *plan.words()]
         return Command(
             [board.python, "-m", "targets", request.target, *profile],
-            limit_s=_SPARE_S + (4 if plan.layers else 3) * plan.max_secs,
+            limit_s=_SPARE_S + (3 if plan.layers else 2) * plan.max_secs + plan.longest_s,
             watched=_SAMPLES,
             packages=[f"{load}/code", *self.packages],
             variables={"PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1", OVER_SSH: "1"},

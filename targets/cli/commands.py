@@ -171,6 +171,7 @@ def _end_with_input(done: threading.Event) -> None:
 
 def _layers(args: argparse.Namespace) -> int:
     from segfast_edge.contract.report_text import layer_lines
+    from segfast_edge.contract.validity import disturbances
     from targets.common import emulated
     from targets.common.layer_timing import trace
 
@@ -179,8 +180,11 @@ def _layers(args: argparse.Namespace) -> int:
     where = target(args.target)
     refuse_elsewhere(where, _ROOT)
     emulated.refuse_timing(_ROOT)
-    found = trace(where, args.artifact, plan)
-    shown = [json.dumps({"layers": [layer.to_json() for layer in found]})] if args.json else layer_lines(found)
+    found, conditions = trace(where, args.artifact, plan)
+    if args.json:
+        shown = [json.dumps({"layers": [layer.to_json() for layer in found], "conditions": conditions})]
+    else:
+        shown = layer_lines(found) + [f"invalid: {reason}" for reason in disturbances(conditions)]
     for line in shown:
         print(line, file=stdout, flush=True)
     return 0
