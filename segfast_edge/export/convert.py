@@ -7,18 +7,21 @@ from tempfile import TemporaryDirectory
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
 from segfast_edge.contract.shared.files import replacing_folder
 from segfast_edge.contract.shared.images import Labels, write_picture
-from segfast_edge.export import Exporter, exporter
-from segfast_edge.export.common.int8 import in_int8
-from segfast_edge.export.common.job import ExportRequest, Job, Source
+from segfast_edge.export import exporter
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Exporter
+from segfast_edge.export.common.int8_search import in_int8
 from segfast_edge.export.common.parity import difference, judge
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.export.common.tuning import Tuning, forget, tune
 from segfast_edge.progress import Announce
 
-__all__ = ["ExportRequest", "Source", "convert", "convert_tuned"]
+__all__ = ["ExportRequest", "PreparedNetwork", "convert", "convert_tuned"]
 
 
 def convert(
-    source: Source, request: ExportRequest, *, announce: Announce = lambda _: None, by: Exporter | None = None
+    source: PreparedNetwork, request: ExportRequest, *, announce: Announce = lambda _: None, by: Exporter | None = None
 ) -> Manifest:
     """Write one artifact folder; ``by`` is an exporter other than the format's own.
 
@@ -30,11 +33,11 @@ def convert(
     """
     writer = by or exporter(request.format)
     with replacing_folder(request.folder, overwrite=request.overwrite) as folder:
-        return _make(Job(source, request, writer, folder, announce))
+        return _make(begin(source, request, writer, folder, announce))
 
 
 def convert_tuned(
-    source: Source, request: ExportRequest, how: Tuning, *, announce: Announce = lambda _: None
+    source: PreparedNetwork, request: ExportRequest, how: Tuning, *, announce: Announce = lambda _: None
 ) -> Manifest:
     """Time every lowering, then write the artifact with the fastest; all timings go into its provenance.
 
@@ -47,14 +50,14 @@ def convert_tuned(
     """
     writer = exporter(request.format)
     with replacing_folder(request.folder, overwrite=request.overwrite) as folder:
-        job = Job(source, request, writer, folder, announce)
+        job = begin(source, request, writer, folder, announce)
         timings = tune(job, how)
         manifest = _make(replace(job, request=replace(request, lowering=timings["chosen"], timings=timings)))
     forget(request.folder)
     return manifest
 
 
-def _make(job: Job) -> Manifest:
+def _make(job: begin) -> Manifest:
     job.announce("comparing the graph with the network")
     job.prove()
     asked, folder = job.request.quantization, job.folder
@@ -65,7 +68,7 @@ def _make(job: Job) -> Manifest:
     return manifest.save(folder)
 
 
-def _in_float(job: Job) -> tuple[Manifest, Labels]:
+def _in_float(job: begin) -> tuple[Manifest, Labels]:
     """Write and judge a float artifact, by its own outputs and by the same graph's logits where it gives labels."""
     request, expected = job.request, job.source.expected
     job.announce(f"writing {request.format}")

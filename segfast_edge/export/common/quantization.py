@@ -12,7 +12,7 @@ from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.shared.images import Frame
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.errors import ConversionError, DataError
-from segfast_edge.export import Exporter
+from segfast_edge.export.common.exporter import Exporter
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.prediction.evaluate import GroundTruth
 

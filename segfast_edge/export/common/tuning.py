@@ -15,11 +15,10 @@ from torch import nn
 from segfast_edge.contract.manifest import FILE_NAME, Manifest
 from segfast_edge.contract.shared.files import read_json, write_json
 from segfast_edge.errors import ArtifactError, ConversionError, TargetError
+from segfast_edge.export.common.conversion import begin
 from segfast_edge.export.common.default_lowering import default_lowering
-from segfast_edge.export.common.int8 import quantizer
-from segfast_edge.export.common.job import Job
+from segfast_edge.export.common.exporter import Int8Recipe, quantizer
 from segfast_edge.export.common.lowerings import LOWERINGS
-from segfast_edge.export.common.quantization import Recipe
 from segfast_edge.progress import Announce
 
 FLOAT = "float32"  # beside the int8 candidates, to say whether int8 pays at all
@@ -108,7 +107,7 @@ def forget(folder: Path) -> None:
     shutil.rmtree(place(folder), ignore_errors=True)
 
 
-def tune(job: Job, how: Tuning) -> dict[str, Any]:
+def tune(job: begin, how: Tuning) -> dict[str, Any]:
     """Time the lowerings of a job's network in rounds of random order; return the record, ``chosen`` in it.
 
     A candidate that cannot be written or run is left out with its reason. What was measured stays in ``place``, to
@@ -130,7 +129,7 @@ def tune(job: Job, how: Tuning) -> dict[str, Any]:
     return _record(timings, how)
 
 
-def _time(job: Job, name: str, timings: Timings, how: Tuning) -> None:
+def _time(job: begin, name: str, timings: Timings, how: Tuning) -> None:
     try:
         if not (job.folder / FILE_NAME).is_file():
             shutil.rmtree(job.folder, ignore_errors=True)
@@ -141,17 +140,17 @@ def _time(job: Job, name: str, timings: Timings, how: Tuning) -> None:
         timings.fail(name, str(error))
 
 
-def _write(job: Job) -> Manifest:
+def _write(job: begin) -> Manifest:
     """Write a candidate, neither compared nor gated: only its speed is asked for."""
     asked = job.request.quantization
     if asked is None:
         return job.writer.export(job.graph(), job.draft(), job.folder).save(job.folder)
-    recipe = Recipe(asked.frames(job.source.checkpoint.preprocess), engine=asked.engine)
+    recipe = Int8Recipe(asked.frames(job.source.checkpoint.preprocess), engine=asked.engine)
     writer = quantizer(job.writer, job.request.format, asked.engine)
     return writer.quantize(job.graph(), job.draft(), job.folder, recipe).save(job.folder)
 
 
-def _key(jobs: Mapping[str, Job], how: Tuning) -> dict[str, Any]:
+def _key(jobs: Mapping[str, begin], how: Tuning) -> dict[str, Any]:
     """Return all that a timing depends on and that a later run could have changed."""
     job = next(iter(jobs.values()))
     draft, asked = job.draft(), job.request.quantization
@@ -190,7 +189,7 @@ def _record(timings: Timings, how: Tuning) -> dict[str, Any]:
     }
 
 
-def _jobs(job: Job, folder: Path) -> dict[str, Job]:
+def _jobs(job: begin, folder: Path) -> dict[str, begin]:
     """Return a job per candidate below ``folder``, and for int8 the float32 artifact as it would be by default."""
     jobs = {
         name: replace(job, folder=folder / name, request=replace(job.request, lowering=name))

@@ -14,8 +14,9 @@ from segfast_edge.contract.manifest import Manifest, OutputKind, TensorSpec
 from segfast_edge.contract.shared.files import sha256
 from segfast_edge.contract.shared.images import read_frame
 from segfast_edge.errors import ArtifactError
-from segfast_edge.export import Exporter, recorded_tools
+from segfast_edge.export.common.converter_packages import recorded_tools
 from segfast_edge.export.common.default_lowering import default_lowering
+from segfast_edge.export.common.exporter import Exporter
 from segfast_edge.export.common.graph import Deployable, deployable
 from segfast_edge.export.common.metadata import versions
 from segfast_edge.export.common.oracle import Oracle
@@ -34,7 +35,7 @@ from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.progress import Announce
 
 
-class Source:
+class PreparedNetwork:
     """A checkpoint made ready once for any number of formats.
 
     ``golden`` is a picture that goes into the artifact and through it; if it is None, a street scene is drawn.
@@ -126,7 +127,7 @@ class ExportRequest:
 class Job:
     """A request on its way: who writes it, into which folder, and who hears of each step."""
 
-    source: Source
+    source: PreparedNetwork
     request: ExportRequest
     writer: Exporter
     folder: Path

@@ -9,18 +9,19 @@ from segfast_edge.contract.formats import format_named, integer_formats
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import AccuracyGateError, ConversionError, unknown
-from segfast_edge.export import Exporter
 from segfast_edge.export.common.accuracy_gate import baseline, measure
-from segfast_edge.export.common.job import Job
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Exporter, Int8Recipe, Quantizer
+from segfast_edge.export.common.int8_search import fewest
 from segfast_edge.export.common.parity import agreement, difference
-from segfast_edge.export.common.quantization import Quantization, Quantizer, Recipe
-from segfast_edge.export.common.sensitivity import Sensitivity, fewest, sensitivities
+from segfast_edge.export.common.quantization import Quantization
+from segfast_edge.export.common.sensitivity import Sensitivity, sensitivities
 from segfast_edge.prediction.evaluate import Evaluation
 
 _log = logging.getLogger(__name__)
 
 
-def in_int8(job: Job, asked: Quantization) -> tuple[Manifest, Labels]:
+def in_int8(job: begin, asked: Quantization) -> tuple[Manifest, Labels]:
     """Write an int8 model; return its manifest, and its own labels of the golden frame for devices to prove it by.
 
     Raises:
@@ -71,7 +72,7 @@ def quantizer(writer: Exporter, name: str, engine: str | None = None) -> Quantiz
 class _Attempts:
     """Files written one over the other, with ever other layers left in float."""
 
-    job: Job
+    job: begin
     asked: Quantization
     writer: Quantizer
     frames: Sequence[Frame]
@@ -92,7 +93,7 @@ class _Attempts:
         job = self.job
         note = f", {len(kept)} layers in float" if kept else ""
         job.announce(f"quantizing {job.request.format} on {len(self.frames)} frames{note}")
-        recipe = Recipe(self.frames, [each.layer for each in kept], self.asked.engine)
+        recipe = Int8Recipe(self.frames, [each.layer for each in kept], self.asked.engine)
         draft = self._draft()
         manifest = self.writer.quantize(job.graph(), draft, job.folder, recipe).save(job.folder)
         job.announce(f"comparing {job.request.format} with torch in a process of its own")
