@@ -5,13 +5,13 @@ from pathlib import Path
 
 from segfast_edge.contract.engines import ARM64
 from targets.common import board_kind
-from targets.common.descriptor import System, Target
+from targets.common.descriptor import System, Target, target, targets
 
 
 def _is_here(root: Path) -> bool:
-    """Say whether the processor is a 64-bit ARM and the board neither a Raspberry Pi nor a Jetson."""
-    named_otherwise = board_kind.is_raspberry_pi(root) or board_kind.is_jetson(root)
-    return platform.machine().lower() in board_kind.ARM64 and not named_otherwise
+    """Say whether the processor is a 64-bit ARM and no other target knows the board."""
+    others = [each for name in targets() if (each := target(name)) is not TARGET and each.machine == ARM64]
+    return platform.machine().lower() in board_kind.ARM64 and not any(each.is_here(root) for each in others)
 
 
 TARGET = Target(
