@@ -97,11 +97,11 @@ def artifact(source: PreparedNetwork, graph: Deployable, work: Path, threads: in
     """Give what runs a graph in int8 once, in OpenVINO."""
     writer = exporter("openvino")
     request = ExportRequest("openvino", work)
-    job = begin(source, request, writer, work, lambda _: None)
+    conversion = begin(source, request, writer, work, lambda _: None)
     graph.lowering = request.form
     case = Case(source.checkpoint.network, source.checkpoint.preprocess.size, work)
     frames = frames_of(case, draw_frames(work.parent, PICTURES))
-    manifest = quantizer(writer, "openvino").quantize(graph, job.draft, work, Int8Recipe(frames)).save(work)
+    manifest = quantizer(writer, "openvino").quantize(graph, conversion.draft, work, Int8Recipe(frames)).save(work)
     _, engine = choose_engine(target("x86"), manifest)
     session = engine.load(work, manifest, Options(threads, "f32"))
     yield lambda: session.run(frames[0][np.newaxis])

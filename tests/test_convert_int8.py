@@ -224,11 +224,15 @@ def test_none_is_found_where_none_passes():
 @pytest.mark.parametrize("name", ["openvino", "onnx"])
 def test_a_layer_that_is_kept_float_is_executed_in_float(source, data, tmp_path, name):
     request = ExportRequest(name, tmp_path / "a", lowering="subpixel", quantization=quantization(data))
-    job = begin(source, request, exporter(name), tmp_path, lambda _: None)
+    conversion = begin(source, request, exporter(name), tmp_path, lambda _: None)
     frames = [read_frame(data / "images/train/0.png")]
     executed = {}
     for kept in ((), ("network.classify", "network.up.0")):
-        manifest = exporter(name).quantize(job.graph, job.draft, tmp_path, Int8Recipe(frames, kept)).save(tmp_path)
+        manifest = (
+            exporter(name)
+            .quantize(conversion.graph, conversion.draft, tmp_path, Int8Recipe(frames, kept))
+            .save(tmp_path)
+        )
         assert manifest.precision == "int8"
         with contextlib.closing(outputs(tmp_path, [("frame", frames[0])])) as found:
             list(found)

@@ -165,9 +165,9 @@ def quantized(engine: str, lowering: str = "subpixel", kept_float: tuple[str, ..
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = PreparedNetwork(tiny_export.write_checkpoint(folder / "tiny.pt"))
-        job = begin(source, ExportRequest("onnx", folder, lowering=lowering), onnx_export, folder, print)
+        conversion = begin(source, ExportRequest("onnx", folder, lowering=lowering), onnx_export, folder, print)
         frames = list(np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8))
-        onnx_export.quantize(job.graph, job.draft, folder, Int8Recipe(frames, kept_float, engine))
+        onnx_export.quantize(conversion.graph, conversion.draft, folder, Int8Recipe(frames, kept_float, engine))
         model = onnx.load(folder / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)

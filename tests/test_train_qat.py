@@ -136,11 +136,11 @@ def test_the_loss_in_int8_falls_and_the_checkpoint_says_what_it_is(tuned, wide):
 def agreement(path, name, folder):
     """Return the share of labels that the int8 file shares with its own float network, on the training frames."""
     source = PreparedNetwork(path)
-    job = begin(source, ExportRequest(name, folder), exporter(name), folder, lambda _: None)
+    conversion = begin(source, ExportRequest(name, folder), exporter(name), folder, lambda _: None)
     protocol = Protocol.named("paper", native_size(tiny.DATA, None), (32, 48))
     dataset = open_dataset(tiny.DATA, None, "train", protocol)
     frames = [source.checkpoint.preprocess.image(dataset[index].frame) for index in range(len(dataset))]
-    exporter(name).quantize(job.graph, job.draft, folder, Int8Recipe(frames)).save(folder)
+    exporter(name).quantize(conversion.graph, conversion.draft, folder, Int8Recipe(frames)).save(folder)
     expected = [source.graph(torch.from_numpy(np.array(frame))[None])[0].numpy() for frame in frames]
     found = outputs(folder, [(str(index), frame) for index, frame in enumerate(frames)])
     alike = [np.mean(raw[0] == labels) for raw, labels in zip(found, expected, strict=True)]

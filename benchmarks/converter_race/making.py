@@ -133,16 +133,16 @@ def _convert(source: PreparedNetwork, case: Case, conversion: Conversion, pictur
     lowering = None if conversion.side == OURS else "native"
     request = ExportRequest(conversion.format, conversion.folder(case), lowering=lowering, quantization=quantization)
     with replacing_folder(request.folder) as folder:
-        job = begin(source, request, exporter(conversion.format), folder, lambda _: None)
+        begun = begin(source, request, exporter(conversion.format), folder, lambda _: None)
         if conversion.side != OURS:
-            draft = replace(job.draft, precision=conversion.precision)
+            draft = replace(begun.draft, precision=conversion.precision)
             _by_default(case, conversion, frames, folder / draft.model_file, litert)
             draft.save(folder)
         elif frames:
-            writer = quantizer(job.writer, conversion.format)
-            writer.quantize(job.graph, job.draft, folder, Int8Recipe(frames)).save(folder)
+            writer = quantizer(begun.writer, conversion.format)
+            writer.quantize(begun.graph, begun.draft, folder, Int8Recipe(frames)).save(folder)
         else:
-            job.writer.export(job.graph, job.draft, folder).save(folder)
+            begun.export()
 
 
 def _by_default(case: Case, conversion: Conversion, frames: Sequence[Frame], path: Path, litert: Path | None) -> None:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import shlex
-import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,7 +60,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="artifact folder, or with several formats the folder of DIR/FORMAT (default: beside the checkpoint)",
     )
-    parser.add_argument("--output", choices=("labels", "logits"), default="labels", help="what the graph gives")
+    parser.add_argument(
+        "--graph-output",
+        "--output",
+        dest="output",
+        choices=("labels", "logits"),
+        default="labels",
+        help="labels, one class id a pixel, or logits, one value a class and pixel (default labels)",
+    )
     parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
     parser.add_argument("--converter", metavar="NAME", help=f"another project's in place of ours ({others})")
     parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
@@ -99,11 +105,12 @@ def run(args: argparse.Namespace) -> int:
 
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
 
+    from segfast_edge.contract.shared.stopping import orderly
     from segfast_edge.export.convert import convert, convert_tuned
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
     console = Console(stderr=True)
     with (
+        orderly(),
         TemporaryDirectory(prefix="segfast-model-") as folder,
         table_of_what_was_lost(console),
         console.status("reading the checkpoint") as status,

@@ -37,6 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a .pt file, an artifact folder, or the name of shipped weights (default %(default)s)",
     )
     parser.add_argument(
+        "-o",
         "--out",
         type=Path,
         default=Path("predicted"),

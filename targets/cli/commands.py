@@ -3,12 +3,11 @@
 import argparse
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 from segfast_edge.contract.engines import engine_names
 from segfast_edge.contract.formats import format_names
@@ -20,6 +19,7 @@ from segfast_edge.contract.profile_options import (
     profile_options_from,
 )
 from segfast_edge.contract.shared.images import list_pictures
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
 from targets.common.arguments import Parser
 from targets.common.segment import WRITERS, parse_outputs, run_pictures
@@ -195,16 +195,12 @@ def session_facts(session: CheckedSession) -> dict[str, Any]:
     return {"engine": session.engine, **session.facts(), "torch_imported": "torch" in sys.modules}
 
 
-def _terminated(_: int, __: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the process's exit status."""
-    signal.signal(signal.SIGTERM, _terminated)
     args = _parser().parse_args(argv)
     try:
-        return int(args.handle(args))
+        with orderly():
+            return int(args.handle(args))
     except SegfastError as error:
         print(f"targets: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code

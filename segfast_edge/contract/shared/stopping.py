@@ -1,4 +1,4 @@
-"""An orderly end: the signals that would end this process at once are turned into one that cleans up first."""
+"""An orderly end: signals that would end this process at once interrupt it instead, so that it cleans up first."""
 
 import contextlib
 import signal
@@ -13,11 +13,15 @@ def _interrupted(_: int, __: object) -> NoReturn:
 
 @contextlib.contextmanager
 def orderly() -> Iterator[None]:
-    """Within the block, SIGTERM and SIGHUP interrupt as Ctrl-C does. Elsewhere than in the main thread: no change."""
+    """Within the block, SIGTERM and SIGHUP interrupt as Ctrl-C does, unless they are ignored, as nohup does.
+
+    In another thread than the main one, nothing changes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _interrupted) for number in (signal.SIGTERM, signal.SIGHUP)}
+    wanted = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _interrupted) for number in wanted}
     try:
         yield
     finally:

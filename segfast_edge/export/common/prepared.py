@@ -1,24 +1,16 @@
-"""One conversion: what it starts from, what is asked for, and the manifest as far as it is known before writing."""
+"""What conversions start from: a network read once, its graph, and what the untouched network computes."""
 
-import datetime
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from segfast_edge import __version__
-from segfast_edge.contract.manifest import Manifest, OutputKind, TensorSpec
 from segfast_edge.contract.shared.files import sha256
 from segfast_edge.contract.shared.images import read_frame
 from segfast_edge.errors import ArtifactError
-from segfast_edge.export.common.converter_packages import recorded_tools
-from segfast_edge.export.common.default_lowering import default_lowering
-from segfast_edge.export.common.exporter import Exporter
 from segfast_edge.export.common.graph import Deployable, deployable
-from segfast_edge.export.common.metadata import versions
 from segfast_edge.export.common.oracle import Oracle
 from segfast_edge.export.common.parity import (
     CONTINUOUS,
@@ -28,11 +20,8 @@ from segfast_edge.export.common.parity import (
     parity_frames,
     scene_frame,
 )
-from segfast_edge.export.common.proof import prove
-from segfast_edge.export.common.quantization import Quantization
 from segfast_edge.export.common.reading import ANY_OUTPUT, OutputChoice
 from segfast_edge.model.checkpoint import Checkpoint
-from segfast_edge.progress import Announce
 
 
 class PreparedNetwork:
@@ -85,6 +74,18 @@ class PreparedNetwork:
         return self.oracle.reference(parity_frames(self._golden, self.checkpoint.preprocess, flat=flat))
 
     @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the network came from, for the manifest."""
+        return {
+            "network": self.checkpoint.network,
+            "protocol": self.checkpoint.protocol,
+            "checkpoint": self.path.name,
+            "checkpoint_sha256": self.sha256,
+            "training": self.checkpoint.provenance,
+            "assumed": list(self.assumed),
+        }
+
+    @property
     def thresholds(self) -> Thresholds:
         """What counts as the same for this network."""
         return DISCONTINUOUS if self.graph.discontinuous else CONTINUOUS
@@ -92,90 +93,3 @@ class PreparedNetwork:
     @cached_property
     def _untouched(self) -> nn.Module:
         return self.checkpoint.module() if self._network is None else self._network
-
-
-@dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """What to make and where.
-
-    ``lowering`` None takes the measured default, ``quantization`` None gives float32. ``command``, and the timings that
-    a lowering was chosen by, go into the provenance.
-    """
-
-    format: str
-    folder: Path
-    output_kind: OutputKind = "labels"
-    lowering: str | None = None
-    overwrite: bool = False
-    quantization: Quantization | None = None
-    command: str = ""
-    timings: Mapping[str, Any] | None = None
-
-    @property
-    def precision(self) -> str:
-        """What the file will hold."""
-        return "int8" if self.quantization else "float32"
-
-    @property
-    def form(self) -> str:
-        """The lowering asked for, or the measured default."""
-        engine = self.quantization.engine if self.quantization else None
-        return self.lowering or default_lowering(self.format, self.precision, engine)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A request on its way: who writes it, into which folder, and who hears of each step."""
-
-    source: PreparedNetwork
-    request: ExportRequest
-    writer: Exporter
-    folder: Path
-    announce: Announce
-
-    def graph(self, output_kind: OutputKind | None = None) -> Deployable:
-        """Return the graph to write, with the lowering asked for."""
-        graph = self.source.graph.with_output(output_kind or self.request.output_kind)
-        graph.lowering = self.request.form
-        return graph
-
-    def prove(self) -> None:
-        """Hold the graph, as it is and in the form asked for, to the untouched network.
-
-        Raises:
-            ParityError: they differ; the first module to blame is named.
-        """
-        source, graph = self.source, self.graph()
-        for each in (graph, graph.lowered()) if graph.lowering != "native" else (graph,):
-            prove(each, source.oracle, source.expected, source.thresholds)
-
-    def draft(self, output_kind: OutputKind | None = None) -> Manifest:
-        """Return the manifest without what only writing and comparing can tell."""
-        checkpoint, kind = self.source.checkpoint, output_kind or self.request.output_kind
-        size = checkpoint.preprocess.size
-        if kind == "labels":
-            output = TensorSpec(kind, (1, *size), "uint8", "NHW")
-        else:
-            output = TensorSpec(kind, (1, *size, len(checkpoint.classes)), "float32", "NHWC")
-        return Manifest(
-            format=self.request.format,
-            input=TensorSpec("frames", (1, *size, 3), "uint8", "NHWC"),
-            output=output,
-            output_kind=kind,
-            preprocess=checkpoint.preprocess,
-            classes=checkpoint.classes,
-            precision=self.request.precision,
-            provenance={
-                "network": checkpoint.network,
-                "protocol": checkpoint.protocol,
-                "checkpoint": self.source.path.name,
-                "checkpoint_sha256": self.source.sha256,
-                "training": checkpoint.provenance,
-                "lowering": self.request.form,
-                "assumed": list(self.source.assumed),
-                **({} if self.request.timings is None else {"tuning": dict(self.request.timings)}),
-                "versions": {"segfast-edge": __version__, **versions(recorded_tools(self.request.format, self.writer))},
-                "command": self.request.command,
-                "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            },
-        )
