@@ -1,6 +1,7 @@
 """The pipeline with real threads: sources and outputs of the tests' own, the null engine, one that can be broken."""
 
 import dataclasses
+import itertools
 import threading
 import time
 
@@ -57,6 +58,65 @@ def test_corrupt_frames_are_counted_and_the_stream_goes_on(tmp_path):
         assert pipeline.ended.wait(10)
     assert pipeline.ledger.tally().to_json() == {"in": 6, "out": 2, "corrupt": 4, "dropped": {}, "in_flight": 0}
     assert "gif" in pipeline.decoder.last_damage
+
+
+class CameraScript(Script):
+    """A camera of the tests' own."""
+
+    camera = True
+
+
+def scene(number):
+    """Return a frame with texture and noise, another for each number, as a sensor gives it."""
+    noise = np.random.default_rng(number).integers(0, 40, (60, 80, 3))
+    return (np.linspace(40, 180, 80)[None, :, None] + noise).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("doubt", "picture"),
+    [
+        ("black", lambda number: np.random.default_rng(number).integers(0, 15, (60, 80, 3)).astype(np.uint8)),
+        ("overexposed", lambda number: np.random.default_rng(number).integers(251, 256, (60, 80, 3)).astype(np.uint8)),
+        ("frozen", lambda _: scene(0)),
+    ],
+)
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_cameras_picture_that_nobody_should_trust_is_marked_then_withheld_and_comes_back(
+    tmp_path, doubt, picture, encoded
+):
+    kept, source, numbers = Kept(), CameraScript(), itertools.count()
+    with serving(source, null_model(tmp_path / "a"), kept, stall_s=0.3, stuck_s=60.0) as (service, pipeline):
+
+        def give(frame):
+            source.give(Encoded(tiny_runner.jpeg(frame, 98), "frame") if encoded else frame)
+            time.sleep(0.02)
+
+        wait_for(lambda: give(scene(next(numbers))) or kept.results)
+        wait_for(lambda: give(picture(next(numbers))) or pipeline.state()[0] == "no_frames")
+        assert pipeline.state()[1] == f"the picture has been {doubt} for over 0.3 s"
+        wait_for(lambda: give(picture(next(numbers))) or any(each.state == "no_frames" for each in kept.notices))
+        assert {each.doubt for each in kept.results} == (
+            {""} if doubt == "frozen" else {"", doubt}
+        )  # it takes a second
+        assert service.describe()["picture"]["doubt"] == doubt
+        seen = len(kept.results)
+        for _ in range(5):
+            give(picture(next(numbers)))
+        assert len(kept.results) == seen
+        wait_for(lambda: give(scene(next(numbers))) or (kept.results[-1].doubt == "" and len(kept.results) > seen))
+        wait_for(lambda: give(scene(next(numbers))) or pipeline.state()[0] == "running")
+    dropped = pipeline.ledger.tally().dropped
+    assert dropped["distrusted"] >= 5
+    assert service.describe()["picture"]["doubtful"][doubt] >= dropped["distrusted"]
+
+
+def test_pictures_of_a_folder_are_marked_only_and_so_are_a_cameras_if_told(tmp_path):
+    black = np.zeros((60, 80, 3), np.uint8)
+    for source, withhold in ((Script(), True), (CameraScript(), False)):
+        kept = Kept()
+        with serving(source, null_model(tmp_path / f"{withhold}"), kept, stall_s=0.2, withhold=withhold):
+            wait_for(lambda s=source, k=kept: s.give(black) or time.sleep(0.02) or len(k.results) > 40)
+        assert {each.doubt for each in kept.results} == {"black"}
 
 
 def test_a_change_of_resolution_changes_the_mask_and_is_counted(tmp_path):

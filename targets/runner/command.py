@@ -69,6 +69,7 @@ def arguments(parser: Parser) -> None:
         action="store_true",
         help="decode JPEG at reduced scale while that is seen to change nothing",
     )
+    add("--any-picture", action="store_true", help="only mark a camera's frozen, black or overexposed pictures")
     add("--drivable", metavar="NAMES", help="classes that can be driven on, comma-separated (default: by usual name)")
     add("--fallback", type=Path, metavar="ARTIFACT", help="a smaller artifact for when it is too hot or too slow")
     add("--hot-c", type=float, default=80.0, metavar="C", help="too hot from here (default 80)")
@@ -145,6 +146,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         stuck_s=args.stuck_s,
         keep_all=True if args.every_frame else None,
         reduced_decode=args.reduced_decode,
+        withhold=not args.any_picture,
         limits=Limits(hot_c=args.hot_c, cool_c=args.cool_c),
         fallback=args.fallback,
     )

@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segfast_edge.contract.images import Labels, upright_rgb
 from segfast_edge.errors import DataError
+from targets.runner.cut_jpeg import refuse_cut
 from targets.runner.frames import Size
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF")
@@ -54,6 +55,8 @@ class Encoded:
             if at_least is not None and picture.mode == "RGB":
                 drafted = picture.draft("RGB", at_least if turned else at_least[::-1])
             picture.load()
+            if picture.format == "JPEG":
+                refuse_cut(picture, size[0], self.data, self.name)
             upright = upright_rgb(picture, self.name, convert=self.convert)
             if drafted is None:  # in full, with the size it has; a TIFF has its upright one from the start
                 return upright, (upright.height, upright.width)

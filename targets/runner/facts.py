@@ -7,6 +7,7 @@ from typing import Any
 from targets.runner.frames import now_ns
 from targets.runner.pipeline import Pipeline
 from targets.runner.policy import Policy
+from targets.runner.trust import DOUBTS
 
 STATUS_VERSION = 1
 
@@ -32,6 +33,10 @@ def facts(pipeline: Pipeline, *, policy: Policy, temperature_c: float | None, st
             "resolution": _resolution(pipeline.decoder.resolution),
             "resolution_changes": pipeline.decoder.resolution_changes,
             "last_damage": pipeline.decoder.last_damage,
+        },
+        "picture": {
+            "doubt": pipeline.decoder.judge.doubt or None,
+            "doubtful": {doubt: pipeline.decoder.judge.counts[doubt] for doubt in DOUBTS},
         },
         "engine": {
             "name": None if model is None else model.session.engine,

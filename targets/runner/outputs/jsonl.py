@@ -34,6 +34,7 @@ def line_of(result: Result, board: Board) -> dict[str, Any]:
         "age_ms": round(result.age_ms, 3),
         "latency_ms": round(result.latency_ms, 3),
         "late": result.late,
+        "doubt": result.doubt or None,
         "timings_ms": {stage: round(spent, 3) for stage, spent in result.timings_ms.items()},
         "shares": {name: round(share, 4) for name, share in class_shares(result.labels, result.classes).items()},
         "ahead": board.ahead(result),

@@ -46,9 +46,14 @@ class SourceOptions:
 
 
 class Source(Protocol):
-    """A camera, stream, file or folder; ``live`` says that frames come at their own pace and can be missed."""
+    """A camera, stream, file or folder.
+
+    ``live`` says that frames come at their own pace and can be missed, ``camera`` that a sensor gives them: no two are
+    the same, and a black one is not what was meant.
+    """
 
     live: bool
+    camera: bool
 
     def connect(self) -> None:
         """Open it, or open it again; SourceLostError where it is not there now."""

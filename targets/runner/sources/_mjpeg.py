@@ -21,6 +21,7 @@ class HttpStream:
 
     def __init__(self, address: SplitResult, options: SourceOptions) -> None:
         self.live = True
+        self.camera = True
         self._address = address
         self._options = options
         self._connection: http.client.HTTPConnection | None = None

@@ -31,6 +31,7 @@ class Pictures:
 
     def __init__(self, paths: list[Path], options: SourceOptions) -> None:
         self.live = options.rate is not None
+        self.camera = False
         self._paths = paths
         self._options = options
         self._metronome = Metronome(options.rate)
