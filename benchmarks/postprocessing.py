@@ -24,17 +24,18 @@ from torch import Tensor, nn
 
 from benchmarks.converter_race.cases import Case
 from benchmarks.converter_race.making import draw_frames, frames_of
-from segfast_edge.contract.images import Labels
-from segfast_edge.contract.statistics import mean_median, mean_median_interval
+from segfast_edge.contract.arguments import ExactParser
+from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import SegfastError
-from segfast_edge.evaluate import Truth, evaluate
 from segfast_edge.export import exporter
-from segfast_edge.export.common.doubling import largest
+from segfast_edge.export.common.bilinear_doubling import largest
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.int8 import quantizer
 from segfast_edge.export.common.job import ExportRequest, Job, Source
 from segfast_edge.export.common.quantization import Recipe
-from segfast_edge.labeller import Labeller, NamedFrame
+from segfast_edge.prediction.evaluate import GroundTruth, evaluate
+from segfast_edge.prediction.predictor import NamedFrame, Predictor
 from segfast_edge.weights import find
 from targets.common.session import Options
 from targets.common.target import choose_engine, target
@@ -76,7 +77,7 @@ def repeated(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(labels, scale_factor=2.0, mode="nearest")[:, 0, : size[0], : size[1]].to(torch.uint8)
 
 
-def miou(source: Source, graph: Deployable, truth: Truth) -> float:
+def miou(source: Source, graph: Deployable, truth: GroundTruth) -> float:
     """Return the mIoU of a graph that gives labels, run by torch."""
 
     @torch.inference_mode()
@@ -86,8 +87,8 @@ def miou(source: Source, graph: Deployable, truth: Truth) -> float:
             yield graph(batch)[0].numpy()
 
     checkpoint = source.checkpoint
-    labeller = Labeller("network", graph.classes, graph.preprocess, checkpoint.protocol, label)
-    return float(evaluate(labeller, truth, lambda *_: None).matrix.miou)
+    predictor = Predictor("network", graph.classes, graph.preprocess, checkpoint.protocol, label)
+    return float(evaluate(predictor, truth, lambda *_: None).matrix.miou)
 
 
 @contextlib.contextmanager
@@ -125,7 +126,7 @@ def race(runs: dict[str, Callable[[], object]], rounds: int, seconds: float) -> 
 
 def main() -> int:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", nargs="+", type=Path, help="checkpoints, or names of shipped weights")
     parser.add_argument("--data", required=True)
     parser.add_argument("--data-root", type=Path)
@@ -149,7 +150,7 @@ def _one(path: Path, args: argparse.Namespace) -> None:
     source = Source(find(path))
     exact = source.graph
     graphs = {AFTER: exact, BEFORE: Before(exact.network, exact.preprocess, exact.classes)}
-    truth = Truth(args.data, args.data_root, args.split)
+    truth = GroundTruth(args.data, args.data_root, args.split)
     figures = {name: miou(source, graph, truth) for name, graph in graphs.items()}
     with TemporaryDirectory(prefix="segfast-postprocessing-") as folder, contextlib.ExitStack() as stack:
         runs = {}

@@ -7,8 +7,9 @@ SegfastError                 exit 2   something the user can put right
 │   └── AccuracyGateError    exit 4   an int8 model loses more of the task metric than allowed
 ├── TargetError                       a device, runtime or engine is missing or unsuitable
 │   ├── UnreachableError              ssh cannot reach a device, or lost it
-│   └── InvalidMeasurementError   exit 5   a measurement was taken under conditions that void it
+│   └── InvalidMeasurementError   exit 5   a measurement is invalid, or too few to compare
 └── DataError                         an image, label or dataset is not what it should be
+    └── DataChoiceError               a dataset can be read in two ways, and nobody said which
 
 A message says what happened, the value, and what is allowed or what to run. The command line prints it as one
 line on stderr and exits with ``exit_code``; any other exception is a bug of ours and keeps its traceback.
@@ -61,13 +62,17 @@ class UnreachableError(TargetError):
 
 
 class InvalidMeasurementError(TargetError):
-    """A measurement was taken under conditions that void it."""
+    """A measurement is invalid because of what it was taken under, or too few were taken to compare."""
 
     exit_code = 5
 
 
 class DataError(SegfastError):
     """An image, a label or a dataset is not what it should be."""
+
+
+class DataChoiceError(DataError):
+    """A dataset's layout is known, and it can be read in two ways that mean different things."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

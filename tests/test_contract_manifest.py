@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.files import read_json, replacing_file, replacing_folder, sha256, write_json
 from segfast_edge.contract.manifest import Manifest, TensorSpec
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.report import percentile
+from segfast_edge.contract.shared.files import read_json, replacing_file, replacing_folder, sha256, write_json
 from segfast_edge.errors import ArtifactError
 
 CLASSES = ClassSet(("road", "car"), ((1, 2, 3), (4, 5, 6)))

@@ -16,14 +16,15 @@ import torch
 from tiny_export import CLASSES, write_checkpoint
 
 from segfast_edge.cli import main
-from segfast_edge.contract.files import sha256
-from segfast_edge.contract.images import read_frame, read_labels, write_picture
+from segfast_edge.contract.formats import format_names
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.files import sha256
+from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ArtifactError, ConversionError, ParityError
-from segfast_edge.export import exporter, formats
+from segfast_edge.export import exporter
 from segfast_edge.export.common.graph import deployable
 from segfast_edge.export.convert import ExportRequest, Source, convert
-from segfast_edge.spawn import outputs
 
 HERE = Path(__file__).parent
 
@@ -38,7 +39,7 @@ def source(checkpoint):
     return Source(checkpoint)
 
 
-@pytest.fixture(scope="session", params=formats())
+@pytest.fixture(scope="session", params=format_names())
 def artifact(request, source, tmp_path_factory):
     """One artifact of each format found in the package."""
     folder = tmp_path_factory.mktemp("artifact") / request.param
@@ -47,8 +48,8 @@ def artifact(request, source, tmp_path_factory):
 
 
 def test_every_exporter_is_found_and_nothing_else():
-    assert {"torchscript", "openvino", "onnx"} <= set(formats())
-    assert "convert" not in formats()
+    assert {"torchscript", "openvino", "onnx"} <= set(format_names())
+    assert "convert" not in format_names()
 
 
 def test_an_artifact_labels_frames_as_torch_does(artifact, source):
@@ -113,7 +114,6 @@ class Tampering:
 
     def __init__(self, name):
         self.real = exporter(name)
-        self.EXTRA = self.real.EXTRA
 
     def export(self, graph, manifest, folder):
         wrong = replaced_weights(graph)

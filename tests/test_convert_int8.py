@@ -17,19 +17,20 @@ import torch
 from tiny_export import CLASSES, write_checkpoint
 
 from segfast_edge.cli import main
-from segfast_edge.contract.images import read_frame, read_labels, write_picture
-from segfast_edge.contract.layers import RESAMPLING
+from segfast_edge.contract.formats import integer_formats
+from segfast_edge.contract.layer_times import RESAMPLING
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import AccuracyGateError, ArtifactError, ConversionError, DataError
-from segfast_edge.evaluate import Truth
-from segfast_edge.export import exporter, integer_formats
+from segfast_edge.export import exporter
 from segfast_edge.export.common.job import Job
 from segfast_edge.export.common.quantization import Gate, Quantization, Recipe
 from segfast_edge.export.common.sensitivity import fewest, sensitivities
 from segfast_edge.export.convert import ExportRequest, Source, convert
-from segfast_edge.spawn import outputs
+from segfast_edge.prediction.evaluate import GroundTruth
 
 FRAMES = 6
 
@@ -55,7 +56,7 @@ def data(tmp_path_factory, source):
 
 
 def quantization(data, *, max_drop=None, subset=None):
-    gate = None if max_drop is None else Gate(Truth("folder", data, "train"), max_drop)
+    gate = None if max_drop is None else Gate(GroundTruth("folder", data, "train"), max_drop)
     return Quantization(Calibration.open(data / "images/train", None), subset, gate)
 
 
@@ -180,7 +181,7 @@ def test_words_that_do_not_fit_together_are_refused(source, tmp_path, capsys, wo
 
 def test_a_drop_is_a_share():
     with pytest.raises(DataError, match=r"--max-drop 1\.5 is outside 0 to 1"):
-        Gate(Truth("scenes"), 1.5)
+        Gate(GroundTruth("scenes"), 1.5)
 
 
 def test_layers_are_ranked_by_the_noise_that_int8_puts_on_the_logits(tmp_path, data):
@@ -314,7 +315,7 @@ def test_a_gate_on_data_that_the_float_network_gets_all_wrong_is_refused(source,
     (tmp_path / "labels/train").mkdir(parents=True)
     for path in (data / "labels/train").iterdir():
         write_picture(tmp_path / "labels/train" / path.name, (read_labels(path) + 1) % len(CLASSES))
-    gate = Gate(Truth("folder", tmp_path, "train"), 0.5, drop_type)
+    gate = Gate(GroundTruth("folder", tmp_path, "train"), 0.5, drop_type)
     with pytest.raises(DataError, match=r"has mIoU 0\.0 on folder train \(6 frames\), so a gate would compare nothing"):
         convert(source, ExportRequest("tflite", tmp_path / "a", quantization=replace(quantization(data), gate=gate)))
     assert not (tmp_path / "a").exists()
@@ -323,7 +324,7 @@ def test_a_gate_on_data_that_the_float_network_gets_all_wrong_is_refused(source,
 @pytest.mark.slow
 def test_a_search_that_finds_nothing_says_how_far_it_went_and_leaves_nothing(source, data, tmp_path):
     """With a drop of -1 nothing passes."""
-    gate = Gate(Truth("folder", data, "train"), 0.0)
+    gate = Gate(GroundTruth("folder", data, "train"), 0.0)
     object.__setattr__(gate, "max_drop", -1.0)
     asked = replace(quantization(data), gate=gate, search=True)
     with pytest.raises(AccuracyGateError, match="with all 5 layers in float") as caught:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from segfast_edge.data import Protocol, open_dataset, open_source
+from segfast_edge.data.cityscapes_classes import NINETEEN
 from segfast_edge.data.png16 import first_channel
-from segfast_edge.data.urban import NINETEEN
 from segfast_edge.errors import DataError
 
 STANDARD = Protocol.named("standard", (20, 30))
@@ -243,7 +243,7 @@ def test_a_folder_that_is_something_else_says_what_is_expected(tmp_path, name):
         open_source(name, tmp_path)
     with pytest.raises(DataError, match="needs its folder"):
         open_source(name, None)
-    with pytest.raises(DataError, match="takes no option"):
+    with pytest.raises(DataError, match=f"unknown {name} option 'seed'"):
         open_source(f"{name}:seed=1", tmp_path)
 
 

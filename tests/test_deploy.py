@@ -21,7 +21,7 @@ from segfast_edge.errors import TargetError
 from targets.install.guard import STARTS, guard
 from targets.install.health import Patience, watch
 from targets.install.layout import NAME_LENGTH, Layout
-from targets.install.service import Nothing, Process, Systemd, choose
+from targets.install.service_manager import Nothing, Process, Systemd, choose
 from targets.install.steps import KILL_VARIABLE, STEPS
 from targets.install.trial import proven
 
@@ -363,7 +363,7 @@ def test_a_good_release_that_nobody_watches_proves_itself(bundles, root, monkeyp
     (root / "sitecustomize.py").write_text(
         "import sys\nif sys.argv[0:1] and 'run.py' in ' '.join(sys.orig_argv):\n"
         "    sys.path.insert(0, sys.orig_argv[1].rpartition('/')[0])\n"
-        "    import targets.runner.service as s\n    s.PROVEN_S = 0.5\n"
+        "    import targets.runner.main_loop as s\n    s.PROVEN_S = 0.5\n"
     )
     assert power_on(root) == bundles["new"][1]
     wait_for(lambda: not (root / "pending.json").exists())

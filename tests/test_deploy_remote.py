@@ -7,8 +7,8 @@ import tiny_artifacts as tiny
 import tiny_bundle
 from tiny_runner import wait_for
 
-from segfast_edge.bundling.build import BundleRequest, build, parse_platform, prepare
 from segfast_edge.cli import main
+from segfast_edge.deployment.bundle import BundleRequest, build, parse_platform, prepare
 from targets.install.layout import NAME_LENGTH
 from targets.install.trust import Trust
 from targets.install.unpack import inspect
@@ -57,7 +57,7 @@ def test_a_bare_computer_gets_everything_with_the_bundle_and_runs_it(clean, tmp_
 
 
 def unpacked(bundle, tmp_path):
-    from segfast_edge.bundling.build import Prepared
+    from segfast_edge.deployment.bundle import Prepared
     from targets.install.unpack import unpack
 
     (tmp_path / "sound").mkdir()

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_export import write_checkpoint
 
-from segfast_edge.contract.layers import RESAMPLING
-from segfast_edge.export.common.doubling import Doubled
+from segfast_edge.contract.layer_times import RESAMPLING
+from segfast_edge.export.common.bilinear_doubling import Doubled
 from segfast_edge.export.common.graph import deployable
 from segfast_edge.export.convert import ExportRequest, Source, convert
 from segfast_edge.model.blocks import crop, resize

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_bundle import install, public, variant, write
 
-from segfast_edge.contract.endings import failure, how_ended, signal_of
-from segfast_edge.deploy.installer import run_here
+from segfast_edge.contract.shared.endings import failure, how_ended, signal_of
+from segfast_edge.deployment.installer_file import run_here
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import TargetError
 from segfast_edge.remote.job import Ended
 from segfast_edge.remote.ssh import Ssh
-from segfast_edge.spawn import outputs
 
 MEANINGS = {
     signal.SIGILL: "SIGILL: this CPU lacks an instruction that numpy or the engine needs",
@@ -50,7 +50,7 @@ def test_a_device_process_that_a_signal_ends_is_reported_with_the_signal(ending,
     (tmp_path / "sitecustomize.py").write_text(
         f"import os, sys\nif 'targets' in sys.orig_argv:\n    os.kill(os.getpid(), {number:d})\n"
     )
-    monkeypatch.setattr("segfast_edge.spawn.os.environ", {**os.environ})
+    monkeypatch.setattr("segfast_edge.device.spawn.os.environ", {**os.environ})
     monkeypatch.setattr(sys, "executable", _wrapper(tmp_path, sys.executable))
     with pytest.raises(TargetError, match=meaning):
         list(outputs(tiny.write_null_artifact(tmp_path / "a"), [("x", tiny.frame())], target="null"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segfast_edge.contract.report import Latency
-from targets.common import board, power, sensors
+from targets.common import board_kind, power, sensors
 from targets.common.conditions import CpuTime, Sampler, foreign_share
 from targets.common.machine import describe
 from targets.common.validity import reasons
@@ -63,13 +63,13 @@ def put_tool(root: Path, name: str, script: str) -> None:
 
 def test_each_board_is_known_by_its_own_files(tmp_path):
     pi, orin, none = lay(tmp_path / "pi", PI5), lay(tmp_path / "orin", ORIN), tmp_path / "none"
-    assert [board.is_raspberry_pi(root) for root in (pi, orin, none)] == [True, False, False]
-    assert [board.is_jetson(root) for root in (pi, orin, none)] == [False, True, False]
+    assert [board_kind.is_raspberry_pi(root) for root in (pi, orin, none)] == [True, False, False]
+    assert [board_kind.is_jetson(root) for root in (pi, orin, none)] == [False, True, False]
 
 
 def test_the_model_is_read_where_proc_lacks_it(tmp_path):
     lay(tmp_path, {"sys/firmware/devicetree/base/model": "Raspberry Pi 4 Model B Rev 1.4\0"})
-    assert board.model(tmp_path) == "Raspberry Pi 4 Model B Rev 1.4"
+    assert board_kind.model(tmp_path) == "Raspberry Pi 4 Model B Rev 1.4"
 
 
 def test_a_machine_without_any_sensor_reads_as_unknown(tmp_path):
@@ -302,5 +302,5 @@ STEADY = Latency((2.0, 2.1) * 50)
     ],
     ids=["good", "unknown", "a little load", "load", "voltage", "few", "unsteady"],
 )
-def test_what_voids_a_measurement_is_said(latency, conditions, says):
+def test_what_makes_a_measurement_invalid_is_said(latency, conditions, says):
     assert reasons(latency, conditions) == says

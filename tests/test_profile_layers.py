@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.bundle import device_code
 from segfast_edge.cli import main
 from segfast_edge.cli._console import console
 from segfast_edge.cli.profile import _parts, _show_layers
-from segfast_edge.contract.figures import layer_lines, short_name
-from segfast_edge.contract.layers import Layer, by_kind
+from segfast_edge.contract.layer_times import Layer, by_kind
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.report import Latency, Memory, Report
+from segfast_edge.contract.report_text import layer_lines, short_name
+from segfast_edge.device.code import device_code
 from segfast_edge.errors import TargetError
-from targets.common.session import Options, Trace, engine
+from targets.common.session import LayerTrace, Options, engine
 from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
 from targets.engines import _litert_trace
 
@@ -30,7 +30,7 @@ CONVOLUTIONS = {"openvino": "Convolution", "litert": "Fully Connected", "onnxrun
 def traced(model_format, name, tmp_path, threads=1):
     artifact = tiny.write_artifact(tmp_path / "a", model_format)
     batch = tiny.frame(tiny.HEIGHT, tiny.WIDTH)[np.newaxis]
-    return engine(name).layers(artifact, Manifest.load(artifact), Trace(Options(threads=threads), batch, runs=8))
+    return engine(name).layers(artifact, Manifest.load(artifact), LayerTrace(Options(threads=threads), batch, runs=8))
 
 
 @pytest.mark.parametrize(("model_format", "name"), [("openvino", "openvino"), ("tflite", "litert")])
@@ -77,7 +77,7 @@ def test_torchscript_tells_depthwise_and_transposed_convolutions_apart(tmp_path)
     network = torch.jit.trace(Network().eval(), torch.from_numpy(batch))
     network.save(str(artifact / "model.ts"))
     manifest = tiny.manifest("torchscript").save(artifact)
-    layers = engine("torchscript").layers(artifact, manifest, Trace(Options(threads=1), batch, runs=4))
+    layers = engine("torchscript").layers(artifact, manifest, LayerTrace(Options(threads=1), batch, runs=4))
     macs = {layer.kind: layer.macs for layer in layers if layer.macs is not None}
     positions = tiny.HEIGHT * tiny.WIDTH // 4
     assert macs == {

@@ -12,11 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segfast_edge.contract.figures import figures
-from segfast_edge.contract.files import write_json
-from segfast_edge.contract.plan import Plan, add_plan_arguments, plan_from
+from segfast_edge.contract.profile_options import ProfileOptions, add_profile_arguments, profile_options_from
 from segfast_edge.contract.report import Latency, Memory, Report, read_reports, reports_json
-from segfast_edge.contract.statistics import median_interval, median_ratio_interval, percentile, variation
+from segfast_edge.contract.report_text import figures
+from segfast_edge.contract.shared.bootstrap import (
+    median_interval,
+    median_ratio_interval,
+    percentile,
+    student_t,
+    variation,
+)
+from segfast_edge.contract.shared.files import write_json
 from segfast_edge.errors import ArtifactError, TargetError
 from targets.common import measure
 from targets.common.memory import MemoryMeter
@@ -61,11 +67,31 @@ def test_samples_that_follow_one_another_give_a_wider_interval():
     assert width(slow) > 1.5 * width(shuffled)
 
 
-def test_the_interval_of_a_ratio_holds_the_ratio():
-    draw = np.random.default_rng(9)
-    base = draw.normal(10, 0.5, 200).tolist()
-    low, high = median_ratio_interval([draw.normal(12, 0.5, 200).tolist()], [base])
-    assert 1.0 < low < 1.2 < high < 1.3
+@pytest.mark.parametrize(
+    ("freedom", "reach"), [(1, 12.706), (2, 4.303), (4, 2.776), (5, 2.571), (10, 2.228), (30, 2.042), (1000, 1.962)]
+)
+def test_students_t_is_that_of_the_tables(freedom, reach):
+    assert student_t(freedom) == pytest.approx(reach, abs=0.001)
+
+
+def test_the_interval_of_a_ratio_holds_the_true_ratio_about_as_often_as_it_says():
+    draw, held, tries = np.random.default_rng(9), 0, 200
+    for _ in range(tries):
+        sides = [
+            [draw.normal(level, 0.2, 40).tolist() for level in middle * np.exp(draw.normal(0, 0.05, count))]
+            for middle, count in ((12, 3), (10, 5))
+        ]
+        low, high = median_ratio_interval(*sides)
+        held += low <= 1.2 <= high
+    assert 0.90 * tries <= held <= 0.99 * tries
+    assert median_ratio_interval(sides[0][:1], sides[1]) is None
+
+
+def test_runs_that_are_alike_by_chance_are_no_surer_than_each_is_by_itself():
+    run = np.random.default_rng(3).normal(10, 2, 60).tolist()
+    low, high = median_ratio_interval([run, run], [run, run])
+    assert low < 0.97
+    assert high > 1.03
 
 
 def test_an_interval_is_the_same_every_time():
@@ -73,8 +99,8 @@ def test_an_interval_is_the_same_every_time():
     assert median_interval(samples) == median_interval(samples)
 
 
-def plan(**more) -> Plan:
-    return Plan(**{"num_runs": 5, "min_secs": 0.0, "max_secs": 5.0, "warmup_runs": 0, **more})
+def plan(**more) -> ProfileOptions:
+    return ProfileOptions(**{"num_runs": 5, "min_secs": 0.0, "max_secs": 5.0, "warmup_runs": 0, **more})
 
 
 def test_runs_go_on_until_both_count_and_seconds_are_reached():
@@ -152,13 +178,15 @@ def test_memory_shows_what_a_phase_took_and_let_go():
 
 
 def test_a_plan_survives_the_way_through_the_command_line():
-    asked = Plan(threads=1, engine="null", num_runs=9, min_secs=0.5, scenario="constant-stream", input="a b.png")
+    asked = ProfileOptions(
+        threads=1, engine="null", num_runs=9, min_secs=0.5, scenario="constant-stream", input="a b.png"
+    )
     parser = argparse.ArgumentParser()
-    add_plan_arguments(parser)
-    assert plan_from(parser.parse_args(asked.words())) == asked
-    assert plan_from(parser.parse_args([])) == Plan()
-    assert Plan().words() == []
-    assert plan_from(parser.parse_args(["--num-threads", "3"])).threads == 3
+    add_profile_arguments(parser)
+    assert profile_options_from(parser.parse_args(asked.words())) == asked
+    assert profile_options_from(parser.parse_args([])) == ProfileOptions()
+    assert ProfileOptions().words() == []
+    assert profile_options_from(parser.parse_args(["--num-threads", "3"])).threads == 3
 
 
 @pytest.mark.parametrize(
@@ -174,7 +202,7 @@ def test_a_plan_survives_the_way_through_the_command_line():
 )
 def test_a_plan_out_of_range_is_refused(wrong, says):
     with pytest.raises(TargetError, match=says):
-        Plan(**wrong)
+        ProfileOptions(**wrong)
 
 
 def report(**more) -> Report:

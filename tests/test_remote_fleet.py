@@ -6,12 +6,12 @@ import pytest
 import tiny_artifacts as tiny
 
 from segfast_edge.cli import main
-from segfast_edge.contract.counts import CountReport, any_report
+from segfast_edge.contract.instruction_report import CountReport, any_report
 from segfast_edge.contract.report import Report, read_reports
 from segfast_edge.errors import ArtifactError, TargetError
-from segfast_edge.remote.fleet import Device, measure, read_fleet
-from segfast_edge.remote.profile import Wish
-from segfast_edge.remote.site import requirements
+from segfast_edge.profiling.fleet import Device, measure, read_fleet
+from segfast_edge.profiling.over_ssh import RemoteProfile
+from segfast_edge.remote.device_packages import gathered, requirements
 
 GOOD = """
 [[device]]
@@ -60,7 +60,7 @@ def test_a_missing_fleet_file_is_one_clear_line(tmp_path):
 
 def test_an_unknown_target_is_refused_with_the_nearest():
     with pytest.raises(TargetError, match=r"unknown target 'rpi4'\. Did you mean 'rpi'"):
-        Wish("rpi4")
+        RemoteProfile("rpi4")
 
 
 def test_a_damaged_artifact_is_refused_before_anything_is_sent(tmp_path, monkeypatch, capsys):
@@ -85,9 +85,9 @@ def test_every_artifact_that_fails_on_a_device_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGFAST_SSH", "sh -c :")  # a device that answers nothing
     artifacts = [tiny.write_null_artifact(tmp_path / name) for name in ("a", "b")]
     device = Device("car", "car", "x86")
-    failures = measure([device], artifacts, Wish("x86")).failures
+    failures = measure([device], artifacts, RemoteProfile("x86")).failures
     assert [line.partition(": car has no POSIX shell")[0] for line in failures] == ["car: a", "car: b"]
-    (failure,) = measure([device], artifacts[:1], Wish("x86")).failures
+    (failure,) = measure([device], artifacts[:1], RemoteProfile("x86")).failures
     assert failure.startswith("car: car has no POSIX shell")
 
 
@@ -112,10 +112,10 @@ def test_a_target_needs_the_runtime_of_the_format_and_nothing_of_the_others():
 
 
 def test_what_no_target_runs_or_what_is_too_large_is_not_installed():
-    with pytest.raises(TargetError, match="nothing to install for openvino on target jetson"):
+    with pytest.raises(TargetError, match=r"OpenVINO does not use a Jetson's GPU\. Convert again for one of onnx"):
         requirements("jetson", "openvino")
     with pytest.raises(TargetError, match="does not send torch"):
-        requirements("rpi", "torchscript")
+        gathered("rpi", "torchscript", None)
 
 
 COUNTS = CountReport(

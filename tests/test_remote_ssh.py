@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.board import check, refuse_busy, refuse_full
 from segfast_edge.remote.job import Command, job
+from segfast_edge.remote.probe import check, refuse_busy, refuse_full
 from segfast_edge.remote.ssh import Ssh, quoted
 from segfast_edge.remote.stopping import orderly
 from segfast_edge.remote.transfer import copy, size_of, workspace

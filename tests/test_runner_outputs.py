@@ -13,20 +13,20 @@ import tiny_artifacts as tiny
 from PIL import Image
 from tiny_runner import result
 
-from segfast_edge.contract.images import read_labels
+from segfast_edge.contract.shared.images import read_labels
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
 from targets.runner.frames import Notice
-from targets.runner.lane import Lane
+from targets.runner.output_thread import Lane
 from targets.runner.outputs import OutputContext, kinds, open_output
 from targets.runner.outputs._avi import AviFile
 from targets.runner.shared_mask import HEADER_BYTES, MaskReader, MaskWriter
+from targets.runner.telemetry import Telemetry
 
 NOTICE = Notice("no_result", "the engine failed", 5)
 
 
 def opened(text, stdout=1):
-    return open_output(text, OutputContext(Board(), stdout))
+    return open_output(text, OutputContext(Telemetry(), stdout))
 
 
 def test_masks_are_class_ids_at_the_frames_size_and_old_ones_go(tmp_path):

@@ -10,10 +10,10 @@ from segfast_edge.contract.classes import ClassSet, distinct_palette
 from segfast_edge.errors import DataError
 from targets.runner.backoff import Backoff
 from targets.runner.decoding import ReducedScale
+from targets.runner.degradation import LONGEST_HOLD_S, Limits, Pace, Policy, hottest_c, ladder
+from targets.runner.drivable import ahead, drivable_labels
 from targets.runner.ledger import OUT, Ledger
-from targets.runner.policy import LONGEST_HOLD_S, Limits, Pace, Policy, hottest_c, ladder
-from targets.runner.road import ahead, drivable_labels
-from targets.runner.slot import ClosedError, Slot
+from targets.runner.newest_frame import ClosedError, Slot
 
 
 def test_a_slot_gives_the_newest_item_and_hands_back_the_older_one():

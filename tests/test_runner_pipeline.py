@@ -11,21 +11,21 @@ import tiny_artifacts as tiny
 import tiny_runner
 from tiny_runner import Kept, Script, null_labels, null_model, proven_artifact, serving, wait_for
 
-from segfast_edge.contract.postprocess import mask_at
+from segfast_edge.contract.masks import mask_at
 from segfast_edge.errors import DataError
 from targets.common.session import CheckedSession
 from targets.runner.decoding import Encoded
+from targets.runner.degradation import Limits, Policy, Step
 from targets.runner.frames import Broken
+from targets.runner.inputs import EndOfInputError, InputLostError, InputOptions, open_input
 from targets.runner.notify import Notifier
-from targets.runner.policy import Limits, Policy, Step
-from targets.runner.sources import EndOfInputError, SourceLostError, SourceOptions, open_source
 
 
 def test_every_picture_of_a_folder_comes_out_in_order_with_the_right_mask(tmp_path):
     model, kept = null_model(tmp_path / "a"), Kept()
     folder = tiny_runner.pictures(tmp_path / "in", 12)
     kept.hold = 0.01
-    with serving(open_source(str(folder), SourceOptions()), model, kept) as (_, pipeline):
+    with serving(open_input(str(folder), InputOptions()), model, kept) as (_, pipeline):
         assert pipeline.ended.wait(10)
     assert [result.name for result in kept.results] == [f"{index:03d}" for index in range(12)]
     frame = tiny.frame(40, 60, seed=3)
@@ -150,7 +150,7 @@ class Pluggable(Script):
     def connect(self):
         super().connect()
         if not self.plugged:
-            raise SourceLostError("still unplugged")
+            raise InputLostError("still unplugged")
 
 
 def test_an_unplugged_source_is_said_to_be_gone_and_comes_back(tmp_path):
@@ -160,7 +160,7 @@ def test_an_unplugged_source_is_said_to_be_gone_and_comes_back(tmp_path):
         source.give(frame)
         wait_for(lambda: kept.results)
         source.plugged = False
-        source.give(SourceLostError("unplugged"))
+        source.give(InputLostError("unplugged"))
         wait_for(lambda: any(notice.state == "no_frames" for notice in kept.notices))
         wait_for(lambda: pipeline.state() == ("no_frames", "still unplugged"))
         source.plugged = True
@@ -361,7 +361,7 @@ def test_a_closed_pipe_ends_its_output_and_the_last_one_ends_the_service(tmp_pat
     with serving(source, null_model(tmp_path / "a"), gone) as (_, pipeline):
         assert pipeline.picture_wanted()
         source.give(np.zeros((20, 20, 3), np.uint8))
-        wait_for(lambda: pipeline.deaf)
+        wait_for(lambda: pipeline.all_outputs_ended)
         assert not pipeline.picture_wanted()  # nobody looks at frames any more
     assert gone.closed
 
@@ -407,7 +407,7 @@ def test_a_late_mask_is_marked_and_counted(tmp_path):
         result = wait_for(lambda: kept.results)[0]
     assert result.late
     assert result.age_ms >= 50
-    assert pipeline.board.late == 1
+    assert pipeline.telemetry.late == 1
 
 
 def test_a_thread_that_meets_a_bug_of_ours_ends_the_service_with_that_bug(tmp_path):
@@ -449,7 +449,7 @@ def test_reduced_decoding_is_used_while_it_gives_the_same_labels_and_no_longer(t
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(DataError, match="deadline_ms is 0"):
-        tiny_runner.Settings(deadline_ms=0)
+        tiny_runner.PipelineSettings(deadline_ms=0)
 
 
 def test_a_policy_with_one_step_stays_on_it():

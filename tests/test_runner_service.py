@@ -17,7 +17,7 @@ import tiny_artifacts as tiny
 from PIL import Image
 from tiny_runner import ROOT, null_labels, pictures, proven_artifact, wait_for
 
-from segfast_edge.contract.postprocess import mask_at
+from segfast_edge.contract.masks import mask_at
 
 
 @contextlib.contextmanager

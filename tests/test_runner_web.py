@@ -9,13 +9,13 @@ import pytest
 from tiny_runner import Script, null_model, result, wait_for
 
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
 from targets.runner.decoding import Encoded
 from targets.runner.frames import Notice
+from targets.runner.inputs._multipart import PartParser, boundary_of
+from targets.runner.main_loop import Service
 from targets.runner.outputs import OutputContext, open_output
-from targets.runner.pipeline import Pipeline, Settings
-from targets.runner.service import Service
-from targets.runner.sources._multipart import PartParser, boundary_of
+from targets.runner.pipeline import Pipeline, PipelineSettings
+from targets.runner.telemetry import Telemetry
 from targets.runner.web import server
 
 TOKEN = "a-token-of-24-characters"
@@ -25,10 +25,12 @@ class Page:
     """A service with a live page, and requests to it."""
 
     def __init__(self, tmp_path, token=None, argument="0"):
-        self.board, self.source = Board(), Script()
-        self.output = open_output(f"web:{argument}", OutputContext(self.board, 1, token))
+        self.telemetry, self.source = Telemetry(), Script()
+        self.output = open_output(f"web:{argument}", OutputContext(self.telemetry, 1, token))
         model = null_model(tmp_path / "a")
-        self.pipeline = Pipeline(self.source, model, {"web": self.output}, settings=Settings(), board=self.board)
+        self.pipeline = Pipeline(
+            self.source, model, {"web": self.output}, settings=PipelineSettings(), telemetry=self.telemetry
+        )
         self.service = Service(self.pipeline, model)
         self.thread = threading.Thread(target=self.service.run, daemon=True)
         self.thread.start()
@@ -43,7 +45,7 @@ class Page:
 
     def show(self):
         self.source.give(np.full((40, 60, 3), 7, np.uint8))
-        return wait_for(lambda: self.board.last)
+        return wait_for(lambda: self.telemetry.last)
 
     def end(self):
         self.service.stop()
@@ -167,14 +169,14 @@ def test_with_a_token_it_is_asked_for_and_leaves_the_address(tmp_path):
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.1.5", "car.local"])
 def test_another_address_without_a_token_is_refused(host):
     with pytest.raises(DataError, match="needs a token"):
-        open_output(f"web:{host}:0", OutputContext(Board(), 1))
+        open_output(f"web:{host}:0", OutputContext(Telemetry(), 1))
 
 
 def test_a_short_token_and_a_taken_port_are_refused(page):
     with pytest.raises(DataError, match="the token has 5 characters"):
-        open_output("web:0", OutputContext(Board(), 1, "short"))
+        open_output("web:0", OutputContext(Telemetry(), 1, "short"))
     with pytest.raises(DataError, match="cannot listen on "):
-        open_output(f"web:{page.output.server.port}", OutputContext(Board(), 1))
+        open_output(f"web:{page.output.server.port}", OutputContext(Telemetry(), 1))
 
 
 def test_connections_are_bounded_and_free_up_again(page, monkeypatch):
@@ -192,7 +194,7 @@ def test_connections_are_bounded_and_free_up_again(page, monkeypatch):
 
 
 def test_nobody_looking_costs_no_encoding(tmp_path):
-    output = open_output("web:0", OutputContext(Board(), 1))
+    output = open_output("web:0", OutputContext(Telemetry(), 1))
     output.write(result(1))
     assert output._feed._encoded == (0, b"")
     first = output._feed.next(0, 1)

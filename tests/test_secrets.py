@@ -15,13 +15,13 @@ from tiny_bundle import install, public, variant, write
 from tiny_runner import wait_for
 
 from segfast_edge.cli import main
-from segfast_edge.contract.durable import replace_durably
+from segfast_edge.contract.shared.durable import replace_durably
 from segfast_edge.errors import SegfastError
 from targets.install.guard import guard
 from targets.install.layout import Layout
-from targets.install.service import Process
+from targets.install.service_manager import Process
 from targets.install.steps import KILL_VARIABLE
-from targets.runner.sources import SourceOptions, open_source
+from targets.runner.inputs import InputOptions, open_input
 
 CANARY = "canary-7c1f"
 CAMERA = f"http://driver:{CANARY}@127.0.0.1:9/stream?x=1"  # nothing listens on port 9
@@ -103,7 +103,7 @@ def test_a_configuration_that_is_replaced_or_restored_stays_private(bundle, root
 )  # fmt: skip
 def test_no_refusal_of_an_input_repeats_its_password(text, capfd):
     with pytest.raises(SegfastError) as refusal:
-        open_source(text, SourceOptions(silence_s=0.5)).connect()
+        open_input(text, InputOptions(silence_s=0.5)).connect()
     assert CANARY not in str(refusal.value)
     out, errors = capfd.readouterr()
     assert CANARY not in out + errors

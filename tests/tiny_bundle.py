@@ -10,9 +10,9 @@ from tempfile import mkdtemp
 
 from tiny_runner import proven_artifact
 
-from segfast_edge.bundling.archive import listed_files
-from segfast_edge.bundling.build import BundleRequest, Prepared, prepare
-from segfast_edge.bundling.keys import new_key, read_key, sign
+from segfast_edge.deployment.bundle import BundleRequest, Prepared, prepare
+from segfast_edge.deployment.bundle_archive import listed_files
+from segfast_edge.deployment.signing import new_key, read_key, sign
 
 
 @cache

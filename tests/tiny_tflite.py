@@ -8,7 +8,7 @@ from torch import nn
 
 from segfast_edge.export.tflite_writer.builder import GraphBuilder
 from segfast_edge.export.tflite_writer.ops import writers
-from segfast_edge.export.tflite_writer.trace import trace
+from segfast_edge.export.tflite_writer.torch_trace import trace
 from segfast_edge.export.tflite_writer.translate import Translation
 from segfast_edge.model.unpooling import IndexPool, IndexUnpool
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from segfast_edge.contract.endings import failure
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.endings import failure
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError
 from segfast_edge.export import require
-from segfast_edge.export.common.failure import explained, quiet
+from segfast_edge.export.common.converter_errors import explained, quiet
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.model.checkpoint import Checkpoint
 

@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from torch import nn
 
 from benchmarks.converter_race import defaults
 from benchmarks.converter_race.cases import DEFAULT, OURS, Case, Conversion, conversions, weights
-from segfast_edge.contract.files import replacing_file, replacing_folder
-from segfast_edge.contract.images import Frame, write_picture
 from segfast_edge.contract.manifest import FILE_NAME
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import replacing_file, replacing_folder
+from segfast_edge.contract.shared.images import Frame, write_picture
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
 from segfast_edge.errors import ArtifactError, ConversionError, SegfastError
@@ -26,8 +26,8 @@ from segfast_edge.export.common.quantization import Quantization, Recipe
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
+from segfast_edge.progress import Announce
 
-Say = Callable[[str], None]
 SETTLING = 8  # frames from which batch normalisation takes its statistics where weights are random
 LITERT = defaults.ROOT / ".venv-litert-torch" / "bin" / "python"
 INSTALL = (
@@ -53,7 +53,7 @@ def draw_frames(work: Path, count: int) -> Path:
     return folder
 
 
-def make(case: Case, pictures: Path, litert: Path | None, say: Say) -> list[str]:
+def make(case: Case, pictures: Path, litert: Path | None, announce: Announce) -> list[str]:
     """Make what a case lacks; return a line for each file that cannot be made.
 
     A failure is noted beside the folder that it left out (``.failed``); remove the note to try again.
@@ -68,7 +68,7 @@ def make(case: Case, pictures: Path, litert: Path | None, say: Say) -> list[str]
         if (folder / FILE_NAME).is_file():
             continue
         if not note.is_file():
-            say(f"{case.name}: {conversion.format} {conversion.precision}, {conversion.side}")
+            announce(f"{case.name}: {conversion.format} {conversion.precision}, {conversion.side}")
             try:
                 _convert(source, case, conversion, pictures, litert)
                 continue

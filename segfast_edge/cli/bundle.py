@@ -11,6 +11,7 @@ EXAMPLE = (
     "segfast-edge bundle --new-key car.key\n"
     "  segfast-edge bundle artifacts/segfast-tflite --target rpi --key car.key -o car.tar.gz"
 )
+NEEDS = {"signing": ("cryptography",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
         raise TargetError("name an artifact to bundle, or make a key pair with --new-key FILE")
     if args.key is None and not args.unsigned:
         raise TargetError("sign with --key FILE (make one: segfast-edge bundle --new-key car.key), or pass --unsigned")
-    from segfast_edge.bundling.build import BundleRequest, build, parse_platform, usual_platform
+    from segfast_edge.deployment.bundle import BundleRequest, build, parse_platform
+    from segfast_edge.remote.device_packages import usual_platform
 
     packages = None
     if args.wheels is not None:
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _new_key(path: Path) -> int:
     _need_cryptography(path)
-    from segfast_edge.bundling.keys import new_key
+    from segfast_edge.deployment.signing import new_key
 
     public = new_key(path)
     print(f"{path}: keep it secret; whoever has it can sign for your cars")

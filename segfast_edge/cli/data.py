@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segfast_edge.cli._dataset import chosen_options, dataset_options
 from segfast_edge.errors import DataError, unknown
 
 if TYPE_CHECKING:
-    from segfast_edge.contract.images import Frame
+    from segfast_edge.contract.shared.images import Frame
     from segfast_edge.data.check import Check
     from segfast_edge.data.sample import Source
 
@@ -21,7 +22,11 @@ SAMPLES_PER_SPLIT = 2
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's three actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    _check_arguments(actions.add_parser("check", help="say what is there and what is wrong; exit 2 if something is"))
+    _check_arguments(
+        actions.add_parser(
+            "check", help="report what a dataset holds and what is wrong with it; exit 2 if something is"
+        )
+    )
     _export_arguments(actions.add_parser("export", help="write a dataset as images/, labels/ and classes.json"))
     _calibration_arguments(actions.add_parser("calibration", help="choose frames to calibrate int8 with"))
 
@@ -32,6 +37,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="the folder, where a name was given")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="write a sheet of samples")
+    dataset_options(parser)
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from segfast_edge.cli._progress import bar
-    from segfast_edge.contract.images import write_picture
+    from segfast_edge.contract.shared.images import write_picture
     from segfast_edge.data.check import check
 
     name, source = _opened(args)
@@ -76,17 +82,19 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _opened(args: argparse.Namespace) -> tuple[str, "Source"]:
-    from segfast_edge.data import datasets, open_source
-    from segfast_edge.data.check import recognise
+    from segfast_edge.data import datasets, open_source, with_options
+    from segfast_edge.data.recognise import recognise
 
-    folder = Path(args.subject)
-    if args.dataset is not None:
-        return args.dataset, open_source(args.dataset, folder)
+    folder, options = Path(args.subject), chosen_options(args)
+    if args.dataset not in (None, "auto"):
+        name = with_options(args.dataset, options)
+        return name, open_source(name, folder)
     if args.subject.partition(":")[0] in datasets() and not folder.is_dir():
-        return args.subject, open_source(args.subject, args.data_root)
+        name = with_options(args.subject, options)
+        return name, open_source(name, args.data_root)
     if not folder.is_dir():
         raise DataError(f"no such folder: {folder}, and {unknown('dataset', args.subject, datasets())}")
-    return recognise(folder)
+    return recognise(folder, options)
 
 
 def _show(found: "Check") -> None:
@@ -111,6 +119,8 @@ def _show(found: "Check") -> None:
     screen.print(table)
     if found.absent:
         screen.print(escape(f"no pixel of: {', '.join(found.absent)}"))
+    for warning in found.warnings:
+        screen.print(escape(f"warning: {warning}"), soft_wrap=True)
     for problem in found.problems[:SHOWN]:
         screen.print(escape(problem), soft_wrap=True)
     if len(found.problems) > SHOWN:
@@ -119,7 +129,7 @@ def _show(found: "Check") -> None:
 
 def _sheet(source: "Source") -> "Frame":
     from segfast_edge.data.check import parts, readable
-    from segfast_edge.data.sheet import sheet
+    from segfast_edge.data.contact_sheet import sheet
 
     samples = [sample for split in parts(source) for sample in readable(source, split, SAMPLES_PER_SPLIT)]
     if not samples:

@@ -3,8 +3,11 @@
 import argparse
 from pathlib import Path
 
+from segfast_edge.cli._packages import ENGINE
+
 HELP = "train on drawn scenes, export to every format, prove parity, profile, and write one page"
 EXAMPLE = "segfast-edge demo --out demo"
+NEEDS = {"all of it": ("torch", "matplotlib", ENGINE)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

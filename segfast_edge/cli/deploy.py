@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Install, roll back or list."""
     from rich.console import Console
 
-    from segfast_edge.deploy.remote import Deployment, deploy
+    from segfast_edge.deployment.deploy import Deployment, deploy
 
     if args.bundle is None and not (args.rollback or args.list):
         raise TargetError("name a bundle to install, or pass --rollback or --list")
@@ -48,12 +48,12 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
     with console.status(f"reaching {args.host}") as status:
 
-        def say(line: str) -> None:
+        def announce(line: str) -> None:
             if not args.list:
                 console.print(line, markup=False, highlight=False)
             status.update(line)
 
-        lines = deploy(deployment, args.host, say)
+        lines = deploy(deployment, args.host, announce)
     if args.list:
         _show(json.loads(lines[-1]), as_json=args.json)
     return 0

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segfast_edge.contract.plan import Plan, add_plan_arguments, plan_from
+from segfast_edge.cli._packages import ENGINE
+from segfast_edge.contract.profile_options import ProfileOptions, add_profile_arguments, profile_options_from
 from segfast_edge.errors import InvalidMeasurementError, TargetError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from segfast_edge.contract.counts import CountReport
+    from segfast_edge.contract.instruction_report import CountReport
     from segfast_edge.contract.report import Report
 
     AnyReport = Report | CountReport
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 HELP = "measure artifacts on this machine or over ssh on others, each in a fresh process"
 EXAMPLE = (
     "segfast-edge profile artifacts/segfast-openvino artifacts/segfast-tflite --target x86 --threads 1\n"
+    "  segfast-edge profile artifacts/segfast-tflite --repeat 6 --output before.json\n"
     "  segfast-edge profile artifacts/segfast-tflite --target rpi --host pi@raspberrypi.local --install"
 )
+NEEDS = {"artifacts": (ENGINE,)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,25 +33,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT", help="artifact folder")
     parser.add_argument("--target", default="x86", help="the kind of computer (default %(default)s)")
     parser.add_argument(
-        "--repeat", type=int, default=1, metavar="N", help="measure each N times, in rounds of random order (default 1)"
+        "--repeat",
+        type=int,
+        default=1,
+        metavar="N",
+        help="measure each artifact in N processes, in rounds of random order (default 1; compare needs 2, better 6)",
     )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the reports as JSON")
-    parser.add_argument("--require-valid", action="store_true", help="exit 5 where a measurement is void")
+    parser.add_argument("--require-valid", action="store_true", help="exit 5 if a measurement is invalid")
     elsewhere = parser.add_argument_group("other computers")
     elsewhere.add_argument("--host", metavar="USER@HOST", help="measure there, over the system's ssh")
     elsewhere.add_argument("--fleet", type=Path, metavar="FILE", help="measure on every [[device]] of a TOML file")
     elsewhere.add_argument("--install", action="store_true", help="bring the runtime along; it is kept there")
-    elsewhere.add_argument("--even-if-busy", action="store_true", help="measure beside other load, which voids it")
-    add_plan_arguments(parser)
+    elsewhere.add_argument(
+        "--even-if-busy", action="store_true", help="measure although the host is busy; the report will be invalid"
+    )
+    add_profile_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure each artifact and show all in one table."""
-    from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.report import reports_json
+    from segfast_edge.contract.shared.files import check_writable, write_json
 
-    plan = plan_from(args)
+    plan = profile_options_from(args)
     if args.output is not None:
         check_writable(args.output)
     reports, failures = _measure(args, plan)
@@ -60,17 +69,17 @@ def run(args: argparse.Namespace) -> int:
         _show(reports, plan.percentile)
     if failures:
         raise TargetError(" | ".join(failures))
-    void = [f"{report.title}: {'; '.join(report.reasons)}" for report in reports if not report.valid]
-    if args.require_valid and void:
-        raise InvalidMeasurementError(f"measurement is void: {' | '.join(void)}")
+    invalid = [f"{report.title}: {'; '.join(report.reasons)}" for report in reports if not report.valid]
+    if args.require_valid and invalid:
+        raise InvalidMeasurementError(f"measurement is invalid: {' | '.join(invalid)}")
     return 0
 
 
-def _measure(args: argparse.Namespace, plan: Plan) -> tuple[list["AnyReport"], list[str]]:
+def _measure(args: argparse.Namespace, plan: ProfileOptions) -> tuple[list["AnyReport"], list[str]]:
     """Return the reports, and a line for each artifact or device that failed."""
     from rich.console import Console
 
-    from segfast_edge.profile import check_artifacts, profile_all
+    from segfast_edge.profiling.local import check_artifacts, profile_all
 
     artifacts = _rounds(args.artifacts, args.repeat)
     if args.host and args.fleet:
@@ -83,22 +92,22 @@ def _measure(args: argparse.Namespace, plan: Plan) -> tuple[list["AnyReport"], l
     with Console(stderr=True).status("measuring") as status:
         if args.host or args.fleet:
             return _elsewhere(args, plan, artifacts, status.update)
-        measured = profile_all(artifacts, target=args.target, plan=plan, say=status.update)
+        measured = profile_all(artifacts, target=args.target, plan=plan, announce=status.update)
     return list(measured.reports), list(measured.failures)
 
 
 def _elsewhere(
-    args: argparse.Namespace, plan: Plan, artifacts: list[Path], say: Callable[[str], None]
+    args: argparse.Namespace, plan: ProfileOptions, artifacts: list[Path], announce: Callable[[str], None]
 ) -> tuple[list["AnyReport"], list[str]]:
-    from segfast_edge.remote.fleet import Device, measure, read_fleet
-    from segfast_edge.remote.profile import Wish
+    from segfast_edge.profiling.fleet import Device, measure, read_fleet
+    from segfast_edge.profiling.over_ssh import RemoteProfile
 
     devices = read_fleet(args.fleet) if args.fleet else [Device(args.host, args.host, args.target)]
     if plan.samples:
         raise TargetError("--samples is for this machine; over ssh the report has the samples")
     partial = args.output.with_suffix(".partial.json") if args.output and len(devices) == 1 else None
-    wish = Wish(devices[0].target, plan, args.install, args.even_if_busy, say, partial)
-    measured = measure(devices, artifacts, wish)
+    request = RemoteProfile(devices[0].target, plan, args.install, args.even_if_busy, announce, partial)
+    measured = measure(devices, artifacts, request)
     failures = [line.removeprefix(f"{args.host}: ") for line in measured.failures]
     return list(measured.reports), failures
 
@@ -107,16 +116,18 @@ def _rounds(artifacts: list[Path], count: int) -> list[Path]:
     """Return the order of the measurements: every artifact once a round, so that drift meets all alike."""
     if not 1 <= count <= 1000:
         raise TargetError(f"--repeat {count} is outside 1 to 1000")
-    rest = [random.sample(artifacts, len(artifacts)) for _ in range(count - 1)]
-    return [artifact for each in [artifacts, *rest] for artifact in each]
+    if count == 1:
+        return artifacts
+    rounds = [random.sample(artifacts, len(artifacts)) for _ in range(count)]
+    return [artifact for each in rounds for artifact in each]
 
 
 def _show(reports: list["AnyReport"], rank: float) -> None:
     from rich.table import Column, Table
 
     from segfast_edge.cli._console import console
-    from segfast_edge.contract.counts import CountReport, count_figures
-    from segfast_edge.contract.figures import figures
+    from segfast_edge.contract.instruction_report import CountReport, count_figures
+    from segfast_edge.contract.report_text import figures
 
     shown = [count_figures(each) if isinstance(each, CountReport) else figures(each, rank) for each in reports]
     machines = sorted({_machine(report) for report in reports})
@@ -134,9 +145,22 @@ def _show(reports: list["AnyReport"], rank: float) -> None:
         screen.print(table)
     for report in reports:
         for reason in report.reasons:
-            screen.print(f"{report.title}: void: {reason}", highlight=False, soft_wrap=True)
+            screen.print(f"{report.title}: invalid: {reason}", highlight=False, soft_wrap=True)
         if not isinstance(report, CountReport) and report.layers:
             _show_layers(report, screen)
+    _show_repeated([report for report in reports if not isinstance(report, CountReport)], screen)
+
+
+def _show_repeated(reports: "list[Report]", screen: "Console") -> None:
+    """Print a line for each artifact that was measured in several processes."""
+    from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval
+
+    for name in dict.fromkeys(report.title for report in reports):
+        runs = [report.latency.samples_ms for report in reports if report.title == name]
+        if len(runs) > 1:
+            low, high = mean_median_interval(runs)
+            median = f"p50 {mean_median(runs):.3f} ms, 95 % {low:.3f} to {high:.3f}"
+            screen.print(f"{name}: {len(runs)} processes: {median}", highlight=False, soft_wrap=True)
 
 
 def _parts(columns: Sequence[tuple[str, ...]], width: int) -> Iterator[list[tuple[str, ...]]]:
@@ -159,8 +183,8 @@ def _machine(report: "AnyReport") -> str:
 
 
 def _show_layers(report: "Report", screen: "Console") -> None:
-    from segfast_edge.contract.figures import KIND_TITLES, LAYER_TITLES, kind_rows, layer_rows
-    from segfast_edge.contract.layers import Layer
+    from segfast_edge.contract.layer_times import Layer
+    from segfast_edge.contract.report_text import KIND_TITLES, LAYER_TITLES, kind_rows, layer_rows
 
     layers = [Layer.from_json(each) for each in report.layers]
     title = f"{report.title}: {report.engine}, {report.threads} threads, traced"

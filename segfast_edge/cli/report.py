@@ -1,10 +1,12 @@
 """segfast-edge report: profiles as one self-contained page."""
 
 import argparse
+import sys
 from pathlib import Path
 
 HELP = "draw profiles into one HTML page: distribution, timeline, stages, layers, accuracy against latency"
 EXAMPLE = "segfast-edge report openvino.json tflite.json --accuracy evaluation.json -o report.html"
+NEEDS = {"plots": ("matplotlib",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +27,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out.exists() and not args.overwrite:
         raise ArtifactError(f"{args.out} exists already. Choose another --out, or pass --overwrite")
-    write_profiles(args.out, [report for path in args.profiles for report in read_reports(path)], args.accuracy)
+    plotted = write_profiles(
+        args.out, [report for path in args.profiles for report in read_reports(path)], args.accuracy
+    )
+    if not plotted:
+        print("the page has tables but no plots. For plots, run: pip install matplotlib", file=sys.stderr)
     print(f"open {args.out.resolve()} in a browser")
     return 0

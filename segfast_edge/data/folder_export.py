@@ -1,13 +1,11 @@
 """Writing any dataset as images/, labels/ and classes.json, which every labelling tool and ``folder`` can read."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-from segfast_edge.contract.files import replacing_folder, write_json
-from segfast_edge.contract.images import write_picture
+from segfast_edge.contract.shared.files import replacing_folder, write_json
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.data.sample import Source
-
-Progress = Callable[[int, int], None]
+from segfast_edge.progress import Progress
 
 
 def export_folder(

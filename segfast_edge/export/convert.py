@@ -4,22 +4,23 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from segfast_edge.contract.files import replacing_folder
-from segfast_edge.contract.images import Labels, write_picture
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
+from segfast_edge.contract.shared.files import replacing_folder
+from segfast_edge.contract.shared.images import Labels, write_picture
 from segfast_edge.export import Exporter, exporter
 from segfast_edge.export.common.int8 import in_int8
-from segfast_edge.export.common.job import ExportRequest, Job, Say, Source
-from segfast_edge.export.common.parity import CONTINUOUS, DISCONTINUOUS, difference, judge
+from segfast_edge.export.common.job import ExportRequest, Job, Source
+from segfast_edge.export.common.parity import difference, judge
 from segfast_edge.export.common.tuning import Tuning, forget, tune
+from segfast_edge.progress import Announce
 
 __all__ = ["ExportRequest", "Source", "convert", "convert_tuned"]
 
 
 def convert(
-    source: Source, request: ExportRequest, *, say: Say = lambda _: None, by: Exporter | None = None
+    source: Source, request: ExportRequest, *, announce: Announce = lambda _: None, by: Exporter | None = None
 ) -> Manifest:
-    """Write one artifact folder; ``say`` hears each step, ``by`` is an exporter other than the format's own.
+    """Write one artifact folder; ``by`` is an exporter other than the format's own.
 
     Raises:
         ConversionError: the tools are missing, or the network cannot be written in this format.
@@ -29,10 +30,12 @@ def convert(
     """
     writer = by or exporter(request.format)
     with replacing_folder(request.folder, overwrite=request.overwrite) as folder:
-        return _make(Job(source, request, writer, folder, say))
+        return _make(Job(source, request, writer, folder, announce))
 
 
-def convert_tuned(source: Source, request: ExportRequest, how: Tuning, *, say: Say = lambda _: None) -> Manifest:
+def convert_tuned(
+    source: Source, request: ExportRequest, how: Tuning, *, announce: Announce = lambda _: None
+) -> Manifest:
     """Time every lowering, then write the artifact with the fastest; all timings go into its provenance.
 
     Stopped in the middle it leaves a hidden folder beside ``request.folder``, and goes on from there when called
@@ -44,7 +47,7 @@ def convert_tuned(source: Source, request: ExportRequest, how: Tuning, *, say: S
     """
     writer = exporter(request.format)
     with replacing_folder(request.folder, overwrite=request.overwrite) as folder:
-        job = Job(source, request, writer, folder, say)
+        job = Job(source, request, writer, folder, announce)
         timings = tune(job, how)
         manifest = _make(replace(job, request=replace(request, lowering=timings["chosen"], timings=timings)))
     forget(request.folder)
@@ -52,7 +55,8 @@ def convert_tuned(source: Source, request: ExportRequest, how: Tuning, *, say: S
 
 
 def _make(job: Job) -> Manifest:
-    job.say("reading the network")
+    job.announce("comparing the graph with the network")
+    job.prove()
     asked, folder = job.request.quantization, job.folder
     manifest, golden = _in_float(job) if asked is None else in_int8(job, asked)
     (folder / GOLDEN_FRAME).parent.mkdir()
@@ -64,10 +68,10 @@ def _make(job: Job) -> Manifest:
 def _in_float(job: Job) -> tuple[Manifest, Labels]:
     """Write and judge a float artifact, by its own outputs and by the same graph's logits where it gives labels."""
     request, expected = job.request, job.source.expected
-    job.say(f"writing {request.format}")
+    job.announce(f"writing {request.format}")
     manifest = job.writer.export(job.graph(), job.draft(), job.folder).save(job.folder)
-    job.say(f"comparing {request.format} with torch in a process of its own")
-    thresholds = DISCONTINUOUS if job.source.graph.discontinuous else CONTINUOUS
+    job.announce(f"comparing {request.format} with torch in a process of its own")
+    thresholds = job.source.thresholds
     labels = logits = difference(job.folder, expected, thresholds)
     if request.output_kind == "labels":
         with TemporaryDirectory(prefix="segfast-parity-") as name:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
-from segfast_edge.contract.endings import failure, how_ended, signal_of
+from segfast_edge.contract.shared.endings import failure, how_ended, signal_of
 from segfast_edge.errors import TargetError, UnreachableError
 from segfast_edge.remote.ssh import Ssh, quoted
 

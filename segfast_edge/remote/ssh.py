@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from segfast_edge.contract.endings import failure
+from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import TargetError, UnreachableError
 
 _FAILED = 255  # ssh's exit status for its own failures; the remote command's own is below

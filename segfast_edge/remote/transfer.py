@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.board import PREFIX, TEMPORARY, Board, free_bytes
+from segfast_edge.remote.probe import PREFIX, TEMPORARY, Board, free_bytes
 from segfast_edge.remote.ssh import Ssh, quoted, rsync
 
 _FULL_BYTES = 1_000_000

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segfast_edge.contract.endings import failure
-from segfast_edge.contract.files import replacing_folder
+from segfast_edge.contract.shared.endings import failure
+from segfast_edge.contract.shared.files import replacing_folder
 from segfast_edge.errors import TargetError
 
 _OLDEST_MANYLINUX = 17  # manylinux2014; nothing older is built for Python 3.10 and newer

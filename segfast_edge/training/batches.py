@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.utils import data
 
-from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.data import Dataset
 from segfast_edge.data.augmentation import generator
+from segfast_edge.progress import Progress
 from segfast_edge.training.distributed import World
 
 Pixels = tuple[Frame, Labels]
 Augment = Callable[[Frame, Labels, np.random.Generator], Pixels]
 Key = tuple[int, int]  # epoch and index
-Progress = Callable[[int, int], None]
 MEMORY_SHARE = 0.4  # of the memory that is free when the data is read
 
 

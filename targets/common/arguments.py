@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from segfast_edge.contract.arguments import ExactParser
 from segfast_edge.errors import SegfastError
 
 
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser with two settings of its own.
+class Parser(ExactParser):
+    """An ExactParser with two settings of its own.
 
     ``intermixed``: options may stand between positional arguments. ``more``: gives the end of the help text, and is
     called only when help is printed, because it may have to import much.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.endings import how_ended, signal_of
+from segfast_edge.contract.shared.endings import how_ended, signal_of
 from segfast_edge.errors import TargetError
 
 _SIGN = "etc/segfast-virtual-board"

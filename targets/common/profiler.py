@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge import __version__
-from segfast_edge.contract.counts import CountReport
-from segfast_edge.contract.images import Frame, read_frame
+from segfast_edge.contract.instruction_report import CountReport
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import CONSTANT_STREAM, Plan
+from segfast_edge.contract.profile_options import CONSTANT_STREAM, ProfileOptions
 from segfast_edge.contract.report import PROCESSOR, Latency, Report
+from segfast_edge.contract.shared.images import Frame, read_frame
 from segfast_edge.errors import TargetError
 from targets.common import emulated, measure, validity
 from targets.common.conditions import Sampler
-from targets.common.layers import trace_apart
+from targets.common.layer_timing import trace_apart
 from targets.common.machine import describe, process_age_ms
+from targets.common.measured_picture import measured_picture
 from targets.common.memory import MemoryMeter
-from targets.common.pictures import measured_picture
-from targets.common.runner import mask_of, network_input
-from targets.common.session import CheckedSession, Engine, Options
-from targets.common.target import Target, choose_engine, refuse_elsewhere
+from targets.common.segment import mask_of, network_input
+from targets.common.session import CheckedSession, EngineModule, Options, refuse
+from targets.common.target import Target, choose_engine, preferring, refuse_elsewhere
 
 _ROOT = Path("/")
 
@@ -34,14 +34,16 @@ class _Subject:
     artifact: Path
     manifest: Manifest
     engine_name: str
-    engine: Engine
+    engine: EngineModule
     options: Options
 
     @classmethod
-    def choose(cls, where: Target, artifact: Path, plan: Plan) -> "_Subject":
+    def choose(cls, where: Target, artifact: Path, plan: ProfileOptions) -> "_Subject":
         manifest = Manifest.load(artifact)
         name, engine = choose_engine(where, manifest, plan.engine or None)
-        return cls(artifact, manifest, name, engine, where.preferring(Options.of(plan)))
+        options = preferring(where, Options.of(plan))
+        refuse(name, options)
+        return cls(artifact, manifest, name, engine, options)
 
     def load(self) -> CheckedSession:
         session = self.engine.load(self.artifact, self.manifest, self.options)
@@ -113,7 +115,7 @@ class _Notes:
         return {name: [round(each, 4) for each in ends] for name, ends in self._ends.items() if ends}
 
 
-def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Report | CountReport:
+def profile(where: Target, artifact: Path, plan: ProfileOptions, root: Path = _ROOT) -> Report | CountReport:
     """Measure an artifact, or on an emulated board count; ``root`` is where the sensors' files lie.
 
     Raises:
@@ -152,7 +154,7 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
     )
 
 
-def _counted(where: Target, artifact: Path, plan: Plan, root: Path) -> CountReport:
+def _counted(where: Target, artifact: Path, plan: ProfileOptions, root: Path) -> CountReport:
     """Count instructions on one thread; nothing is timed on an emulated board."""
     if plan.threads > 1:
         raise TargetError(f"{plan.threads} threads on an emulated board; instructions are counted on 1 only")
@@ -187,7 +189,7 @@ def _cold_start(subject: _Subject, batch: Frame, meter: MemoryMeter) -> tuple[Ch
     return session, {**steps, "cold_start_ms": cold_start_ms}
 
 
-def _timed(session: CheckedSession, picture: Path, plan: Plan, sampler: Sampler) -> _Timed:
+def _timed(session: CheckedSession, picture: Path, plan: ProfileOptions, sampler: Sampler) -> _Timed:
     """Time the network alone and then whole frames, or a constant stream of frames that are in memory already."""
     frame, notes = read_frame(picture), _Notes(session, sampler)
     if plan.scenario == CONSTANT_STREAM:

@@ -1,4 +1,4 @@
-"""When a measurement is void, and why."""
+"""When a measurement is invalid, and why."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ MAX_VARIATION = 0.2
 
 
 def reasons(latency: Latency, conditions: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what voids a measurement; nothing where it is good."""
+    """Return why a measurement is invalid; nothing if it is valid."""
     found = [f"throttled: {alarm}" for alarm in conditions.get("alarms", ())]
     share = conditions.get("foreign_cpu_share")
     if share is not None and share > MAX_FOREIGN_SHARE:

@@ -7,22 +7,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from segfast_edge.contract.arguments import ExactParser
 from segfast_edge.errors import SegfastError, TargetError
 from targets.install.config import read_config
 from targets.install.health import Patience
 from targets.install.installer import Installer, stored_keys
 from targets.install.layout import NAME_LENGTH, Layout
-from targets.install.service import KINDS, choose
+from targets.install.service_manager import KINDS, choose
 from targets.install.trust import Trust, public_key, read_public_key
 from targets.install.unpack import inspect
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}. See '{self.prog} --help'", file=sys.stderr)
-        raise SystemExit(SegfastError.exit_code)
 
 
 def default_root() -> Path:
@@ -31,7 +26,7 @@ def default_root() -> Path:
 
 
 def _parser(own: Path | None) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = ExactParser(
         prog="install", description="Install a bundle on this device: verified, proven, taken back if bad."
     )
     add = parser.add_argument

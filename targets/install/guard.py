@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.durable import link_durably, remove_durably, sync_folder, write_durably
+from segfast_edge.contract.shared.durable import link_durably, remove_durably, sync_folder, write_durably
 from targets.install.whole import damage
 
 STARTS = 3

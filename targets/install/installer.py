@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.durable import remove_durably, replace_durably, write_durably
-from segfast_edge.contract.endings import failure
+from segfast_edge.contract.shared.durable import remove_durably, replace_durably, write_durably
+from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
 from targets.install.guard_file import GUARD, packed
 from targets.install.health import Patience, watch
 from targets.install.layout import NAME_LENGTH, Layout
-from targets.install.service import Service
+from targets.install.service_manager import ServiceManager
 from targets.install.steps import passed
 from targets.install.trial import configuration, open_trial, restore
 from targets.install.trust import Trust
@@ -28,12 +28,12 @@ _SELF_TEST_S = 600  # an emulated board takes minutes for one frame
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """Installs into ``layout`` with the interpreter ``python``; ``say`` is told each step, for people."""
+    """Installs into ``layout`` with the interpreter ``python``; ``announce`` is told each step, for people."""
 
     layout: Layout
-    service: Service
+    service: ServiceManager
     python: str
-    say: Callable[[str], None]
+    announce: Callable[[str], None]
     patience: Patience = Patience()  # noqa: RUF009 - frozen, so sharing it is safe
     keep_service: bool = False  # the kind of service was said, and holds for later releases
 
@@ -85,7 +85,7 @@ class Installer:
             self.layout.point("current", previous)
             self.layout.point("previous", current)
             remove_durably(self.layout.pending)
-            self.say(f"back to release {previous}")
+            self.announce(f"back to release {previous}")
             self.service.set_up()
             trouble = self._restarted(previous)
             if trouble:
@@ -93,15 +93,15 @@ class Installer:
             return previous
 
     def _bring(self, bundle: Path, trust: Trust) -> str:
-        self.say(f"verifying {bundle.name}")
+        self.announce(f"verifying {bundle.name}")
         with self.layout.new_release() as part:
             opened = unpack(bundle, trust, part)
             passed("unpacked")
             name = opened.release[:NAME_LENGTH]
-            self.say(f"release {name}: {_signed(opened)}, {len(opened.listing.files)} files")
+            self.announce(f"release {name}: {_signed(opened)}, {len(opened.listing.files)} files")
             trouble = damage(self.layout.folder(name)) if self.layout.folder(name).is_dir() else "not there"
             if not trouble:
-                self.say("it is installed already")
+                self.announce("it is installed already")
                 self._test_installed(name)
             else:
                 self._self_test(part, name)  # which also leaves Python's bytecode there
@@ -119,7 +119,7 @@ class Installer:
         passed("tested")
 
     def _self_test(self, folder: Path, name: str) -> None:
-        self.say("self-test: the golden frame on this device")
+        self.announce("self-test: the golden frame on this device")
         run = folder / "run.py"
         try:
             done = subprocess.run(
@@ -135,7 +135,7 @@ class Installer:
         if done.returncode != 0:
             why = failure("its self-test", done.returncode, done.stderr, prefix="segfast: ")
             raise ArtifactError(f"release {name} is not taken into use: {why}")
-        self.say(done.stdout.strip().rpartition("\n")[2])
+        self.announce(done.stdout.strip().rpartition("\n")[2])
 
     def _keep(self, trust: Trust) -> None:
         for key in trust.keys:
@@ -185,7 +185,7 @@ class Installer:
             self.layout.point("previous", before)
         passed("previous")
         self.layout.point("current", name)
-        self.say(f"switched to release {name}")
+        self.announce(f"switched to release {name}")
         passed("switched")
 
     def _undo(self, config: dict[str, Any] | None, previous: str | None, *, keep_trial: bool) -> None:
@@ -208,17 +208,17 @@ class Installer:
     def _restarted(self, name: str) -> str:
         """Restart the service and return what is wrong with the release, "" for nothing."""
         if self.service.status_file is None:
-            self.say("not started: no service here. Start current/run.py yourself, or pass --service process")
+            self.announce("not started: no service here. Start current/run.py yourself, or pass --service process")
             passed("restarted")
             return ""
         if not self.layout.config.is_file():
             self.service.stop()
-            self.say(f"not started: {self.layout.config} does not say on which input. Pass --input once")
+            self.announce(f"not started: {self.layout.config} does not say on which input. Pass --input once")
             passed("restarted")
             return ""
         self.service.restart()
         passed("restarted")
-        self.say("watching its health")
+        self.announce("watching its health")
         trouble = watch(self.service.status_file, name, self.patience)
         ending = self.service.ending() if trouble else ""
         return f"{trouble}; {ending}" if ending else trouble
@@ -241,7 +241,7 @@ class Installer:
         if before is None:
             self.service.stop()
             raise TargetError(f"release {name} is not well: {trouble}. There was none before it, so nothing runs now")
-        self.say(f"taking it back: {trouble}")
+        self.announce(f"taking it back: {trouble}")
         worse = self._started(before)
         after = f"{before} does not run well either: {worse}" if worse else f"release {before} runs again"
         if not self.layout.config.is_file():

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from segfast_edge.contract.bundle import LISTING, Listing
-from segfast_edge.contract.durable import (
+from segfast_edge.contract.bundle_listing import LISTING, BundleListing
+from segfast_edge.contract.shared.durable import (
     link_durably,
     make_folder_durably,
     remove_durably,
@@ -172,7 +172,7 @@ class Layout:
         for name in self.names():
             try:
                 complete = (self.folder(name) / COMPLETE).is_file()
-                listing = Listing.from_bytes((self.folder(name) / LISTING).read_bytes())
+                listing = BundleListing.from_bytes((self.folder(name) / LISTING).read_bytes())
                 about = (listing.name, listing.target, listing.version) if complete else ("damaged", "", "")
             except (OSError, SegfastError):
                 about = "damaged", "", ""

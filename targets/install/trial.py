@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.durable import remove_durably, write_durably
+from segfast_edge.contract.shared.durable import remove_durably, write_durably
 from targets.install.layout import Layout
 
 

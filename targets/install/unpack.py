@@ -10,10 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from segfast_edge.contract.bundle import LISTING, MAX_LISTING_BYTES, SIGNATURE, ListedFile, Listing, release_of
+from segfast_edge.contract.bundle_listing import (
+    LISTING,
+    MAX_LISTING_BYTES,
+    SIGNATURE,
+    BundleListing,
+    ListedFile,
+    release_of,
+)
 from segfast_edge.errors import ArtifactError, TargetError
-from targets.install.archive import Archive, Entry
 from targets.install.trust import MAX_SIGNATURE_BYTES, Trust
+from targets.install.ustar import Archive, Member
 
 _PIECE = 1 << 20
 _PACKED = 1 << 16  # what is left of it is copied at each read
@@ -23,7 +30,7 @@ _PACKED = 1 << 16  # what is left of it is copied at each read
 class Opened:
     """A bundle whose list has been verified; ``signed_by`` is a key in hexadecimal, None for an unsigned one."""
 
-    listing: Listing
+    listing: BundleListing
     listing_bytes: bytes
     signature: bytes | None
     signed_by: str | None
@@ -41,7 +48,7 @@ class Opened:
 
 def _opened(listing: bytes, signature: bytes | None, trust: Trust) -> Opened:
     signed_by = trust.check(listing, signature)  # before anything in it is believed
-    return Opened(Listing.from_bytes(listing), listing, signature, signed_by)
+    return Opened(BundleListing.from_bytes(listing), listing, signature, signed_by)
 
 
 def inspect(bundle: Path, trust: Trust) -> Opened:
@@ -131,7 +138,7 @@ def _from_archive(archive: Archive, trust: Trust, folder: Path | None) -> Opened
         listed = waiting.pop(entry.name, None)
         if listed is None:
             raise ArtifactError(f"{entry.name[:200]!r} is in the archive and not on the list, or comes twice")
-        if entry != Entry(entry.name, listed.size, listed.executable):
+        if entry != Member(entry.name, listed.size, listed.executable):
             raise ArtifactError(f"{entry.name} is not as listed: {entry.size} bytes, {listed.size} are listed")
         with _writing(folder, entry.name, listed) as out:
             archive.copy_to(out)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from segfast_edge.contract.bundle import LISTING, Listing, release_of
-from segfast_edge.contract.files import read_json
+from segfast_edge.contract.bundle_listing import LISTING, BundleListing, release_of
+from segfast_edge.contract.shared.files import read_json
 from segfast_edge.errors import SegfastError, TargetError
 from targets.common.arguments import Parser
 from targets.common.session import Options
@@ -16,7 +16,7 @@ from targets.common.target import target
 from targets.install.config import words_of
 from targets.install.layout import NAME_LENGTH, Layout
 from targets.install.trial import proven
-from targets.runner.command import arguments, engine_arguments, run, self_test
+from targets.runner.command_line import arguments, engine_arguments, run, self_test
 from targets.runner.model import ModelChoice
 
 ARTIFACT = "artifact"
@@ -49,7 +49,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
     bundle, words = Path(folder), list(sys.argv[1:] if argv is None else argv)
     try:
         listing = (bundle / LISTING).read_bytes()
-        where = target(Listing.from_bytes(listing).target)
+        where = target(BundleListing.from_bytes(listing).target)
         if not where.is_here(Path("/")):
             raise TargetError(f"this bundle is for target {where.name} ({where.description}); this computer is not one")
         release = release_of(listing)[:NAME_LENGTH]
@@ -77,7 +77,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
 
 def _typed(options: list[str]) -> argparse.Namespace:
     """Return what is given before config.json has its say, paths as they are meant where the runner was started."""
-    typed = _parser().parse_args([*options, "-"])  # the input stands in for the one to come
+    typed: argparse.Namespace = _parser().parse_args([*options, "-"])  # the input stands in for the one to come
     for name, value in vars(typed).items():
         if isinstance(value, Path):
             setattr(typed, name, value.absolute())

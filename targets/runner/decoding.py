@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from segfast_edge.contract.images import Labels, upright_rgb
+from segfast_edge.contract.shared.images import Labels, upright_rgb
 from segfast_edge.errors import DataError
 from targets.runner.cut_jpeg import refuse_cut
 from targets.runner.frames import Size

@@ -8,7 +8,7 @@ from typing import Protocol
 from PIL import Image
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Frame, Labels
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import DataError
 
 Size = tuple[int, int]  # height, width

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
-from targets.runner.decoder import Decoder
+from targets.runner.capture_thread import Reader
 from targets.runner.decoding import ReducedScale
+from targets.runner.decoding_thread import Decoder
+from targets.runner.degradation import Limits, Pace
 from targets.runner.frames import Decoded, Notice, Packet, Result, now_ns
-from targets.runner.inference import Inference
-from targets.runner.lane import Lane, Output
+from targets.runner.inference_thread import Inference
+from targets.runner.inputs import Input
 from targets.runner.ledger import Ledger, Tally
 from targets.runner.model import Model
-from targets.runner.policy import Limits, Pace
-from targets.runner.reader import Reader
-from targets.runner.slot import Slot
-from targets.runner.sources import Source
+from targets.runner.newest_frame import Slot
+from targets.runner.output_thread import Lane, Output
+from targets.runner.telemetry import Telemetry
 from targets.runner.threads import worker
 from targets.runner.trust import PictureJudge
 
@@ -31,7 +31,7 @@ NO_FRAMES, NO_RESULT = "no_frames", "no_result"  # the states in which consumers
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PipelineSettings:
     """How the runner runs; ``keep_all`` None means: every frame of a folder or file, the newest of what is live.
 
     ``withhold`` withholds a camera's frames while its picture is frozen, black or overexposed for long.
@@ -55,16 +55,22 @@ class Settings:
 
 
 class Pipeline:
-    """Source to outputs. ``start`` it, look at ``state`` while it runs, ``stop`` it, and ``finish`` drains it."""
+    """Input to outputs. ``start`` it, look at ``state`` while it runs, ``stop`` it, and ``finish`` drains it."""
 
     def __init__(
-        self, source: Source, model: Model, outputs: Mapping[str, Output], *, settings: Settings, board: Board
+        self,
+        source: Input,
+        model: Model,
+        outputs: Mapping[str, Output],
+        *,
+        settings: PipelineSettings,
+        telemetry: Telemetry,
     ) -> None:
         keep_all = not source.live if settings.keep_all is None else settings.keep_all
         packets: Slot[Packet] = Slot(wait=keep_all)
         batches: Slot[Decoded] = Slot(wait=keep_all)
         self.settings = settings
-        self.board = board
+        self.telemetry = telemetry
         self.ledger = Ledger()
         self.pace = Pace()
         self.reduced = ReducedScale(wanted=settings.reduced_decode)
@@ -118,7 +124,7 @@ class Pipeline:
 
     def _deliver(self, result: Result) -> None:
         self._last_result_ns = now_ns()
-        self.board.record(result)
+        self.telemetry.record(result)
         for lane in self.lanes:
             lane.offer(result)
 
@@ -132,7 +138,7 @@ class Pipeline:
         self.ended.set()
 
     @property
-    def deaf(self) -> bool:
+    def all_outputs_ended(self) -> bool:
         """Whether there were outputs and nobody takes results any more."""
         return bool(self.lanes) and all(lane.ended for lane in self.lanes)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segfast_edge.contract.images import Labels
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import DataError
 from targets.runner.frames import Notice, Result, now_ns
 

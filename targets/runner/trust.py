@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.images import Frame
 from targets.runner.decoding import Encoded
 from targets.runner.frames import Payload, Pixels, now_ns
 

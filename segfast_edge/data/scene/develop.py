@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageFilter
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.data.scene import noise
 from segfast_edge.data.scene.camera import Pixel
 from segfast_edge.data.scene.light import Rgb

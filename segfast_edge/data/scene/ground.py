@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segfast_edge.contract.images import Labels
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.data.scene import noise
 from segfast_edge.data.scene.camera import OVERSAMPLING, Camera
 from segfast_edge.data.scene.chance import pick

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame, Labels
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.data.scene.buildings import paint_backdrop, paint_houses, shade_houses
 from segfast_edge.data.scene.camera import OVERSAMPLING, Camera
 from segfast_edge.data.scene.canvas import Canvas

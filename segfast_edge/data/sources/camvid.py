@@ -3,48 +3,20 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import IMAGE_SUFFIXES
-from segfast_edge.data.pairs import LabelMap, PairedSource, existing_root, no_options, split_listings
+from segfast_edge.contract.shared.images import IMAGE_SUFFIXES
+from segfast_edge.data.camvid_classes import CLASSES
+from segfast_edge.data.pairs import LabelMap, PairedSource, existing_root, split_listings
 from segfast_edge.errors import DataError
 
 SPLITS = ("train", "val", "test")
 LAYOUT = "train/ trainannot/ val/ valannot/ [test/ testannot/]"
+OPTIONS: tuple[str, ...] = ()
 SIZE = (360, 480)
-CLASSES = ClassSet(
-    names=(
-        "Sky",
-        "Building",
-        "Pole",
-        "Road",
-        "Pavement",
-        "Tree",
-        "SignSymbol",
-        "Fence",
-        "Car",
-        "Pedestrian",
-        "Bicyclist",
-    ),
-    palette=(
-        (128, 128, 128),
-        (128, 0, 0),
-        (192, 192, 128),
-        (128, 64, 128),
-        (60, 40, 222),
-        (128, 128, 0),
-        (192, 128, 128),
-        (64, 64, 128),
-        (64, 0, 128),
-        (64, 64, 0),
-        (0, 128, 192),
-    ),
-    ignored=11,
-)
 
 
 def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     """Open the folder that holds the splits; label files are 8-bit ids 0 to 11, of which 11 is void."""
-    no_options("camvid", options)
+    del options
     root = existing_root(root, "camvid", LAYOUT)
     listings = split_listings({split: (root / split, root / f"{split}annot") for split in SPLITS}, IMAGE_SUFFIXES)
     if not listings:

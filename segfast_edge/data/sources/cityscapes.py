@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segfast_edge.contract.classes import IGNORED
-from segfast_edge.contract.images import read_labels
-from segfast_edge.data.pairs import LabelMap, Listing, PairedSource, existing_root, match, no_options
-from segfast_edge.data.urban import NINETEEN
+from segfast_edge.contract.shared.images import read_labels
+from segfast_edge.data.cityscapes_classes import NINETEEN
+from segfast_edge.data.pairs import LabelMap, Listing, PairedSource, existing_root, match
 from segfast_edge.errors import DataError
 
 LAYOUT = "leftImg8bit/{train,val}/CITY/*_leftImg8bit.png and gtFine/{train,val}/CITY/*_gtFine_labelIds.png"
+OPTIONS: tuple[str, ...] = ()
 SIZE = (1024, 2048)
 LABEL_IDS = 34  # 0 to 33; the licence plates' -1 is never painted
 SCORED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)  # in the order of the train ids
@@ -19,7 +20,7 @@ IMAGE_END, LABEL_END = "_leftImg8bit.png", "_gtFine_labelIds.png"
 
 def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     """Open the folder that holds ``leftImg8bit`` and ``gtFine``; its test split has no ground truth and is left out."""
-    no_options("cityscapes", options)
+    del options
     root = existing_root(root, "cityscapes", LAYOUT)
     listings = {
         split: functools.partial(_listing, root, split)

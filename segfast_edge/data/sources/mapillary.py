@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.files import read_json
-from segfast_edge.data.pairs import LabelMap, PairedSource, existing_root, no_options, split_listings
+from segfast_edge.contract.shared.files import read_json
+from segfast_edge.data.pairs import LabelMap, PairedSource, existing_root, split_listings
 from segfast_edge.errors import ArtifactError, DataError
 
 LAYOUT = "config.json and {training,validation}/{images,labels}"
+OPTIONS: tuple[str, ...] = ()
 SIZE = (768, 1024)  # pictures are 1024 x 768 and up, most of that shape
 FOLDERS = {"train": "training", "val": "validation"}
 # the download of version 2 holds version 1.2's labels too, under names of their own
@@ -17,7 +18,7 @@ _PLACES = (("config.json", "labels"), ("config_v1.2.json", "v1.2/labels"))
 
 def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     """Open the folder that holds ``training`` and ``validation``."""
-    no_options("mapillary", options)
+    del options
     root = existing_root(root, "mapillary", LAYOUT)
     for config, labels in _PLACES:
         if (root / config).is_file():

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segfast_edge.contract.classes import IGNORED, ClassSet
-from segfast_edge.data.pairs import LabelMap, Listing, PairedSource, divided, existing_root, files_in, match, no_options
+from segfast_edge.data.pairs import LabelMap, Listing, PairedSource, divided, existing_root, files_in, match
 from segfast_edge.data.png16 import first_channel
 from segfast_edge.errors import DataError
 
 LAYOUT = "RGB/*.png and GT/LABELS/*.png"
+OPTIONS: tuple[str, ...] = ()
 SIZE = (760, 1280)
 CLASSES = ClassSet(  # ids 1 to 22 as published; 0 is void
     names=(
@@ -27,7 +28,7 @@ CLASSES = ClassSet(  # ids 1 to 22 as published; 0 is void
 
 def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     """Open the folder that holds ``RGB`` and ``GT``; it has no published splits, so a fifth by name becomes val."""
-    no_options("synthia", options)
+    del options
     root = existing_root(root, "synthia", LAYOUT)
     if not (root / "RGB").is_dir():
         raise DataError(f"{root} is not SYNTHIA-RAND-CITYSCAPES: no folder RGB; expected {LAYOUT}")
@@ -37,4 +38,4 @@ def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
 
     mapping = {0: IGNORED} | {label + 1: label for label in range(len(CLASSES))}
     label_map = LabelMap(mapping, first_channel)
-    return PairedSource("synthia", CLASSES, SIZE, divided(everything), label_map, drop_alpha=True)
+    return PairedSource("synthia", CLASSES, SIZE, divided(everything), label_map, convert=True)

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from segfast_edge.contract.images import Frame, Labels
+from segfast_edge.contract.formats import format_named, integer_formats
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import AccuracyGateError, ConversionError, unknown
-from segfast_edge.evaluate import Evaluation
-from segfast_edge.export import Exporter, integer_formats
-from segfast_edge.export.common.gate import baseline, measure
+from segfast_edge.export import Exporter
+from segfast_edge.export.common.accuracy_gate import baseline, measure
 from segfast_edge.export.common.job import Job
-from segfast_edge.export.common.parity import CONTINUOUS, agreement, difference
+from segfast_edge.export.common.parity import agreement, difference
 from segfast_edge.export.common.quantization import Quantization, Quantizer, Recipe
 from segfast_edge.export.common.sensitivity import Sensitivity, fewest, sensitivities
+from segfast_edge.prediction.evaluate import Evaluation
 
 _log = logging.getLogger(__name__)
 
@@ -28,11 +29,11 @@ def in_int8(job: Job, asked: Quantization) -> tuple[Manifest, Labels]:
         DataError: the calibration frames are not to be had.
     """
     writer = quantizer(job.writer, job.request.format, asked.engine)
-    job.say("reading the calibration frames")
+    job.announce("reading the calibration frames")
     frames = asked.frames(job.source.checkpoint.preprocess)
     before = None
     if asked.gate is not None:
-        job.say("measuring the checkpoint's mIoU")
+        job.announce("measuring the checkpoint's mIoU")
         job.source.refuse_changed()
         before = baseline(job.source.path, asked.gate)
     attempts = _Attempts(job, asked, writer, frames, before)
@@ -41,7 +42,7 @@ def in_int8(job: Job, asked: Quantization) -> tuple[Manifest, Labels]:
     except AccuracyGateError:
         if not asked.search:
             raise
-    job.say("ranking layers by what int8 does to them")
+    job.announce("ranking layers by what int8 does to them")
     ranked = sensitivities(job.source.graph, frames)
     count = fewest(lambda number: attempts.passes(ranked[:number]), len(ranked))
     if count is None:
@@ -56,7 +57,7 @@ def quantizer(writer: Exporter, name: str, engine: str | None = None) -> Quantiz
     """Return the exporter as one that can quantize; ConversionError where it cannot, or not for ``engine``."""
     if not hasattr(writer, "quantize"):
         raise ConversionError(f"format {name} has no int8; --int8 works with {', '.join(integer_formats())}")
-    engines: Sequence[str] = getattr(writer, "ENGINES", ())
+    engines = format_named(name).integer_engines
     if engine is not None and engine not in engines:
         raise ConversionError(
             unknown("engine", engine, engines)
@@ -90,12 +91,12 @@ class _Attempts:
         """Write, compare and measure one model; AccuracyGateError where it loses too much."""
         job = self.job
         note = f", {len(kept)} layers in float" if kept else ""
-        job.say(f"quantizing {job.request.format} on {len(self.frames)} frames{note}")
+        job.announce(f"quantizing {job.request.format} on {len(self.frames)} frames{note}")
         recipe = Recipe(self.frames, [each.layer for each in kept], self.asked.engine)
         draft = self._draft()
         manifest = self.writer.quantize(job.graph(), draft, job.folder, recipe).save(job.folder)
-        job.say(f"comparing {job.request.format} with torch in a process of its own")
-        found = difference(job.folder, job.source.expected, CONTINUOUS)
+        job.announce(f"comparing {job.request.format} with torch in a process of its own")
+        found = difference(job.folder, job.source.expected, job.source.thresholds)
         parity = agreement(found) | self._gate(len(kept))
         if kept:
             parity["kept_float"] = [{"layer": each.layer, "noise": each.noise} for each in kept]
@@ -111,7 +112,7 @@ class _Attempts:
     def _gate(self, kept: int) -> dict[str, Any]:
         if self.asked.gate is None or self.before is None:
             return {}
-        self.job.say("measuring the int8 model's mIoU")
+        self.job.announce("measuring the int8 model's mIoU")
         try:
             record = measure(self.before, self.job.folder, self.asked.gate)
         except AccuracyGateError as error:

@@ -1,39 +1,59 @@
 """One conversion: what it starts from, what is asked for, and the manifest as far as it is known before writing."""
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from segfast_edge import __version__
-from segfast_edge.contract.files import sha256
-from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.manifest import Manifest, OutputKind, TensorSpec
+from segfast_edge.contract.shared.files import sha256
+from segfast_edge.contract.shared.images import read_frame
 from segfast_edge.errors import ArtifactError
-from segfast_edge.export import Exporter
-from segfast_edge.export.common.defaults import default_lowering
+from segfast_edge.export import Exporter, recorded_tools
+from segfast_edge.export.common.default_lowering import default_lowering
 from segfast_edge.export.common.graph import Deployable, deployable
 from segfast_edge.export.common.metadata import versions
-from segfast_edge.export.common.parity import Reference, parity_frames, reference, scene_frame
+from segfast_edge.export.common.oracle import Oracle
+from segfast_edge.export.common.parity import (
+    CONTINUOUS,
+    DISCONTINUOUS,
+    Reference,
+    Thresholds,
+    parity_frames,
+    scene_frame,
+)
+from segfast_edge.export.common.proof import prove
 from segfast_edge.export.common.quantization import Quantization
+from segfast_edge.export.common.reading import ANY_OUTPUT, OutputChoice
 from segfast_edge.model.checkpoint import Checkpoint
-
-Say = Callable[[str], None]
+from segfast_edge.progress import Announce
 
 
 class Source:
     """A checkpoint made ready once for any number of formats.
 
-    ``golden`` is a picture that goes into the artifact and through it; a drawn street scene where it is None.
+    ``golden`` is a picture that goes into the artifact and through it; if it is None, a street scene is drawn.
+    ``network`` is the module that the checkpoint was made from, if the user handed one in, and ``choice`` what the
+    user says about its output.
     """
 
-    def __init__(self, checkpoint: Path, golden: Path | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        golden: Path | None = None,
+        network: nn.Module | None = None,
+        choice: OutputChoice = ANY_OUTPUT,
+    ) -> None:
         self.path = checkpoint
         self.checkpoint = Checkpoint.load(checkpoint)
         self.sha256 = sha256(checkpoint)
         preprocess = self.checkpoint.preprocess
+        self._network, self._choice = network, choice
         self._golden = scene_frame(preprocess) if golden is None else read_frame(golden)
 
     def refuse_changed(self) -> None:
@@ -43,13 +63,34 @@ class Source:
 
     @cached_property
     def graph(self) -> Deployable:
-        """The graph to deploy, its transposed convolutions as they are."""
-        return deployable(self.checkpoint)
+        """The graph to deploy, its transposed convolutions as they are; made from a copy of the untouched network."""
+        return deployable(self.checkpoint, network=self._untouched, choice=self._choice)
+
+    @cached_property
+    def oracle(self) -> Oracle:
+        """The untouched network, which is first run when the graph has been made from it."""
+        reading = self.graph.reading
+        return Oracle(self._untouched, self.checkpoint.preprocess, reading)
+
+    @property
+    def assumed(self) -> Sequence[str]:
+        """What was assumed about the network, a sentence each, and should be shown to the user."""
+        return self.graph.reading.assumed
 
     @cached_property
     def expected(self) -> Reference:
-        """The frames that parity is measured on, and what torch makes of them."""
-        return reference(self.graph, parity_frames(self._golden, self.checkpoint.preprocess))
+        """The frames that parity is measured on, and what the untouched network makes of them."""
+        flat = not self.graph.discontinuous
+        return self.oracle.reference(parity_frames(self._golden, self.checkpoint.preprocess, flat=flat))
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What counts as the same for this network."""
+        return DISCONTINUOUS if self.graph.discontinuous else CONTINUOUS
+
+    @cached_property
+    def _untouched(self) -> nn.Module:
+        return self.checkpoint.module() if self._network is None else self._network
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +130,23 @@ class Job:
     request: ExportRequest
     writer: Exporter
     folder: Path
-    say: Say
+    announce: Announce
 
     def graph(self, output_kind: OutputKind | None = None) -> Deployable:
         """Return the graph to write, with the lowering asked for."""
         graph = self.source.graph.with_output(output_kind or self.request.output_kind)
         graph.lowering = self.request.form
         return graph
+
+    def prove(self) -> None:
+        """Hold the graph, as it is and in the form asked for, to the untouched network.
+
+        Raises:
+            ParityError: they differ; the first module to blame is named.
+        """
+        source, graph = self.source, self.graph()
+        for each in (graph, graph.lowered()) if graph.lowering != "native" else (graph,):
+            prove(each, source.oracle, source.expected, source.thresholds)
 
     def draft(self, output_kind: OutputKind | None = None) -> Manifest:
         """Return the manifest without what only writing and comparing can tell."""
@@ -120,8 +171,9 @@ class Job:
                 "checkpoint_sha256": self.source.sha256,
                 "training": checkpoint.provenance,
                 "lowering": self.request.form,
+                "assumed": list(self.source.assumed),
                 **({} if self.request.timings is None else {"tuning": dict(self.request.timings)}),
-                "versions": {"segfast-edge": __version__, **versions(self.writer.TOOLS)},
+                "versions": {"segfast-edge": __version__, **versions(recorded_tools(self.request.format, self.writer))},
                 "command": self.request.command,
                 "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             },

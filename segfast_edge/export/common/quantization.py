@@ -7,14 +7,14 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.errors import ConversionError, DataError
-from segfast_edge.evaluate import Truth
 from segfast_edge.export import Exporter
 from segfast_edge.export.common.graph import Deployable
+from segfast_edge.prediction.evaluate import GroundTruth
 
 SUBSET = 300
 DropType = Literal["absolute", "relative"]
@@ -25,7 +25,7 @@ class Recipe:
     """What an exporter quantizes with: uint8 frames H x W x 3 of the network's size, and layers to keep float.
 
     Layers go by their names in the deployed graph (``network.classifier``); a lowered layer's parts lie below it.
-    ``engine`` is the runtime to write for, where the format's exporter names several in ``ENGINES``.
+    ``engine`` is the runtime to write for, if the format names several in ``integer_engines``.
     """
 
     frames: Sequence[Frame]
@@ -49,7 +49,7 @@ class Quantizer(Exporter, Protocol):
 class Gate:
     """How far mIoU on a labelled split may fall below the checkpoint's; ``relative`` is a share of the latter."""
 
-    truth: Truth
+    truth: GroundTruth
     max_drop: float = 0.01
     drop_type: DropType = "absolute"
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.model.fake_int8 import rounded_input, rounded_weight
 

@@ -8,22 +8,19 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import nn
 
-from segfast_edge.contract.files import read_json, write_json
 from segfast_edge.contract.manifest import FILE_NAME, Manifest
-from segfast_edge.contract.plan import Plan
-from segfast_edge.contract.report import Report
+from segfast_edge.contract.shared.files import read_json, write_json
 from segfast_edge.errors import ArtifactError, ConversionError, TargetError
-from segfast_edge.export.common.defaults import default_lowering
+from segfast_edge.export.common.default_lowering import default_lowering
 from segfast_edge.export.common.int8 import quantizer
-from segfast_edge.export.common.job import Job, Say
+from segfast_edge.export.common.job import Job
 from segfast_edge.export.common.lowerings import LOWERINGS
 from segfast_edge.export.common.quantization import Recipe
-from segfast_edge.profile import profile
-from segfast_edge.remote.profile import Wish, profile_remote
+from segfast_edge.progress import Announce
 
 FLOAT = "float32"  # beside the int8 candidates, to say whether int8 pays at all
 RECORD = "timings.json"
@@ -31,38 +28,29 @@ RECORD = "timings.json"
 _log = logging.getLogger(__name__)
 
 
+class ArtifactTimer(Protocol):
+    """Times an artifact on the device that it is for."""
+
+    @property
+    def conditions(self) -> Mapping[str, Any]:
+        """Where and how it times: what the record names, and what a timing is not comparable without."""
+        ...
+
+    def median_ms(self, artifact: Path, announce: Announce) -> float:
+        """Return the median latency in ms of one fresh process; TargetError if the runtime is missing or fails."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Where and how to time: ``target``'s device code here or on ``host``, ``rounds`` processes per candidate."""
+    """How to tune: what times a candidate, and in how many rounds, each in a process of its own."""
 
-    target: str = "x86"
-    threads: int = 0
-    host: str | None = None
-    install: bool = False
+    timer: ArtifactTimer
     rounds: int = 5
-    seed: int = 0
-    plan: Plan = field(default_factory=lambda: Plan(num_runs=30, min_secs=0.5, max_secs=20.0, warmup_runs=5))
 
     def __post_init__(self) -> None:
         if not 1 <= self.rounds <= 100:
             raise TargetError(f"--tune-rounds {self.rounds} is outside 1 to 100")
-
-    def measure(self, artifact: Path, say: Say) -> float:
-        """Return the median latency in ms of one fresh process.
-
-        Raises:
-            TargetError: the runtime is missing or fails there, or the host is emulated and has no clock to trust.
-        """
-        if self.host is None:
-            return profile(artifact, target=self.target, plan=self._plan()).latency.p50_ms
-        wish = Wish(self.target, self._plan(), install=self.install, say=say)
-        report = profile_remote(artifact, self.host, wish)
-        if not isinstance(report, Report):
-            raise TargetError(f"{self.host} is emulated: it counts instructions and times nothing, so nothing is tuned")
-        return report.latency.p50_ms
-
-    def _plan(self) -> Plan:
-        return replace(self.plan, threads=self.threads)
 
 
 @dataclass(slots=True)
@@ -129,15 +117,15 @@ def tune(job: Job, how: Tuning) -> dict[str, Any]:
     Raises:
         ConversionError: no candidate can be written and run.
     """
-    folder, say = place(job.request.folder), job.say
+    folder, announce = place(job.request.folder), job.announce
     jobs = _jobs(job, folder)
     timings = Timings.resumed(folder, _key(jobs, how))
     for number in range(how.rounds):
         order = list(jobs)
-        random.Random(how.seed + number).shuffle(order)
+        random.Random(number).shuffle(order)
         for name in order:
             if name not in timings.failed and len(timings.medians_ms.get(name, ())) <= number:
-                say(f"tuning: round {number + 1} of {how.rounds}, {name}")
+                announce(f"tuning: round {number + 1} of {how.rounds}, {name}")
                 _time(jobs[name], name, timings, how)
     return _record(timings, how)
 
@@ -148,7 +136,7 @@ def _time(job: Job, name: str, timings: Timings, how: Tuning) -> None:
             shutil.rmtree(job.folder, ignore_errors=True)
             job.folder.mkdir(parents=True)
             _write(job)
-        timings.add(name, how.measure(job.folder, job.say))
+        timings.add(name, how.timer.median_ms(job.folder, job.announce))
     except (ConversionError, TargetError) as error:
         timings.fail(name, str(error))
 
@@ -173,9 +161,7 @@ def _key(jobs: Mapping[str, Job], how: Tuning) -> dict[str, Any]:
         "output": job.request.output_kind,
         "calibration": None if asked is None else {**asked.calibration.describe(), "engine": asked.engine},
         "versions": draft.provenance["versions"],
-        "target": how.target,
-        "host": how.host,
-        "threads": how.threads,
+        **how.timer.conditions,
         "candidates": sorted(jobs),
     }
 
@@ -189,13 +175,14 @@ def _record(timings: Timings, how: Tuning) -> dict[str, Any]:
     plain = timings.median_ms.get(FLOAT)
     if plain is not None and forms[chosen] >= plain:
         _log.warning(
-            "int8 takes %.2f ms and float32 %.2f ms on %s: int8 is not faster", forms[chosen], plain, how.target
+            "int8 takes %.2f ms and float32 %.2f ms on %s: int8 is not faster",
+            forms[chosen],
+            plain,
+            how.timer.conditions["target"],
         )
     return {
         "chosen": chosen,
-        "target": how.target,
-        "host": how.host,
-        "threads": how.threads,
+        **how.timer.conditions,
         "rounds": how.rounds,
         "median_ms": timings.median_ms,
         "medians_ms": timings.medians_ms,

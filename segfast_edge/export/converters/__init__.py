@@ -7,13 +7,14 @@ import importlib
 from pathlib import Path
 from typing import cast
 
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import ConversionError, unknown
 from segfast_edge.export import Exporter, require
 
 
 def converters() -> list[str]:
     """Return the names of the other converters, as their packages are called."""
-    return sorted(p.stem.replace("_", "-") for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    return [name.replace("_", "-") for name in names_in(Path(__file__).parent)]
 
 
 def converter(name: str) -> Exporter:
@@ -24,5 +25,5 @@ def converter(name: str) -> Exporter:
     """
     if name not in converters():
         raise ConversionError(unknown("converter", name, converters()))
-    require(name, name)
+    require([name], name)
     return cast(Exporter, importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))

@@ -10,9 +10,9 @@ import torch
 from torch import fx
 
 from segfast_edge.errors import ConversionError
-from segfast_edge.export.tflite_writer import layers
+from segfast_edge.export.tflite_writer import weightless
 from segfast_edge.export.tflite_writer.builder import GraphBuilder, Tensor
-from segfast_edge.export.tflite_writer.trace import Call, Trace, call_of
+from segfast_edge.export.tflite_writer.torch_trace import Call, Trace, call_of
 from segfast_edge.export.tflite_writer.weighted import Array
 
 
@@ -68,7 +68,7 @@ class Translation:
             shape = (1,) * (rank - len(x.shape)) + x.shape
             if shape[2:] != (1, 1) and shape[1] != 1:  # elements would change places between NCHW and NHWC
                 raise call_of(value).refused(f"of shape {x.shape} is broadcast over maps")
-            return layers.reshape(self.graph, x, (shape[0], *shape[2:], shape[1]))
+            return weightless.reshape(self.graph, x, (shape[0], *shape[2:], shape[1]))
         array = self.array(value) if isinstance(value, fx.Node) else np.array(value, np.float32)
         array = array.reshape((1,) * (rank - array.ndim) + array.shape)
         return self.graph.constant(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array, "value")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from segfast_edge.contract.images import write_picture
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.errors import DataError
 from targets.runner.outputs._options import options_of, whole_number
 

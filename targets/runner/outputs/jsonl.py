@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.postprocess import class_shares
+from segfast_edge.contract.masks import class_shares
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
+from targets.runner.telemetry import Telemetry
 
 FORM = "jsonl:FILE or jsonl:- (a line per result: class shares, drivable area ahead, latency, age)"
 MAX_FILE_BYTES = 64 << 20  # then FILE becomes FILE.1, so that a car never fills its disk with lines
@@ -24,7 +24,7 @@ def open_output(argument: str, context: OutputContext) -> Output:
     return JsonLines(None if argument == "-" else Path(argument), context)
 
 
-def line_of(result: Result, board: Board) -> dict[str, Any]:
+def line_of(result: Result, telemetry: Telemetry) -> dict[str, Any]:
     """Return what is said of one result; times are of the monotonic clock, shares 0 to 1."""
     return {
         "state": "running",
@@ -37,7 +37,7 @@ def line_of(result: Result, board: Board) -> dict[str, Any]:
         "doubt": result.doubt or None,
         "timings_ms": {stage: round(spent, 3) for stage, spent in result.timings_ms.items()},
         "shares": {name: round(share, 4) for name, share in class_shares(result.labels, result.classes).items()},
-        "ahead": board.ahead(result),
+        "ahead": telemetry.ahead(result),
     }
 
 
@@ -48,7 +48,7 @@ class JsonLines:
 
     def __init__(self, path: Path | None, context: OutputContext) -> None:
         self._path = path
-        self._board = context.board
+        self._telemetry = context.telemetry
         self._descriptor = context.stdout
         if path is not None:
             try:
@@ -59,7 +59,7 @@ class JsonLines:
 
     def write(self, result: Result) -> None:
         """Append a result's line."""
-        self._line(line_of(result, self._board))
+        self._line(line_of(result, self._telemetry))
 
     def notice(self, notice: Notice) -> None:
         """Append a line that says that there is no result, and why."""

@@ -1,7 +1,7 @@
 """Masks as pictures: 8-bit class ids at the frame's size."""
 
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.outputs._folder import PictureFolder
 

@@ -2,7 +2,7 @@
 
 from segfast_edge.contract.preprocess import MAX_SIDE
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.outputs._folder import PictureFolder
 from targets.runner.outputs._painting import painted

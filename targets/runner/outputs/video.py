@@ -10,7 +10,7 @@ from PIL import Image
 from segfast_edge.contract.preprocess import MAX_SIDE
 from segfast_edge.errors import DataError
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.outputs._avi import AviFile
 from targets.runner.outputs._options import options_of, whole_number

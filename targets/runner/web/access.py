@@ -12,7 +12,7 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Admission:
     """``refusal``: the status to answer with, None to let in; ``cookie``: the token to keep in one, with a redirect."""
 
     refusal: http.HTTPStatus | None = None
@@ -30,18 +30,18 @@ class Access:
     def __init__(self, token: str | None) -> None:
         self._token = token
 
-    def admit(self, headers: Message, query: str) -> Entry:
+    def admit(self, headers: Message, query: str) -> Admission:
         """Decide on one request."""
         if self._token is None:
-            return Entry() if _is_here(headers.get("Host", "")) else Entry(http.HTTPStatus.FORBIDDEN)
+            return Admission() if _is_here(headers.get("Host", "")) else Admission(http.HTTPStatus.FORBIDDEN)
         if self._fits(headers.get("Authorization", "").removeprefix("Bearer ")):
-            return Entry()
+            return Admission()
         if self._fits(_cookie(headers.get("Cookie", ""))):
-            return Entry()
+            return Admission()
         given = parse_qs(query, max_num_fields=20).get("token", [""])[0] if len(query) < 2000 else ""
         if self._fits(given):
-            return Entry(cookie=given)
-        return Entry(http.HTTPStatus.UNAUTHORIZED)
+            return Admission(cookie=given)
+        return Admission(http.HTTPStatus.UNAUTHORIZED)
 
     def _fits(self, given: str) -> bool:
         assert self._token is not None

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
-from targets.runner.web import metrics
+from targets.runner.telemetry import Telemetry
+from targets.runner.web import prometheus
 from targets.runner.web.access import COOKIE, Access
 from targets.runner.web.feed import Feed
 
@@ -40,9 +40,9 @@ _SECURITY = {
 class PageServer:
     """Listens from the moment it is made, in threads of its own, for at most ``MAX_CONNECTIONS`` at a time."""
 
-    def __init__(self, address: tuple[str, int], board: Board, feed: Feed, *, token: str | None) -> None:
+    def __init__(self, address: tuple[str, int], telemetry: Telemetry, feed: Feed, *, token: str | None) -> None:
         try:
-            self._server = _Server(address, board, feed, Access(token))
+            self._server = _Server(address, telemetry, feed, Access(token))
         except OSError as error:
             raise DataError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror or error}") from error
         self.port = int(self._server.server_address[1])
@@ -60,9 +60,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 32
 
-    def __init__(self, address: tuple[str, int], board: Board, feed: Feed, access: Access) -> None:
+    def __init__(self, address: tuple[str, int], telemetry: Telemetry, feed: Feed, access: Access) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self.board = board
+        self.telemetry = telemetry
         self.feed = feed
         self.access = access
         self.places = threading.BoundedSemaphore(MAX_CONNECTIONS)
@@ -148,19 +148,19 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, json.dumps(value).encode(), "application/json")
 
     def _status(self) -> None:
-        last = self.server.board.last
+        last = self.server.telemetry.last
         classes = None if last is None else last.classes.to_json()
-        self._json({**self.server.board.status(), "classes": classes})
+        self._json({**self.server.telemetry.status(), "classes": classes})
 
     def _history(self) -> None:
-        points = self.server.board.points()
+        points = self.server.telemetry.points()
         self._json([[p.at_ns // 1_000_000, round(p.age_ms, 2), round(p.latency_ms, 2), int(p.late)] for p in points])
 
     def _metrics(self) -> None:
-        self._send(http.HTTPStatus.OK, metrics.exposition(self.server.board).encode(), metrics.CONTENT_TYPE)
+        self._send(http.HTTPStatus.OK, prometheus.exposition(self.server.telemetry).encode(), prometheus.CONTENT_TYPE)
 
     def _healthz(self) -> None:
-        status = self.server.board.status()
+        status = self.server.telemetry.status()
         well = status["state"] == "running"
         troubles = {name: each["trouble"] for name, each in status["outputs"].items() if each["trouble"]}
         answer = {"state": status["state"], "reason": status["reason"], "outputs": troubles}

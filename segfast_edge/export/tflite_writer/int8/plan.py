@@ -9,8 +9,8 @@ import numpy.typing as npt
 from segfast_edge.export.tflite_writer import schema
 from segfast_edge.export.tflite_writer.builder import Affine, Operator, Tensor
 from segfast_edge.export.tflite_writer.int8.ranges import Range
-from segfast_edge.export.tflite_writer.layers import LOWEST
 from segfast_edge.export.tflite_writer.reader import Graph
+from segfast_edge.export.tflite_writer.weightless import LOWEST
 
 WEIGHTED = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 3, "FULLY_CONNECTED": 4}  # -> least version
 SAME = {  # operators whose result stands for what its inputs stand for

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.export.tflite_writer import layers, schema
+from segfast_edge.export.tflite_writer import schema, weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
-from segfast_edge.export.tflite_writer.trace import Call
+from segfast_edge.export.tflite_writer.torch_trace import Call
 from segfast_edge.export.tflite_writer.translate import Translation, activation_of
 
 
@@ -59,14 +59,14 @@ def hardsigmoid(t: Translation, call: Call) -> Tensor:
     """A sixth of relu6(x + 3)."""
     x = t.tensor(call["self"])
     rank = len(x.shape)
-    shifted = layers.binary(t.graph, "ADD", x, t.operand(3.0, rank), "RELU6")
-    return layers.binary(t.graph, "MUL", shifted, t.operand(1 / 6, rank))
+    shifted = weightless.binary(t.graph, "ADD", x, t.operand(3.0, rank), "RELU6")
+    return weightless.binary(t.graph, "MUL", shifted, t.operand(1 / 6, rank))
 
 
 def silu(t: Translation, call: Call) -> Tensor:
     """The product of x and its sigmoid."""
     x = t.tensor(call["self"])
-    return layers.binary(t.graph, "MUL", x, layers.unary(t.graph, x, "LOGISTIC"))
+    return weightless.binary(t.graph, "MUL", x, weightless.unary(t.graph, x, "LOGISTIC"))
 
 
 def leaky_relu(t: Translation, call: Call) -> Tensor:
@@ -103,7 +103,7 @@ def sqrt(t: Translation, call: Call) -> Tensor:
 def neg(t: Translation, call: Call) -> Tensor:
     """The negative, as a product, which int8 has too."""
     x = t.tensor(call["self"])
-    return layers.binary(t.graph, "MUL", x, t.operand(-1.0, len(x.shape)))
+    return weightless.binary(t.graph, "MUL", x, t.operand(-1.0, len(x.shape)))
 
 
 def abs_(t: Translation, call: Call) -> Tensor:
@@ -167,12 +167,12 @@ def native_batch_norm_legit_no_training(t: Translation, call: Call) -> tuple[Ten
     mean = t.array(call["running_mean"]).astype(np.float64)
     factor = t.optional_array(call["weight"], len(mean), 1.0) / np.sqrt(t.array(call["running_var"]) + call["eps"])
     offset = t.optional_array(call["bias"], len(mean)) - mean * factor
-    scaled = layers.binary(t.graph, "MUL", x, t.graph.constant(factor.astype(np.float32), "factor"))
-    return (layers.binary(t.graph, "ADD", scaled, t.graph.constant(offset.astype(np.float32), "offset")),)
+    scaled = weightless.binary(t.graph, "MUL", x, t.graph.constant(factor.astype(np.float32), "factor"))
+    return (weightless.binary(t.graph, "ADD", scaled, t.graph.constant(offset.astype(np.float32), "offset")),)
 
 
 def _unary(t: Translation, call: Call, operator: str, options: Any = None) -> Tensor:
-    return layers.unary(t.graph, t.tensor(call["self"]), operator, options)
+    return weightless.unary(t.graph, t.tensor(call["self"]), operator, options)
 
 
 def _limited(t: Translation, call: Call, low: float | None, high: float | None) -> Tensor:
@@ -182,7 +182,7 @@ def _limited(t: Translation, call: Call, low: float | None, high: float | None) 
     x = t.tensor(call["self"])
     for operator, limit in (("MAXIMUM", low), ("MINIMUM", high)):
         if limit is not None:
-            x = layers.binary(t.graph, operator, x, t.operand(limit, len(x.shape)))
+            x = weightless.binary(t.graph, operator, x, t.operand(limit, len(x.shape)))
     return x
 
 
@@ -197,4 +197,4 @@ def _scaled(call: Call) -> Any:
 def _binary(t: Translation, call: Call, operator: str, a: Any, b: Any, *, fuse: bool = True) -> Tensor:
     rank = len(call.shape)
     left, right = t.operand(a, rank), t.operand(b, rank)
-    return layers.binary(t.graph, operator, left, right, t.fused_activation(call) if fuse else "NONE")
+    return weightless.binary(t.graph, operator, left, right, t.fused_activation(call) if fuse else "NONE")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from segfast_edge.export.tflite_writer import layers
+from segfast_edge.export.tflite_writer import weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
-from segfast_edge.export.tflite_writer.trace import Call, shape_of
+from segfast_edge.export.tflite_writer.torch_trace import Call, shape_of
 from segfast_edge.export.tflite_writer.translate import Translation, writer_before_activations
 
 _NHWC_AXIS = (0, 3, 1, 2)  # of N, C, H and W
@@ -18,7 +18,7 @@ def cat(t: Translation, call: Call) -> Tensor:
     """Tensors side by side along an axis."""
     rank = len(call.shape)
     parts = [t.operand(part, rank) for part in call["tensors"]]
-    return layers.concatenate(t.graph, parts, nhwc_axis(call["dim"], rank))
+    return weightless.concatenate(t.graph, parts, nhwc_axis(call["dim"], rank))
 
 
 def slice_(t: Translation, call: Call) -> Tensor:
@@ -65,7 +65,7 @@ def pad(t: Translation, call: Call) -> Tensor:
         first, cut = max(0, -before), max(0, -after)
         x = _run(t, x, axis, first, x.shape[axis] - first - cut)
     wider = [(max(0, before), max(0, after)) for before, after in edges]
-    return layers.pad(t.graph, x, wider, float(call["value"] or 0.0))
+    return weightless.pad(t.graph, x, wider, float(call["value"] or 0.0))
 
 
 def constant_pad_nd(t: Translation, call: Call) -> Tensor:
@@ -105,7 +105,7 @@ def view(t: Translation, call: Call) -> Tensor:
         if len(shape) == 4 and math.prod(shape[2:]) != 1 and shape[1] != 1:
             raise call.refused(f"from {shape_of(call['self'])} to {call.shape} mixes channels with places")
     shape = call.shape
-    return layers.reshape(t.graph, x, (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape)
+    return weightless.reshape(t.graph, x, (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape)
 
 
 def reshape(t: Translation, call: Call) -> Tensor:
@@ -128,22 +128,22 @@ def pixel_shuffle(t: Translation, call: Call) -> Tensor:
     x, block = t.tensor(call["self"]), call["upscale_factor"]
     source = writer_before_activations(call["self"])
     if source is None or source.operator != "conv2d" or source["groups"] != 1:  # else its weights are in order already
-        x = layers.gather(t.graph, x, block_major(x.shape[layers.CHANNELS], block))
-    return layers.depth_to_space(t.graph, x, block)
+        x = weightless.gather(t.graph, x, block_major(x.shape[weightless.CHANNELS], block))
+    return weightless.depth_to_space(t.graph, x, block)
 
 
 def pixel_unshuffle(t: Translation, call: Call) -> Tensor:
     """Places to channels, which undoes ``pixel_shuffle``."""
-    spread = layers.space_to_depth(t.graph, t.tensor(call["self"]), call["downscale_factor"])
-    order = block_major(spread.shape[layers.CHANNELS], call["downscale_factor"])
-    return layers.gather(t.graph, spread, np.argsort(order))
+    spread = weightless.space_to_depth(t.graph, t.tensor(call["self"]), call["downscale_factor"])
+    order = block_major(spread.shape[weightless.CHANNELS], call["downscale_factor"])
+    return weightless.gather(t.graph, spread, np.argsort(order))
 
 
 def channel_shuffle(t: Translation, call: Call) -> Tensor:
     """Channels dealt out from their groups in turn."""
     x = t.tensor(call["self"])
-    order = np.arange(x.shape[layers.CHANNELS]).reshape(call["groups"], -1).T.reshape(-1)
-    return layers.gather(t.graph, x, order)
+    order = np.arange(x.shape[weightless.CHANNELS]).reshape(call["groups"], -1).T.reshape(-1)
+    return weightless.gather(t.graph, x, order)
 
 
 def block_major(channels: int, block: int) -> npt.NDArray[np.int64]:
@@ -159,12 +159,12 @@ def nhwc_axis(axis: int, rank: int) -> int:
 def _run(t: Translation, x: Tensor, axis: int, first: int, length: int) -> Tensor:
     begin, shape = [0] * len(x.shape), list(x.shape)
     begin[axis], shape[axis] = first, length
-    return layers.crop(t.graph, x, begin, shape)
+    return weightless.crop(t.graph, x, begin, shape)
 
 
 def _runs(t: Translation, x: Tensor, dim: int, lengths: Sequence[int]) -> tuple[Tensor, ...]:
     axis = nhwc_axis(dim, len(x.shape))
     if len(set(lengths)) == 1:
-        return tuple(layers.split(t.graph, x, len(lengths), axis))
+        return tuple(weightless.split(t.graph, x, len(lengths), axis))
     begins = np.cumsum([0, *lengths[:-1]])
     return tuple(_run(t, x, axis, int(first), length) for first, length in zip(begins, lengths, strict=True))

@@ -9,7 +9,7 @@ from torch import nn
 
 from segfast_edge.export.tflite_writer.builder import Tensor
 from segfast_edge.export.tflite_writer.ops.arrange import block_major
-from segfast_edge.export.tflite_writer.trace import Call
+from segfast_edge.export.tflite_writer.torch_trace import Call
 from segfast_edge.export.tflite_writer.translate import Translation, reader_past_activations
 from segfast_edge.export.tflite_writer.transposed import Finish, Pointwise, lowering
 from segfast_edge.export.tflite_writer.weighted import Kernel, convolve, fully_connect
