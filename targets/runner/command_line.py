@@ -19,6 +19,7 @@ from targets.runner.degradation import Limits
 from targets.runner.drivable import drivable_labels
 from targets.runner.inputs import InputOptions, open_input
 from targets.runner.inputs import forms as source_forms
+from targets.runner.journal import write_log, write_what_was_held
 from targets.runner.main_loop import Service, signals
 from targets.runner.model import Model, ModelChoice, open_model
 from targets.runner.notify import Notifier
@@ -93,7 +94,7 @@ def run(args: argparse.Namespace, target: Target) -> int:
         SegfastError: something is wrong from the start: the artifact, the input, an output.
     """
     bound_arenas()
-    _log(quiet=args.quiet)
+    write_log(quiet=args.quiet)
     stdout = own_stdout()
     settings = _settings(args)
     source = open_input(args.input, _source_options(args))
@@ -117,17 +118,11 @@ def run(args: argparse.Namespace, target: Target) -> int:
     with signals(service):
         tally = service.run()
     notifier.close()
+    write_what_was_held(at_end=True)
     log.info("frames: %s", tally.to_json())
     if tally.corrupt and not tally.out:
         raise DataError(f"no frame could be used; the last: {pipeline.decoder.last_damage}")
     return 0
-
-
-def _log(*, quiet: bool) -> None:
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO, format="segfast: %(levelname)s %(message)s", stream=sys.stderr
-    )
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it has much to say about damaged pictures, at every one
 
 
 def own_stdout() -> int:

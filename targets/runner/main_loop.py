@@ -13,6 +13,7 @@ from typing import Any
 
 from targets.runner.degradation import Policy, hottest_c, ladder
 from targets.runner.frames import now_ns
+from targets.runner.journal import write_what_was_held
 from targets.runner.ledger import Tally
 from targets.runner.model import Model, ModelChoice
 from targets.runner.model_reload import Loader
@@ -124,6 +125,7 @@ class Service:
         if self.policy.observe(now_ns() / 1e9, self._temperature_c, late):
             self._apply()
         self._notifier.status(f"{state} {reason}".strip())
+        write_what_was_held()
         self._write_status()
         self._prove(state)
 

@@ -67,7 +67,7 @@ class JsonLines:
         self._line(line)
 
     def _line(self, value: dict[str, Any]) -> None:
-        data = json.dumps(value, ensure_ascii=False).encode() + b"\n"
+        data = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         if self._path is None:
             write_all(self._descriptor, data)
             return

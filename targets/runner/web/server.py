@@ -157,7 +157,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._json([[p.at_ns // 1_000_000, round(p.age_ms, 2), round(p.latency_ms, 2), int(p.late)] for p in points])
 
     def _metrics(self) -> None:
-        self._send(http.HTTPStatus.OK, prometheus.exposition(self.server.telemetry).encode(), prometheus.CONTENT_TYPE)
+        self._send(
+            http.HTTPStatus.OK,
+            prometheus.exposition(self.server.telemetry).encode("utf-8", "backslashreplace"),
+            prometheus.CONTENT_TYPE,
+        )
 
     def _healthz(self) -> None:
         status = self.server.telemetry.status()
