@@ -11,10 +11,12 @@ from pathlib import Path
 from segfast_edge.contract.profile_options import DEVICE_HELP, PRECISION_HELP
 from segfast_edge.contract.shared.allocator import bound_arenas
 from segfast_edge.contract.shared.files import check_writable
+from segfast_edge.contract.shared.images import MAX_PIXELS as MAX_FILE_PIXELS
 from segfast_edge.errors import DataError
 from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import Target
+from targets.runner.decoding import MAX_PIXELS, PictureRules
 from targets.runner.degradation import Limits
 from targets.runner.drivable import drivable_labels
 from targets.runner.inputs import InputOptions, open_input
@@ -56,6 +58,13 @@ def arguments(parser: Parser) -> None:
     add("--rate", type=float, metavar="FPS", help="give a folder or file at this rate, as a camera would")
     add("--repeat", action="store_true", help="start a folder or file again at its end")
     add("--convert-rgb", action="store_true", help="convert frames of other modes instead of counting them corrupt")
+    add(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="count larger pictures as corrupt (default %(default)s, 4K)",
+    )
     add("--every-frame", action="store_true", help="process every frame, even of a live source, however late")
     add("--deadline-ms", type=float, default=200.0, metavar="MS", help="a mask older than this is late (default 200)")
     add("--stall-s", type=float, default=2.0, metavar="S", help="no frame for this long is no result (default 2)")
@@ -157,7 +166,9 @@ def _source_options(args: argparse.Namespace) -> InputOptions:
         if found is None or not all(1 <= int(side) <= 16384 for side in found.groups()):
             raise DataError(f"raw size '{args.raw}' is not WIDTHxHEIGHT, for example 1280x720")
         size = int(found[2]), int(found[1])
-    return InputOptions(args.rate, args.repeat, size, args.convert_rgb)
+    if not 1 <= args.max_pixels <= MAX_FILE_PIXELS:
+        raise DataError(f"--max-pixels {args.max_pixels} is outside 1 to {MAX_FILE_PIXELS}")
+    return InputOptions(args.rate, args.repeat, size, PictureRules(args.convert_rgb, args.max_pixels))
 
 
 def _token(path: Path | None) -> str | None:

@@ -57,7 +57,7 @@ class Pictures:
             data = path.read_bytes()
         except OSError as error:
             return Grab(name, Broken(f"{path} cannot be read: {error.strerror or error}"))
-        return Grab(name, Encoded(data, str(path), self._options.convert_rgb))
+        return Grab(name, Encoded(data, str(path), self._options.rules))
 
     def interrupt(self) -> None:
         """End a wait for the next tick."""
