@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         """Read from the request that has come, and write with a deadline."""
-        self.rfile = io.BufferedReader(io.BytesIO(self._request))  # type: ignore[arg-type]
+        self.rfile = io.BufferedReader(io.BytesIO(self._request))
         self._deadline = _Deadline(self.request)
         self.wfile = self._deadline  # type: ignore[assignment]
 
