@@ -14,6 +14,7 @@ from tiny_runner import Kept, Script, null_labels, null_model, proven_artifact, 
 from segfast_edge.contract.masks import mask_at
 from segfast_edge.errors import DataError
 from targets.common.session import CheckedSession
+from targets.runner import degradation, main_loop
 from targets.runner.decoding import Encoded
 from targets.runner.degradation import Limits, Policy, Step
 from targets.runner.frames import Broken
@@ -398,6 +399,24 @@ def test_too_slow_falls_back_to_the_smaller_artifact_and_to_fewer_frames(tmp_pat
             time.sleep(0.01)
         wait_for(lambda: pipeline.ledger.tally().entered == 20 and pipeline.ledger.tally().in_flight == 0)
     assert pipeline.ledger.tally().dropped["paced"] == 10
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_work_that_takes_too_long_lowers_no_frame_rate_and_neither_does_a_folder_that_is_late(
+    tmp_path, monkeypatch, every_frame
+):
+    monkeypatch.setattr(degradation, "SUSTAINED_S", 0.2)
+    monkeypatch.setattr(main_loop, "_EVERY_S", 0.05)
+    kept, source = Kept(), Script()
+    settings = {"deadline_ms": 20.0, "keep_all": every_frame, "stall_s": 60.0}
+    with serving(source, broken_model(tmp_path, delay=0.03), kept, **settings) as (service, pipeline):
+        wait_for(lambda: source.give(scene(0)) or time.sleep(0.02) or len(kept.results) > 30)
+        assert all(each.late for each in kept.results)
+        reason = "" if every_frame else "100% of frames late, the limit is 20%; fewer frames would not help"
+        wait_for(lambda: service.policy.reason.startswith(reason))
+        assert service.policy.step.divisor == 1
+        source.queue.queue.clear()
+    assert "paced" not in pipeline.ledger.tally().dropped
 
 
 def test_a_late_mask_is_marked_and_counted(tmp_path):

@@ -69,6 +69,7 @@ class Pipeline:
         keep_all = not source.live if settings.keep_all is None else settings.keep_all
         packets: Slot[Packet] = Slot(wait=keep_all)
         batches: Slot[Decoded] = Slot(wait=keep_all)
+        self.keeps_all = keep_all  # which a policy must not change
         self.settings = settings
         self.telemetry = telemetry
         self.ledger = Ledger()

@@ -25,6 +25,7 @@ def facts(pipeline: Pipeline, *, policy: Policy, temperature_c: float | None, st
         "uptime_s": round((now_ns() - started_ns) / 1e9, 3),
         "frames": pipeline.ledger.tally().to_json(),
         "deadline_ms": pipeline.settings.deadline_ms,
+        "every_frame": pipeline.keeps_all,
         "source": {
             "connected": pipeline.reader.connected,
             "connections": pipeline.reader.connections,
