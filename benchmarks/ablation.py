@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.arguments import ExactParser
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.training.run_folder import RunFolder
 
 FULL = ("--recipe", "edge", "--lr", "0.004", "--warmup-epochs", "2", "--val-every", "4")

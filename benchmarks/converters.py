@@ -37,7 +37,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.converter_race import measuring, results
 from benchmarks.converter_race.cases import NETWORKS, REFERENCE, SIZES, Case, cases, ways
 from benchmarks.converter_race.worker import SIDE
-from segfast_edge.contract.arguments import ExactParser
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.files import check_writable, replacing_file, write_json
 from segfast_edge.errors import SegfastError, unknown
 from segfast_edge.model.summary import summarise

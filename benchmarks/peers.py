@@ -18,9 +18,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from segfast_edge.contract.arguments import ExactParser
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.profiling.local import profile

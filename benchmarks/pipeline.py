@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.arguments import ExactParser
 from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.bootstrap import percentile
 from segfast_edge.errors import SegfastError
 from targets.common.session import Options

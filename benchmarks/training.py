@@ -23,8 +23,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from segfast_edge.contract.arguments import ExactParser
 from segfast_edge.contract.preprocess import Preprocess, parse_size
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.data import Protocol, open_dataset
 from segfast_edge.model import build

@@ -18,6 +18,14 @@ PLANTED = {  # rule -> imports that break it: the importing module, and what it 
         ("segfast_edge.data.sample", "segfast_edge.model.blocks"),
         ("segfast_edge.contract.report", "segfast_edge.page.plots"),
     ],
+    "A conversion walks down": [
+        ("segfast_edge.export.common.parity", "segfast_edge.export.common.conversion"),
+        ("segfast_edge.export.common.conversion", "segfast_edge.export.common.int8_search"),
+    ],
+    "What exporters share imports no exporter": [
+        ("segfast_edge.export.common.metadata", "segfast_edge.export.onnx"),
+        ("segfast_edge.export.tflite_writer.write", "segfast_edge.export.convert"),
+    ],
     "The device code imports downwards": [
         ("targets.common.segment", "targets.runner.pipeline"),
         ("targets.engines.null", "targets.runner.frames"),
@@ -47,6 +55,9 @@ PLANTED = {  # rule -> imports that break it: the importing module, and what it 
     "Each other library has its place": [
         ("segfast_edge.profiling.compare", "matplotlib"),
         ("targets.install.trust", "cryptography"),
+    ],
+    "What both sides share is not part of the contract": [
+        ("segfast_edge.contract.shared.files", "segfast_edge.contract.manifest"),
     ],
     "Conversion does not import what reaches other computers": [
         ("segfast_edge.export.convert", "segfast_edge.remote.ssh"),
@@ -99,3 +110,10 @@ def test_every_rule_has_a_violation_here():
 )
 def test_a_planted_violation_is_reported(reported, rule, importer, imported):
     assert f"{importer} -> {imported} (l." in reported[rule]
+
+
+def test_the_map_in_contributing_shows_the_imports_as_they_are():
+    done = subprocess.run([sys.executable, ROOT / "tools/package_map.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    drawn = (ROOT / "CONTRIBUTING.md").read_text().partition("package_map.py -->\n")[2].partition("<!-- end")[0]
+    assert drawn == done.stdout, "run: python tools/package_map.py --write"

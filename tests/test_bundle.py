@@ -73,7 +73,11 @@ def test_an_unpacked_bundle_runs_by_itself_without_torch_and_without_the_toolkit
     done = subprocess.run([*run, "--self-test"], capture_output=True, text=True, cwd="/")
     assert (done.returncode, done.stdout) == (0, "golden frame: 100.000% of labels agree, engine null\n")
     code = "import sys, runpy; sys.argv = ['run.py', 'test:64x48', 'masks:out', '--rate', '50', '--stall-s', '9'];"
-    code += "import threading, os, signal; threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start();"
+    code += "import os, pathlib, signal, threading, time;"
+    code += "\ndef stop():"
+    code += "\n  while not any(pathlib.Path('out').rglob('*.png')): time.sleep(0.05)"
+    code += "\n  os.kill(os.getpid(), signal.SIGTERM)"
+    code += "\nthreading.Thread(target=stop, daemon=True).start();"
     code += f"sys.path.insert(0, {str(tmp_path)!r});"
     code += f"\ntry: runpy.run_path({str(tmp_path / 'run.py')!r}, run_name='__main__')"
     code += "\nexcept SystemExit as end: print(end.code, 'torch' in sys.modules, 'segfast_edge.model' in sys.modules, "

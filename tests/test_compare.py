@@ -10,7 +10,7 @@ from segfast_edge.cli import main
 from segfast_edge.contract.report import Latency, Memory, Report, reports_json
 from segfast_edge.contract.shared.files import write_json
 from segfast_edge.errors import ArtifactError
-from segfast_edge.profiling.compare import Comparison, Runs, compare
+from segfast_edge.profiling.compare import Comparison, Question, Runs, compare
 
 
 def report(median: float, *, name: str = "a", seed: int = 0, **more) -> Report:
@@ -78,7 +78,7 @@ def test_an_invalid_run_prevents_a_verdict_unless_it_is_left_out(write, capsys):
     base = write("a.json", *runs(10))
     bad = report(30, seed=7, reasons=("throttled: under-voltage",))
     other = write("b.json", *runs(20, seed=1), bad)
-    (strict,), (lenient,) = compare(base, [other]), compare(base, [other], valid_only=True)
+    (strict,), (lenient,) = compare(base, [other]), compare(base, [other], Question(valid_only=True))
     assert (strict.verdict, lenient.verdict) == ("invalid", "slower")
     assert strict.notes == [f"{other} a has 1 invalid of 5 runs: throttled: under-voltage"]
     assert lenient.notes == [f"{other} a: 1 of 5 runs are invalid and were left out"]
@@ -88,7 +88,7 @@ def test_an_invalid_run_prevents_a_verdict_unless_it_is_left_out(write, capsys):
     assert "--valid-only" in capsys.readouterr().err
     assert main([*words, "--valid-only"]) == 1
     all_bad = write("c.json", *runs(20, reasons=("too few samples",)))
-    assert compare(base, [all_bad], valid_only=True)[0].verdict == "invalid"
+    assert compare(base, [all_bad], Question(valid_only=True))[0].verdict == "invalid"
 
 
 @pytest.mark.parametrize("count", [2, 5])
@@ -101,14 +101,14 @@ def test_one_and_the_same_is_rarely_called_different(count):
             levels = 10 * np.exp(draw.normal(0, 0.03, count)) * np.where(draw.random(count) < 0.1, 1.15, 1)
             samples = [Latency(tuple(draw.normal(level, 0.1, 40))) for level in levels]
             sides.append(Runs("f", "a", tuple(replace(report(10), latency=each) for each in samples)))
-        called += Comparison.of(*sides, stage="inference", noise=0.0).verdict in ("slower", "faster")
+        called += Comparison.of(*sides, Question(noise=0.0)).verdict in ("slower", "faster")
     assert called <= 9  # with a true rate of 5 %, more come about in 3 of 100 draws
 
 
 def test_a_difference_inside_the_noise_is_none_however_sure_it_is(write):
     files = write("a.json", *runs(10)), [write("b.json", *runs(10.3, seed=1))]
-    assert compare(*files, noise=0.05)[0].verdict == "no difference"
-    assert compare(*files, noise=0.0)[0].verdict == "slower"
+    assert compare(*files, Question(noise=0.05))[0].verdict == "no difference"
+    assert compare(*files, Question(noise=0.0))[0].verdict == "slower"
 
 
 def test_runs_that_differ_from_process_to_process_widen_the_interval(write):
@@ -122,10 +122,42 @@ def test_runs_that_differ_from_process_to_process_widen_the_interval(write):
 
 
 def test_a_stage_can_be_compared(write):
-    found = compare(write("a.json", report(10)), [write("b.json", report(12, seed=1))], stage="end_to_end")
-    assert found[0].medians_ms == pytest.approx((20, 24), rel=0.01)
+    found = compare(write("a.json", report(10)), [write("b.json", report(12, seed=1))], Question("end_to_end"))
+    assert found[0].times_ms == pytest.approx((20, 24), rel=0.01)
     with pytest.raises(ArtifactError, match="no stage 'reed'; it has end_to_end, inference"):
-        compare(write("a.json", report(10)), [write("b.json", report(12))], stage="reed")
+        compare(write("a.json", report(10)), [write("b.json", report(12))], Question("reed"))
+
+
+def test_artifacts_of_one_file_are_compared_with_its_first(write, capsys):
+    path = write("a.json", *runs(10, name="old"), *runs(12, name="new", seed=1), *runs(8, name="other", seed=2))
+    found = compare(path, [])
+    assert [(each.base.name, each.other.name, each.verdict) for each in found] == [
+        ("old", "new", "slower"),
+        ("old", "other", "faster"),
+    ]
+    assert main(["compare", str(path), "--fail-if-slower", "5%"]) == 1
+
+
+def test_a_low_percentile_looks_past_what_disturbs_half_of_the_samples(write, capsys):
+    def disturbed(median, seed):
+        draw = np.random.default_rng(seed)
+        samples = draw.normal(median, 0.01 * median, 200)
+        busy = draw.random() * 0.9  # of the samples of this process, slowed by up to half
+        return tuple(samples * np.where(draw.random(200) < busy, draw.uniform(1, 1.5), 1))
+
+    sides = [
+        [replace(report(10), latency=Latency(disturbed(ms, 10 * k + j))) for j in range(6)]
+        for k, ms in ((0, 10), (1, 10.8))
+    ]
+    files = write("a.json", *sides[0]), write("b.json", *sides[1])
+    (by_median,), (low,) = compare(files[0], [files[1]]), compare(files[0], [files[1]], Question(rank=5))
+    assert (by_median.verdict, low.verdict) == ("no difference", "slower")
+    assert low.ratio == pytest.approx(1.08, abs=0.01)
+    assert main(["compare", *map(str, files), "--rank", "5", "--json"]) == 0
+    (value,) = json.loads(capsys.readouterr().out)
+    assert value["base_p5_ms"] == pytest.approx(9.9, abs=0.1)
+    assert main(["compare", *map(str, files), "--rank", "0"]) == 2
+    assert "--rank 0 is outside 1 to 99" in capsys.readouterr().err
 
 
 def test_artifacts_are_matched_by_name_where_there_are_several(write):
@@ -252,7 +284,8 @@ def test_require_valid_exits_5_if_one_is_invalid(write):
         (["a.json", "foreign.json"], "foreign.json: report has version 99; this release reads 1"),
         (["a.json", "a.json", "--fail-if-slower", "much"], "'much' is not a share"),
         (["a.json", "a.json", "--noise=-1%"], "'-1%' is not a share"),
-        (["a.json"], "required: OTHER.json"),
+        (["a.json"], "a.json has one artifact, a; give another report, or profile both in one call"),
+        ([], "required: BASE.json"),
     ],
 )
 def test_bad_words_are_one_line_and_exit_2(words, says, write, tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """What can be asked of any dataset on disk: splits, groups, lists, mappings, and pictures of other kinds."""
 
+import contextlib
 import json
 import logging
 
@@ -10,8 +11,10 @@ from PIL import Image
 from tiny_training import CPU, PAPER, run
 
 from segfast_edge.cli import main
+from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.data import open_source, parse_name, with_options
-from segfast_edge.data.splits import shared_recordings
+from segfast_edge.data.calibration import Calibration, choose
+from segfast_edge.data.splits import shared_recordings, training_splits
 from segfast_edge.errors import DataError
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.training.settings import TrainingSettings
@@ -171,6 +174,25 @@ def test_a_training_on_frames_of_one_drive_says_so(tmp_path, caplog):
     assert "3 of 3 pictures of val are of a drive that train has too" in caplog.text
 
 
+def test_a_training_on_a_picture_that_val_has_too_says_so(tmp_path, caplog):
+    root = folder(tmp_path / "data", ["a", "b"], "train")
+    folder(root, ["c", "d"], "val")
+    (root / "images/val/d.png").write_bytes((root / "images/train/b.png").read_bytes())
+    with caplog.at_level(logging.WARNING):
+        training_splits(open_source("folder", root))
+    assert "1 of 2 pictures of val are in train too, such as d" in caplog.text
+
+
+def test_frames_to_calibrate_with_are_converted_as_the_dataset_says(tmp_path):
+    root = folder(tmp_path / "data", ["a", "b"], "train")
+    save(root / "images/train/a.png", frame()[..., 0])
+    for option, readable in (("folder", False), ("folder:convert-rgb=yes", True)):
+        choose(option, root, count=2).save(tmp_path / "list.json")
+        frames = Calibration.open(tmp_path / "list.json", root).frames(Preprocess(32, 32))
+        with contextlib.nullcontext() if readable else pytest.raises(DataError, match="expected RGB"):
+            assert len(list(frames)) == 2
+
+
 def test_check_names_the_drive_that_the_hash_split_cut_apart(tmp_path, capsys):
     folder(tmp_path, [f"drive_{n:03}" for n in range(15)])
     assert main(["data", "check", str(tmp_path), "--json"]) == 0
@@ -294,7 +316,7 @@ def test_greyscale_pictures_train_when_asked_to(tmp_path, capsys):
     ]
     train = ["train", "--data-root", str(tmp_path), *words, "--output-dir", str(tmp_path / "run")]
     assert main(train) == 2
-    assert "pass --convert-rgb to predict, run, train, evaluate or data check" in capsys.readouterr().err
+    assert "pass --convert-rgb to run, train, evaluate or data check" in capsys.readouterr().err
     assert main([*train, "--convert-rgb"]) == 0
     assert main(["data", "check", str(tmp_path), "--convert-rgb"]) == 0
     evaluate = ["evaluate", str(tmp_path / "run/best.pt"), "--data-root", str(tmp_path), "--device", "cpu"]

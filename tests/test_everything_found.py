@@ -24,8 +24,10 @@ from segfast_edge.data.calibration import Calibration
 from segfast_edge.device.spawn import Outputs
 from segfast_edge.errors import TargetError
 from segfast_edge.export import exporter
+from segfast_edge.export.common.prepared import PreparedNetwork
 from segfast_edge.export.common.quantization import Quantization
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 from segfast_edge.model import build, description, networks
 from targets.common import layer_timing
 from targets.common.session import PRECISIONS, Options, installed
@@ -55,8 +57,8 @@ def noise(seed: int) -> np.ndarray:
 
 
 @cache
-def checkpoint() -> Source:
-    return Source(CHECKPOINT)
+def checkpoint() -> PreparedNetwork:
+    return PreparedNetwork(CHECKPOINT)
 
 
 def labels_by_hand(frame: np.ndarray) -> np.ndarray:

@@ -227,7 +227,11 @@ def test_repeated_measurements_keep_every_run_in_rounds(nothing, tmp_path, capsy
     words = ["profile", str(nothing), str(other), "--target", "null", *SHORT_WORDS, "--repeat", "3"]
     assert main([*words, "--output", str(tmp_path / "r.json")]) == 0
     names = [report.artifact["name"] for report in read_reports(tmp_path / "r.json")]
-    assert [set(names[start : start + 2]) for start in (0, 2, 4)] == [{"nothing", "other"}] * 3
+    assert names == ["nothing"] * 3 + ["other"] * 3  # by artifact; when each was measured is in it
+    at_s = [report.conditions["started_at"] for report in read_reports(tmp_path / "r.json")]
+    assert at_s[:3] == sorted(at_s[:3])
+    assert at_s[0] <= at_s[5]
+    assert at_s[3] <= at_s[2]  # the other was not left for the end
     said = capsys.readouterr().out
     assert "nothing: 3 processes: p50 " in said
     assert "other: 3 processes: p50 " in said

@@ -250,7 +250,7 @@ def test_a_person_reads_memory_by_phase_and_what_went_on_around():
 
 
 def test_a_report_survives_json(tmp_path):
-    one, other = report(), report(reasons=(), threads=1)
+    one, other = report(), report(reasons=(), threads=1, latency=Latency((1.0, 1.1) * 20))
     write_json(tmp_path / "one.json", reports_json([one]))
     write_json(tmp_path / "two.json", reports_json([one, other]))
     assert read_reports(tmp_path / "one.json") == [one]
@@ -275,6 +275,16 @@ def test_the_json_has_the_derived_figures_beside_the_samples():
         ({"report_version": 99}, "version 99; this release reads 1"),
         ({"latency": {"samples_ms": []}}, "at least one number"),
         ({"latency": {"samples_ms": [1, -2]}}, "each above zero"),
+        ({"latency": {"samples_ms": "123"}}, "TypeError '123' is not a list"),
+        ({"latency": {"samples_ms": ["1", "2"]}}, "TypeError '1' is not a number"),
+        ({"latency": {"samples_ms": [True, 2]}}, "TypeError True is not a number"),
+        ({"latency": {"samples_ms": {"1": 2}}}, "is not a list"),
+        ({"gpu": {"samples_ms": "123"}}, "TypeError '123' is not a list"),
+        ({"reasons": "throttled"}, "TypeError 'throttled' is not a list"),
+        ({"conditions": {"alarms": "hot"}}, "TypeError 'hot' is not a list"),
+        ({"conditions": {"ends_s": {"latency": "123"}}}, "TypeError '123' is not a list"),
+        ({"conditions": {"load": {"measured_s": 4}}}, "KeyError 'disturbed_s'"),
+        ({"conditions": {"layers": {"alarms": 3}}}, "TypeError 3 is not a list"),
         ({"memory": {"phases": {}}}, "pss_bytes"),
         ({"stages": 3}, "not valid"),
         ({"layers": [{"name": "conv"}]}, "not valid: KeyError 'macs'"),
@@ -283,20 +293,40 @@ def test_the_json_has_the_derived_figures_beside_the_samples():
         ({"conditions": {"timeline": [[0.0, "fast", None, None]]}}, "not valid: ValueError"),
         ({"conditions": {"temperature_c": {"first": 50.0}}}, "not valid: KeyError 'least'"),
         ({"conditions": {"ends_s": {"latency": 3}}}, "not valid: TypeError"),
-        ({"conditions": {"governors": [1]}}, "not valid: TypeError 1 is no text"),
-        ({"conditions": {"governors": None}}, "not valid: TypeError None is no list"),
-        ({"conditions": {"governors": "schedutil"}}, "not valid: TypeError 'schedutil' is no list"),
+        ({"conditions": {"governors": [1]}}, "not valid: TypeError 1 is not a text"),
+        ({"conditions": {"governors": None}}, "not valid: TypeError None is not a list"),
+        ({"conditions": {"governors": "schedutil"}}, "not valid: TypeError 'schedutil' is not a list"),
         ({"conditions": {"energy_per_frame_j": 1.0}}, "energy_per_frame_j is given without watts"),
-        ({"versions": {"onnxruntime": None}}, "not valid: TypeError None is no text"),
-        ({"versions": {"onnxruntime": 1.2}}, "not valid: TypeError 1.2 is no text"),
+        ({"versions": {"onnxruntime": None}}, "not valid: TypeError None is not a text"),
+        ({"versions": {"onnxruntime": 1.2}}, "not valid: TypeError 1.2 is not a text"),
         ({"machine": {"memory_bytes": "much"}}, "not valid: ValueError"),
-        ({"artifact": {"name": "a", "sha256": ["1"]}}, r"not valid: TypeError \['1'\] is no text"),
+        ({"artifact": {"name": "a", "sha256": ["1"]}}, r"not valid: TypeError \['1'\] is not a text"),
     ],
 )
 def test_a_report_that_is_none_is_one_clear_error(spoil, says, tmp_path):
     write_json(tmp_path / "r.json", report().to_json() | spoil)
     with pytest.raises(ArtifactError, match=says):
         read_reports(tmp_path / "r.json")
+
+
+def test_whether_a_report_is_valid_is_worked_out_again():
+    good = report(latency=Latency((2.0, 2.1) * 50), reasons=(), conditions={}).to_json()
+    assert Report.from_json(good).valid
+    load = {"measured_s": 4.0, "disturbed_s": 0.7, "foreign_cores": [0, 1]}
+    for spoilt, says in (
+        ({"latency": {"samples_ms": [2.0, 2.1]}}, "too few samples: 2; at least 30"),
+        (
+            {"conditions": {"foreign_cpu_share": 0.5}},
+            "foreign load: other processes took 50% of the cores; at most 10%",
+        ),
+        ({"conditions": {"load": load}}, "foreign load: other processes took over 0.3 of a core for 0.7 of 4.0 s"),
+        ({"valid": False}, "marked as invalid, without a reason"),
+        ({"reasons": ["throttled: heat"]}, "throttled: heat"),
+    ):
+        (reason,) = Report.from_json(good | spoilt).reasons
+        assert reason.startswith(says)
+    twice = report(latency=Latency((2.0,)), reasons=("too few samples: 1; at least 30",))
+    assert Report.from_json(twice.to_json()).reasons == ("too few samples: 1; at least 30",)
 
 
 def test_numbers_that_a_report_holds_as_text_are_numbers_once_read():

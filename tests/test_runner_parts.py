@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from segfast_edge.contract.classes import ClassSet, distinct_palette
 from segfast_edge.errors import DataError
+from targets.common.sensors import temperature_c
 from targets.runner.backoff import Backoff
 from targets.runner.decoding import ReducedScale
-from targets.runner.degradation import LONGEST_HOLD_S, Limits, Pace, Policy, hottest_c, ladder
+from targets.runner.degradation import LONGEST_HOLD_S, Limits, Pace, Policy, ladder
 from targets.runner.drivable import ahead, drivable_labels
 from targets.runner.ledger import OUT, Ledger
 from targets.runner.newest_frame import ClosedError, Slot
@@ -157,12 +158,12 @@ def test_limits_that_contradict_are_refused():
 
 
 def test_the_hottest_zone_counts_and_broken_zones_do_not(tmp_path):
-    for index, text in enumerate(("45000", "71500", "broken")):
+    for index, text in enumerate(("45000", "71500", "broken", "-256000", "2147483")):
         zone = tmp_path / f"sys/class/thermal/thermal_zone{index}"
         zone.mkdir(parents=True)
         (zone / "temp").write_text(text)
-    assert hottest_c(tmp_path) == 71.5
-    assert hottest_c(tmp_path / "none") is None
+    assert temperature_c(tmp_path) == 71.5
+    assert temperature_c(tmp_path / "none") is None
 
 
 CLASSES = ClassSet(("Sky", "Road", "Car"), distinct_palette(3))

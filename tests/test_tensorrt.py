@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
+from segfast_edge.contract.shared.files import user_cache_folder
 from segfast_edge.device.code import device_code
 from segfast_edge.errors import TargetError
 from targets.common import result_cache
@@ -108,13 +109,13 @@ def test_kernel_timings_serve_every_model_on_one_gpu_and_tensorrt():
 
 def test_the_cache_is_where_it_is_named_else_where_it_is_usual(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGFAST_CACHE", str(tmp_path / "a"))
-    assert result_cache.folder() == tmp_path / "a"
+    assert user_cache_folder() == tmp_path / "a"
     monkeypatch.delenv("SEGFAST_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert result_cache.folder() == tmp_path / "segfast-edge"
+    assert user_cache_folder() == tmp_path / "segfast-edge"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert result_cache.folder() == tmp_path / ".cache" / "segfast-edge"
+    assert user_cache_folder() == tmp_path / ".cache" / "segfast-edge"
 
 
 def test_a_recipe_holds_the_checksum_of_the_file(tmp_path):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.arguments import ExactParser
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.files import replacing_file, sha256
 from segfast_edge.data import open_source
 from segfast_edge.model.checkpoint import Checkpoint

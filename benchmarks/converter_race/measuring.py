@@ -15,10 +15,10 @@ from typing import Any
 
 from benchmarks.converter_race.cases import DEFAULT, Case, Way
 from benchmarks.converter_race.defaults import ROOT
+from segfast_edge.contract import validity
 from segfast_edge.contract.manifest import FILE_NAME
 from segfast_edge.contract.report import Latency
 from segfast_edge.contract.shared.endings import how_ended
-from targets.common import validity
 
 PRODUCTS = ("torch f32", "f32", "bf16", "int8")
 

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from segfast_edge import __version__
 from segfast_edge.cli._packages import extra_of
-from segfast_edge.contract.arguments import ExactParser
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import SegfastError, one_line, unknown
 

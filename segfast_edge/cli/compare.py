@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 HELP = "compare profiles: ratio of medians, its confidence interval, and a verdict"
 EXAMPLE = (
-    "segfast-edge profile artifacts/old --repeat 6 --output before.json\n"
-    "  segfast-edge profile artifacts/new --repeat 6 --output after.json\n"
+    "segfast-edge profile artifacts/old artifacts/new --repeat 6 --out both.json\n"
+    "  segfast-edge compare both.json\n"
     "  segfast-edge compare before.json after.json --fail-if-slower 5%"
 )
 _TOO_FEW = "measure each side in several processes: segfast-edge profile ARTIFACT --repeat 6"
@@ -37,12 +37,25 @@ def _share(text: str) -> float:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("base", type=Path, metavar="BASE.json", help="report that the others are compared with")
-    parser.add_argument("others", type=Path, nargs="+", metavar="OTHER.json", help="reports of segfast-edge profile")
+    parser.add_argument(
+        "others",
+        type=Path,
+        nargs="*",
+        metavar="OTHER.json",
+        help="reports of segfast-edge profile (default: compare the artifacts in BASE with its first one)",
+    )
     parser.add_argument(
         "--stage", default="inference", metavar="NAME", help="stage to compare, such as end_to_end (default inference)"
     )
     parser.add_argument(
         "--noise", default="2%", metavar="SHARE", help="treat smaller differences as no difference (default 2%%)"
+    )
+    parser.add_argument(
+        "--rank",
+        type=float,
+        default=50,
+        metavar="P",
+        help="percentile of each process to compare; a low one looks past short disturbances (default 50, the median)",
     )
     parser.add_argument(
         "--fail-if-slower",
@@ -60,12 +73,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each comparison; the exit status tells whether one is slower than allowed, or missing."""
-    from segfast_edge.profiling.compare import compare
+    from segfast_edge.profiling.compare import Question, compare
 
     limit = None if args.fail_if_slower is None else _share(args.fail_if_slower)
-    comparisons = compare(
-        args.base, args.others, stage=args.stage, noise=_share(args.noise), valid_only=args.valid_only
-    )
+    question = Question(args.stage, _share(args.noise), args.rank, args.valid_only)
+    comparisons = compare(args.base, args.others, question)
     if args.json:
         print(json.dumps([each.to_json() for each in comparisons], indent=2, allow_nan=False))
     else:
@@ -97,13 +109,15 @@ def _show(comparisons: "list[Comparison]") -> None:
 
     from segfast_edge.cli._console import console
 
-    table = Table(title=f"{comparisons[0].stage}, median in ms; ratio above 1 is slower than the base")
+    rank = comparisons[0].rank
+    name = "median" if rank == 50 else f"percentile {rank:g}"
+    table = Table(title=f"{comparisons[0].stage}, {name} in ms; ratio above 1 is slower than the base")
     for name in ("base", "other", "runs", "base ms", "other ms", "ratio", "95 % interval", "verdict"):
         table.add_column(name, justify="left" if name in ("base", "other", "verdict") else "right")
     for each in comparisons:
         value = each.to_json()
         runs = f"{len(each.base.reports)}, {len(each.other.reports)}"
-        times = (f"{value['base_p50_ms']:.3f}", f"{value['other_p50_ms']:.3f}", f"{value['ratio']:.3f}")
+        times = (*(f"{ms:.3f}" for ms in each.times_ms), f"{each.ratio:.3f}")
         interval = "unknown" if each.interval is None else "{:.3f} to {:.3f}".format(*each.interval)
         table.add_row(each.base.name, each.other.name, runs, *times, interval, value["verdict"])
     screen = console()

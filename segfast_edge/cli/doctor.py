@@ -12,7 +12,7 @@ HELP = "show what is installed, what each verb still lacks and the command that 
 EXAMPLE = "segfast-edge doctor --json"
 
 BASE = ("numpy", "PIL", "rich", "jinja2")
-OPTIONAL = ("cv2", "tensorboard")  # videos and cameras, event logs
+OPTIONAL = ("tensorboard",)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -110,7 +110,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default 0)")
     where = parser.add_argument_group("where")
     where.add_argument(
+        "-o",
+        "--out",
         "--output-dir",
+        dest="output_dir",
         type=Path,
         default=Path("runs/train"),
         metavar="DIR",
@@ -165,7 +168,9 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
 def _dataset_options(args: argparse.Namespace) -> dict[str, str]:
     splits = {"train": args.split, "val": args.val_split}
-    return {**chosen_options(args), **{split: name for split, name in splits.items() if name is not None}}
+    given = {split: name for split, name in splits.items() if name is not None}
+    files = {split: str(Path(name).resolve()) for split, name in given.items() if Path(name).is_file()}
+    return {**chosen_options(args), **given, **files}
 
 
 def _given_recipe(args: argparse.Namespace) -> dict[str, Any]:

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from segfast_edge.contract import report_schema
+from segfast_edge.contract import report_schema, validity
 from segfast_edge.contract.shared.bootstrap import Interval, median_interval, percentile, variation
 from segfast_edge.contract.shared.files import read_json
 from segfast_edge.errors import ArtifactError
 
 REPORT_VERSION = 1
 PROCESSOR = "processor"  # where a network runs unless something else is said
-MAX_FOREIGN_SHARE = 0.1  # of the cores, by other processes; more makes a measurement invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +73,19 @@ class Latency:
         return cls(_samples(value["samples_ms"]))
 
 
-def _samples(values: Sequence[Any]) -> tuple[float, ...]:
-    samples = tuple(map(float, values))
-    if not samples or not all(math.isfinite(each) and each > 0 for each in samples):
+def _samples(values: Any) -> tuple[float, ...]:
+    samples = report_schema.numbers(values)
+    if not samples or min(samples) <= 0:
         raise ValueError("samples_ms needs at least one number, each above zero")
     return samples
+
+
+def _reasons(value: Mapping[str, Any], latency: Latency, conditions: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the reasons that are written, and those that follow from samples and conditions by today's rules."""
+    written = report_schema.texts_of(value["reasons"])
+    if value.get("valid") is False and not written:
+        written = ("marked as invalid, without a reason",)
+    return tuple(dict.fromkeys((*written, *validity.reasons(latency, conditions))))
 
 
 def _number(value: float) -> float | None:
@@ -207,7 +214,7 @@ class Report:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Report":
-        """Read what ``to_json`` wrote.
+        """Read what ``to_json`` wrote; whether it is valid is worked out again.
 
         Raises:
             ArtifactError: a report of another version, or a field missing or of the wrong kind.
@@ -220,6 +227,7 @@ class Report:
         if value.get("partial"):
             raise ArtifactError(f"report is partial: {'; '.join(map(str, value.get('reasons', [])))}. Profile again")
         try:
+            latency, conditions = Latency.from_json(value["latency"]), report_schema.conditions(value["conditions"])
             return cls(
                 artifact=report_schema.artifact(value["artifact"]),
                 target=str(value["target"]),
@@ -229,7 +237,7 @@ class Report:
                 import_ms=float(value["import_ms"]),
                 load_ms=float(value["load_ms"]),
                 first_inference_ms=float(value["first_inference_ms"]),
-                latency=Latency.from_json(value["latency"]),
+                latency=latency,
                 memory=Memory.from_json(value["memory"]),
                 versions=report_schema.texts(value["versions"]),
                 machine=report_schema.machine(value["machine"]),
@@ -237,8 +245,8 @@ class Report:
                 warm_up=dict(value["warm_up"]),
                 stages={str(name): Latency.from_json(stage) for name, stage in value["stages"].items()},
                 stream=report_schema.stream(value["stream"]),
-                conditions=report_schema.conditions(value["conditions"]),
-                reasons=tuple(map(str, value["reasons"])),
+                conditions=conditions,
+                reasons=_reasons(value, latency, conditions),
                 layers=report_schema.layers(value["layers"]),
                 torch_imported=bool(value["torch_imported"]),
                 executed_device=str(value.get("executed_device", PROCESSOR)),

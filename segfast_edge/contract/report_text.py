@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from segfast_edge.contract.layer_times import Layer, by_kind
 from segfast_edge.contract.report import Memory, Report
+from segfast_edge.contract.sustained import verdict
 
 _MEGABYTE = 1e6
 # What OpenVINO's and ONNX's exporters put around a layer's place in the network
 _AROUND_NAME = re.compile(r"^(__module\.)?(network[./])?|/aten::\w+(/\w+)?$")
-KIND_TITLES = ("kind of layer", "count", "ms", "share", "MMACs", "GMACs/s")
+KIND_TITLES = ("kind of layer", "count", "ms", "share", "MMACs", "GMACs/s", "of limit")
 LAYER_TITLES = ("layer", "kernel", "precision", *KIND_TITLES[2:])
 
 
@@ -37,7 +39,7 @@ def figures(report: Report, rank: float = 99.0) -> dict[str, str]:
         **({} if report.gpu is None else {"on the GPU": f"p50 {report.gpu.p50_ms:.3f} ms"}),
         **{f"stage {name}": f"{stage.p50_ms:.3f} ms" for name, stage in report.stages.items()},
     }
-    shown |= _memory(report.memory) | _stream(report) | _energy(report) | _conditions(report)
+    shown |= _layers(report) | _memory(report.memory) | _stream(report) | _energy(report) | _conditions(report)
     return shown | {"valid": "yes" if report.valid else "no"}
 
 
@@ -50,6 +52,14 @@ def _runtimes(report: Report) -> list[tuple[str, str]]:
 def _warm_up(report: Report) -> dict[str, str]:
     runs, stable = report.warm_up.get("runs"), report.warm_up.get("stable")
     return {} if runs is None else {"warm-up": f"{runs} runs, {'stable' if stable else 'not stable'}"}
+
+
+def _layers(report: Report) -> dict[str, str]:
+    """Return the sum of the layers beside the whole: what it lacks is between layers, what it is over is tracing."""
+    if not report.layers:
+        return {}
+    total = sum(Layer.from_json(each).ms for each in report.layers)
+    return {"sum of the layers": f"{total:.3f} ms, {total / report.latency.p50_ms:.0%} of p50"}
 
 
 def _memory(memory: Memory) -> dict[str, str]:
@@ -71,14 +81,21 @@ def _conditions(report: Report) -> dict[str, str]:
     shown = {
         "clock": _range(conditions.get("frequency_mhz"), "MHz"),
         "GPU clock": _range(conditions.get("gpu_frequency_mhz"), "MHz"),
+        "pinned to cores": ", ".join(map(str, conditions.get("pinned_cores", ()))),
+        "sustained": verdict(conditions["sustained"]) if conditions.get("sustained") else "",
         "governor": ", ".join(conditions.get("governors", ())),
         "power mode": str(report.machine.get("power_mode") or ""),
         "temperature": _range(conditions.get("temperature_c"), "°C"),
         "battery": str(conditions.get("battery") or ""),
-        "other processes": "" if share is None else f"{share:.0%} of the cores",
+        "other processes": "" if share is None else f"{share:.0%} of the cores{_disturbed(conditions)}",
         "measured": str(conditions.get("started_at", "")).replace("T", " ").replace("Z", " UTC"),
     }
     return {name: value for name, value in shown.items() if value}
+
+
+def _disturbed(conditions: Mapping[str, Any]) -> str:
+    load = conditions.get("load")
+    return "" if not load else f", disturbing for {load['disturbed_s']:.1f} of {load['measured_s']:.1f} s"
 
 
 def _range(spread: Mapping[str, float] | None, unit: str) -> str:
@@ -125,7 +142,8 @@ def short_name(layer: Layer) -> str:
 def _times(layer: Layer, total: float) -> tuple[str, ...]:
     macs = "" if layer.macs is None else f"{layer.macs / 1e6:.2f}"
     rate = "" if layer.gmacs_per_s is None else f"{layer.gmacs_per_s:.1f}"
-    return f"{layer.ms:.3f}", f"{100 * layer.ms / total:.1f} %", macs, rate
+    reached = "" if layer.share_of_limit is None else f"{layer.share_of_limit:.0%}"
+    return f"{layer.ms:.3f}", f"{100 * layer.ms / total:.1f} %", macs, rate, reached
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

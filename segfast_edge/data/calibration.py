@@ -12,7 +12,7 @@ import numpy as np
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.shared.files import read_json, sha256, write_json
 from segfast_edge.contract.shared.images import Frame, list_pictures, read_frame
-from segfast_edge.data import open_source
+from segfast_edge.data import open_source, parse_name
 from segfast_edge.data.pairs import EVERYTHING, PairedSource
 from segfast_edge.errors import ArtifactError, DataError
 
@@ -142,9 +142,10 @@ class Calibration:
         wanted = len(entries) if count is None else count
         if not 1 <= wanted <= len(entries):
             raise DataError(f"{wanted} calibration frames asked for; the list has {len(entries)}")
+        convert = parse_name(self.listed.dataset)[1].get("convert-rgb") == "yes"
         small = []
         for index in np.linspace(0, len(entries) - 1, wanted, dtype=int):
-            frame = preprocess.image(read_frame(self._verified(entries[int(index)])))
+            frame = preprocess.image(read_frame(self._verified(entries[int(index)]), convert=convert))
             small.append(frame[:: max(1, frame.shape[0] // 8), :: max(1, frame.shape[1] // 8)])
             yield frame
         spread = float(np.std(np.array(small, np.float32), axis=0).mean())

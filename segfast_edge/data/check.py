@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.data.fingerprint import Fingerprint, digest, fingerprint
-from segfast_edge.data.label_files import read_label_picture
-from segfast_edge.data.pairs import EVERYTHING, PairedDataset, PairedSource
+from segfast_edge.data.label_files import LabelFiles, read_label_picture
+from segfast_edge.data.mapping import MappedLabels
+from segfast_edge.data.pairs import EVERYTHING, LabelMap, PairedDataset, PairedSource
 from segfast_edge.data.sample import Dataset, Sample, Source
 from segfast_edge.data.smooth import Slopes, slopes
 from segfast_edge.data.suspicions import Seen, suspicions
@@ -189,7 +190,10 @@ def _slopes(dataset: Dataset) -> Slopes:
     found = Slopes()
     if not isinstance(dataset, PairedDataset):
         return found
+    reader = dataset.source.label_map
+    if not isinstance(reader.reader if isinstance(reader, MappedLabels) else reader, LabelMap | LabelFiles):
+        return found  # polygons and the like are drawn without smoothing
     for index in np.unique(np.linspace(0, len(dataset) - 1, SLOPES_READ).astype(int)) if len(dataset) else ():
-        with contextlib.suppress(DataError):  # what is no picture is named already, and polygons are no picture
+        with contextlib.suppress(DataError):  # what cannot be read is named already
             found += slopes(read_label_picture(dataset.pairs[int(index)].label))
     return found

@@ -84,3 +84,22 @@ def _read_list(path: Path, source: PairedSource, root: Path) -> Listing:
     if not pairs:
         raise DataError(f"list {path} names no picture")
     return Listing(tuple(pairs.values()))
+
+
+def write_lists(lists: Mapping[str, Sequence[Pair]], folder: Path, root: Path) -> dict[Path, int]:
+    """Write one list a split, named ``NAME.txt``, with paths below ``root``; return how many pictures each has.
+
+    Raises:
+        DataError: a list exists already, or the folder is not writable.
+    """
+    paths = {folder / f"{name}.txt": pairs for name, pairs in lists.items()}
+    for path in paths:
+        if path.exists():
+            raise DataError(f"{path} exists already; choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, pairs in paths.items():
+            path.write_text("".join(f"{_below(pair.image, root)}\n" for pair in pairs), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write lists to {folder}: {error.strerror or error}") from error
+    return {path: len(pairs) for path, pairs in paths.items()}

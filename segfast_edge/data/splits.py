@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from segfast_edge.data.once import warn_once
@@ -15,10 +16,18 @@ from segfast_edge.data.sample import Dataset, Source
 from segfast_edge.data.split_lists import whole
 from segfast_edge.errors import DataError, unknown
 
+# names that tools and publishers give the folders of splits
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "validation", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+
 Groups = Mapping[str, tuple[Pair, ...]]
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 _REGULAR = 0.5  # share of the steps between frame numbers that are alike, from which pictures are taken for a recording
 _FEWEST = 5  # frames of a recording
+_HEAD = 1 << 18  # bytes of a picture file that are compared
 _TRIED = 2000  # frames for which the closest in the other split is looked for; it is an example
 
 
@@ -70,6 +79,15 @@ def divided_by_group(source: PairedSource, pattern: str, chosen: tuple[str, ...]
     record = {**source.record, "groups": {"pattern": pattern, "val": sorted(val), "train": sorted(set(found) - val)}}
     fixed = {split: functools.partial(_given, listing) for split, listing in parts.items()}
     return replace(source, listings={**fixed, **test}, record=record)
+
+
+def folds(source: PairedSource) -> dict[str, dict[str, tuple[Pair, ...]]]:
+    """Return train and val for each group of a dataset that was divided by groups: val is the group, train the rest."""
+    found = groups(source.listing(EVERYTHING).pairs, source.record["groups"]["pattern"])
+    return {
+        name: {"train": tuple(p for other in found if other != name for p in found[other]), "val": found[name]}
+        for name in found
+    }
 
 
 def divided_by_folder(folders: Mapping[str, Callable[[], Listing]]) -> dict[str, Callable[[], Listing]]:
@@ -158,8 +176,7 @@ def _regular(frames: Mapping[int, str]) -> bool:
 def warn_of_shared(one: PairedDataset, other: PairedDataset) -> None:
     """Warn if two splits have pictures in common or frames of one recording beside each other."""
     key = ("shared splits", one.source.name, one.split, other.split, one.pairs[0].image.parent)
-    images = {pair.image for pair in one.pairs}
-    same = [pair.name for pair in other.pairs if pair.image in images]
+    same = _same_files(one.pairs, other.pairs)
     if same:
         warn_once(
             (*key, "pictures"),
@@ -170,6 +187,27 @@ def warn_of_shared(one: PairedDataset, other: PairedDataset) -> None:
     names = [[pair.name for pair in split.pairs] for split in (one, other)]
     if shared := shared_recordings(*names):
         warn_once((*key, "frames"), "%s", shared.describe(one.split, other.split, len(other.pairs)))
+
+
+def _same_files(ones: Sequence[Pair], others: Sequence[Pair]) -> list[str]:
+    """Return the names in ``others`` of picture files that ``ones`` have too; only files of one size are read."""
+    images = {pair.image for pair in ones}
+    sizes: dict[int, list[Path]] = defaultdict(list)
+    for image in images:
+        sizes[image.stat().st_size].append(image)
+    found = []
+    for pair in others:
+        alike = sizes.get(pair.image.stat().st_size, ())
+        if pair.image in images or (alike and _head(pair.image) in map(_head, alike)):
+            found.append(pair.name)
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _head(path: Path) -> bytes:
+    """Return a digest of a file's beginning, which for pictures of one size in bytes tells them apart."""
+    with path.open("rb") as stream:
+        return hashlib.blake2b(stream.read(_HEAD), digest_size=16).digest()
 
 
 def training_splits(source: Source) -> tuple[Dataset, Dataset]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from segfast_edge.contract.report import Latency, Report, read_reports
 from segfast_edge.contract.shared.bootstrap import Interval, mean_median, median_ratio_interval
-from segfast_edge.errors import ArtifactError
+from segfast_edge.errors import ArtifactError, TargetError
 
 ONE_RUN, INVALID = "cannot tell from one run", "invalid"
 Verdict = Literal["faster", "slower", "no difference", "cannot tell from one run", "invalid"]
@@ -94,32 +94,36 @@ def read_runs(path: Path) -> dict[str, Runs]:
 class Comparison:
     """One artifact's runs against the base's, in one stage.
 
-    ``ratio`` is the other's median over the base's (above 1 is slower), ``interval`` its 95 % confidence interval by
-    what differs from process to process; None with one run on a side. ``noise`` is the relative difference below
-    which two measurements count as equal, whatever the interval says. ``missing`` says what stands in the base's
-    file only, ``added`` what in the other's only.
+    ``times_ms`` are the medians of base and other, or their percentile ``rank``, and ``ratio`` is the other's over the
+    base's (above 1 is slower). ``interval`` is its 95 % confidence interval by what differs from process to process;
+    None with one run on a side. ``noise`` is the relative difference below which two measurements count as equal,
+    whatever the interval says. ``missing`` lists what is in the base's file only, ``added`` what in the other's only.
     """
 
     base: Runs
     other: Runs
     stage: str
     noise: float
-    medians_ms: tuple[float, float]
+    rank: float
+    times_ms: tuple[float, float]
     interval: Interval | None
     missing: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, base: Runs, other: Runs, *, stage: str, noise: float) -> "Comparison":
+    def of(cls, base: Runs, other: Runs, question: "Question") -> "Comparison":
         """Compare two artifacts' runs."""
-        before, after = base.samples(stage), other.samples(stage)
-        medians = mean_median(before), mean_median(after)
-        return cls(base, other, stage, noise, medians, median_ratio_interval(after, before))
+        if question.valid_only:
+            base, other = base.valid_only(), other.valid_only()
+        before, after = base.samples(question.stage), other.samples(question.stage)
+        times = mean_median(before, question.rank), mean_median(after, question.rank)
+        interval = median_ratio_interval(after, before, rank=question.rank)
+        return cls(base, other, question.stage, question.noise, question.rank, times, interval)
 
     @property
     def ratio(self) -> float:
-        """Median of the other over that of the base: above 1 is slower."""
-        return self.medians_ms[1] / self.medians_ms[0]
+        """Time of the other over that of the base: above 1 is slower."""
+        return self.times_ms[1] / self.times_ms[0]
 
     @property
     def verdict(self) -> Verdict:
@@ -153,6 +157,11 @@ class Comparison:
             )
             if before != after:
                 notes.append(f"{name.replace('_', ' ')}: {_list(before)} against {_list(after)}")
+        pinned = [
+            {str(r.conditions.get("pinned_cores", "any")) for r in runs.reports} for runs in (self.base, self.other)
+        ]
+        if pinned[0] != pinned[1]:
+            notes.append(f"pinned to cores: {_list(pinned[0])} against {_list(pinned[1])}")
         machines = [{str(r.machine.get("processor")) for r in runs.reports} for runs in (self.base, self.other)]
         if machines[0] != machines[1]:
             notes.append(f"processor: {_list(machines[0])} against {_list(machines[1])}")
@@ -169,8 +178,8 @@ class Comparison:
             "base": {"file": self.base.file, "artifact": self.base.name, "runs": len(self.base.reports)},
             "other": {"file": self.other.file, "artifact": self.other.name, "runs": len(self.other.reports)},
             "stage": self.stage,
-            "base_p50_ms": self.medians_ms[0],
-            "other_p50_ms": self.medians_ms[1],
+            f"base_p{self.rank:g}_ms": self.times_ms[0],
+            f"other_p{self.rank:g}_ms": self.times_ms[1],
             "ratio": self.ratio,
             "interval": None if self.interval is None else list(self.interval),
             "verdict": self.verdict,
@@ -182,27 +191,51 @@ def _list(values: set[str]) -> str:
     return ", ".join(sorted(values))
 
 
-def compare(
-    base: Path, others: Sequence[Path], *, stage: str = INFERENCE, noise: float = 0.02, valid_only: bool = False
-) -> list[Comparison]:
-    """Compare files of reports with ``base``; ``valid_only`` leaves out invalid runs if a side has valid ones.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is compared: a percentile of each run (the median, unless told otherwise) of a stage.
+
+    Ratios closer to 1 than ``noise`` count as no difference. ``valid_only`` leaves out invalid runs if a side has
+    valid ones.
+    """
+
+    stage: str = INFERENCE
+    noise: float = 0.02
+    rank: float = 50
+    valid_only: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rank <= 99:
+            raise TargetError(f"--rank {self.rank:g} is outside 1 to 99")
+
+
+_USUAL = Question()
+
+
+def compare(base: Path, others: Sequence[Path], question: Question = _USUAL) -> list[Comparison]:
+    """Compare files of reports with ``base``, or without others the artifacts in ``base`` with its first one.
 
     A file with one artifact is compared with a base of one, whatever their names; otherwise artifacts of the same
     name are, and what is left of the same model, or where one name is the other's with fewer folders.
 
     Raises:
-        ArtifactError: a file that is no report, no stage of that name, or no artifact in common.
+        ArtifactError: a file is not a report, or there is no stage of that name, or nothing to compare with.
     """
     base_runs = read_runs(base)
+    if not others:
+        first, *rest = base_runs.values()
+        if not rest:
+            raise ArtifactError(
+                f"{base} has one artifact, {first.name}; give another report, or profile both in one call"
+            )
+        return [Comparison.of(first, each, question) for each in rest]
     found = []
     for path in others:
         runs = read_runs(path)
         pairs = _pairs(base_runs, runs)
         if not pairs:
             raise ArtifactError(f"{path} has no artifact in common with {base} ({', '.join(base_runs)})")
-        if valid_only:
-            pairs = [(before.valid_only(), after.valid_only()) for before, after in pairs]
-        compared = [Comparison.of(before, after, stage=stage, noise=noise) for before, after in pairs]
+        compared = [Comparison.of(before, after, question) for before, after in pairs]
         missing, added = (_alone(side, [pair[n] for pair in pairs]) for n, side in enumerate((base_runs, runs)))
         found += [replace(each, missing=missing, added=added) for each in compared]
     return found

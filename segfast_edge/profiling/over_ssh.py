@@ -15,13 +15,13 @@ from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.profile_options import OVER_SSH, ProfileOptions
 from segfast_edge.contract.report import REPORT_VERSION, Report
 from segfast_edge.contract.shared.files import write_json
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import TargetError, unknown
 from segfast_edge.remote.device_packages import gathered, install
 from segfast_edge.remote.job import RECONNECT_S, TIMED_OUT, Command, Ended, job
 from segfast_edge.remote.probe import Board, check, refuse_busy, refuse_full
 from segfast_edge.remote.ssh import Ssh
-from segfast_edge.remote.stopping import orderly
 from segfast_edge.remote.transfer import copy, size_of, workspace
 from segfast_edge.remote.wheels import cache_folder
 
@@ -77,9 +77,10 @@ def profile_remote(artifact: Path, host: str | Ssh, request: RemoteProfile) -> R
         if request.install:
             request.announce(f"gathering what {ssh.host} needs")
             found = gathered(request.target, manifest.format, board)
-            request.announce(f"installing on {ssh.host}")
-            packages = [install(ssh, board, found)]
         with _load(artifact, request.plan) as load, workspace(ssh) as folder:
+            if request.install:
+                request.announce(f"installing on {ssh.host}")
+                packages = [install(ssh, board, found, folder)]
             request.announce(f"copying to {ssh.host}")
             refuse_full(ssh, board.free_bytes, size_of(load))
             copy(ssh, board, load, f"{folder}/load")
@@ -116,7 +117,7 @@ class _Place:
         profile = ["profile", f"{load}/artifact/{self.artifact.resolve().name}", "--json", *plan.words()]
         return Command(
             [board.python, "-m", "targets", request.target, *profile],
-            limit_s=_SPARE_S + (4 if plan.layers else 3) * plan.max_secs,
+            limit_s=_SPARE_S + (3 if plan.layers else 2) * plan.max_secs + plan.longest_s,
             watched=_SAMPLES,
             packages=[f"{load}/code", *self.packages],
             variables={"PYTHONDONTWRITEBYTECODE": "1", "ORT_DISABLE_TELEMETRY": "1", OVER_SSH: "1"},

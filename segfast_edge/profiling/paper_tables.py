@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.classes import MAX_CLASSES
-from segfast_edge.contract.report import MAX_FOREIGN_SHARE
 from segfast_edge.contract.shared.endings import how_ended
+from segfast_edge.contract.validity import MAX_FOREIGN_SHARE
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.progress import Progress
 

@@ -1,18 +1,26 @@
 """What a device lacks to run an artifact, brought to it: gathered here, kept there for the next time."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.formats import format_named
 from segfast_edge.device.spawn import process
 from segfast_edge.errors import TargetError
-from segfast_edge.remote.probe import Board, refuse_full
-from segfast_edge.remote.ssh import Ssh, quoted
+from segfast_edge.remote.probe import PLACES, Board, refuse_full
+from segfast_edge.remote.ssh import Ssh
 from segfast_edge.remote.transfer import copy, size_of
 from segfast_edge.remote.wheels import Platform, gather
 
-_KEPT = '"${XDG_CACHE_HOME:-$HOME/.cache}"/segfast-edge'
+# libraries are loaded as programs are: where none may run, they cannot lie
+_FIND = rf"""
+{PLACES}
+kept="${{XDG_CACHE_HOME:-$HOME/.cache}}/segfast-edge"
+mkdir -p "$kept" 2>/dev/null && runs "$kept" && cd "$kept" && pwd && exit 0
+runs "$workspace" && echo "$workspace"
+exit 0
+"""
 
 
 def requirements(target: str, model_format: str) -> list[list[str]]:
@@ -65,17 +73,25 @@ def gathered(target: str, model_format: str, board: Board) -> Path:
     raise failures[0]
 
 
-def install(ssh: Ssh, board: Board, packages: Path) -> str:
+def install(ssh: Ssh, board: Board, packages: Path, workspace: str) -> str:
     """Bring a folder of packages to the device unless it is there from an earlier time; return its path there.
+
+    If the cache folder there is read-only or lets no program run, the packages go to ``workspace`` for this time only.
 
     Raises:
         UnreachableError: the connection failed; what arrived stays, and the next try goes on from there.
-        TargetError: the device's disk is full.
+        TargetError: the device's disk is full, or no writable folder lets programs run.
     """
-    home = ssh.output(f"mkdir -p {_KEPT} && cd {_KEPT} && pwd").decode().strip().splitlines()[-1]
+    home = ssh.output(f"workspace={shlex.quote(workspace)}\n{_FIND}").decode().strip()
+    if not home:
+        raise TargetError(
+            f"{ssh.host} has no folder for the runtime: its cache folder (XDG_CACHE_HOME or ~/.cache) and {workspace}"
+            " are read-only, full or mounted noexec. Mount one with exec, or install the runtime there yourself"
+        )
+    kept = home != workspace
     path = f"{home}/{packages.name}"
-    if ssh.output(f"[ ! -d {quoted(path)} ] || echo there").strip() != b"there":
-        refuse_full(ssh, board.home_free_bytes, size_of(packages))
+    if ssh.output(f"[ ! -d {shlex.quote(path)} ] || echo there").strip() != b"there":
+        refuse_full(ssh, board.home_free_bytes if kept else board.free_bytes, size_of(packages))
         copy(ssh, board, packages, f"{path}.part")
-        ssh.output(f"mv {quoted(path)}.part {quoted(path)}")
+        ssh.output(f"mv {shlex.quote(path)}.part {shlex.quote(path)}")
     return path

@@ -13,7 +13,7 @@ from typing import IO
 
 from segfast_edge.contract.shared.endings import failure, how_ended, signal_of
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.ssh import Ssh, quoted
+from segfast_edge.remote.ssh import Ssh
 
 _LOG = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Command:
         """Return the shell script of the job."""
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.variables.items())
         if self.packages:
-            own = ":".join(map(quoted, self.packages))
+            own = ":".join(map(shlex.quote, self.packages))
             exports += f"export PYTHONPATH={own}${{PYTHONPATH:+:$PYTHONPATH}}\n"
         leash = ""
         if self.alone_s is not None:
@@ -173,8 +173,8 @@ class Job:
 
     def __init__(self, ssh: Ssh, folder: str, command: Command) -> None:
         self._ssh = ssh
-        self._folder = quoted(folder)
-        self._watched = quoted(command.watched)
+        self._folder = shlex.quote(folder)
+        self._watched = shlex.quote(command.watched)
         self._reconnect_s = command.reconnect_s
         self._beat_s = None if command.alone_s is None else command.alone_s / (3 * _LOOKS)
         self._read = 0  # bytes of complete lines so far, which is where following resumes
@@ -203,8 +203,7 @@ class Job:
         script = _FOLLOW.format(folder=self._folder, place=self._read + 1, watched=self._watched)
         stdin = subprocess.DEVNULL if self._beat_s is None else subprocess.PIPE
         with self._ssh.process(script, stdin=stdin) as child, _beating(child.stdin, self._beat_s):
-            assert child.stdout is not None, "the pipe was asked for"
-            for line in child.stdout:
+            for line in self._ssh.own_lines(child):
                 if line.endswith(b"\n"):
                     self._read += len(line)
                     yield line.decode(errors="replace").rstrip("\n")
@@ -254,7 +253,7 @@ def job(ssh: Ssh, folder: str, command: Command) -> Iterator[Job]:
     ssh.copy_in(f"{folder}/job.sh", command.script().encode())
     running = Job(ssh, folder, command)
     try:
-        ssh.output(_START.format(folder=quoted(folder)))
+        ssh.output(_START.format(folder=shlex.quote(folder)))
         yield running
     finally:
         if not running.over:

@@ -9,12 +9,31 @@ from segfast_edge.remote.ssh import Ssh
 from segfast_edge.remote.wheels import Platform
 
 PREFIX = "segfast-edge"  # of every folder made on a device
-TEMPORARY = '"${TMPDIR:-/tmp}"'
+# shell functions: is a folder writable, does a program run in it, and the first writable place for temporary files
+PLACES = r"""
+writable() { [ -d "$1" ] && [ -w "$1" ]; }
+runs() {
+  trial="$1/.segfast-edge-$$"
+  (printf "#!/bin/sh\nexit 0\n" >"$trial" && chmod 700 "$trial" && "$trial") 2>/dev/null
+  result=$?
+  rm -f "$trial"
+  return $result
+}
+temporary() {
+  for place in "${TMPDIR:-/tmp}" /tmp /var/tmp "$HOME"; do
+    writable "$place" && echo "$place" && return
+  done
+  echo "no folder for temporary files is writable: ${TMPDIR:-/tmp}, /tmp, /var/tmp, $HOME" >&2
+  exit 1
+}
+"""
 _NEEDED = ("tar", "timeout", "setsid", "tail", "mktemp")
 _BUSY = 0.5  # of all cores' time taken by others: nothing measured there would mean anything
 
-# one "name value" per line; a login shell's greeting before the first line does no harm
+# one "name value" per line
 _PROBE = rf"""
+{PLACES}
+place=$(temporary) || exit 1
 say() {{ printf "probe %s %s\n" "$1" "$2"; }}
 say machine "$(uname -m)"
 say name "$(uname -n)"
@@ -24,8 +43,8 @@ say glibc "$(getconf GNU_LIBC_VERSION 2>/dev/null)"
 say time "$(head -n 1 /proc/stat)"
 sleep 0.5
 say time "$(head -n 1 /proc/stat)"
-say disk "$(df -Pk {TEMPORARY} | tail -n 1)"
-say home "$(df -Pk "$HOME" | tail -n 1)"
+say disk "$(df -Pk "$place" | tail -n 1)"
+say home "$(df -Pk "$HOME" 2>/dev/null | tail -n 1)"
 for model in /proc/device-tree/model /sys/firmware/devicetree/base/model; do
   [ -r $model ] && say model "$(tr -d "\000" <$model)"
 done
@@ -35,7 +54,7 @@ for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
   version=$($python -c "import sys; print(sys.version_info[0], sys.version_info[1])" 2>/dev/null) &&
     say python "$version $(command -v $python)"
 done
-for job in {TEMPORARY}/{PREFIX}.*/pid; do
+for job in "$place"/{PREFIX}.*/pid; do
   [ -s "$job" ] && [ ! -e "${{job%/pid}}/status" ] && kill -0 "$(cat "$job")" 2>/dev/null && say job "$(cat "$job")"
 done
 say end 1
@@ -81,7 +100,8 @@ def check(ssh: Ssh) -> Board:
 
     Raises:
         UnreachableError: ssh cannot reach it; the message ends with ssh's own words.
-        TargetError: no Python there, one that is too old, no glibc, or a basic tool missing.
+        TargetError: there is no shell, no Python, one that is too old, no glibc, no writable folder, or a basic tool is
+            missing.
     """
     said: dict[str, list[str]] = {}
     for line in ssh.output(_PROBE).decode(errors="replace").splitlines():
@@ -90,7 +110,7 @@ def check(ssh: Ssh) -> Board:
         if word == "probe":
             said.setdefault(name, []).append(value.strip())
     if "end" not in said:
-        raise TargetError(f"{ssh.host} has no POSIX shell, or its login scripts end the session")
+        raise TargetError(f"{ssh.host} ended the first script halfway; is its sh a POSIX shell?")
     return _board(ssh.host, said)
 
 
@@ -110,7 +130,7 @@ def _board(host: str, said: Mapping[str, list[str]]) -> Board:
         cpus=int(said["cpus"][0]),
         busy=_busy(*said["time"]),
         free_bytes=free_bytes(said["disk"][0]),
-        home_free_bytes=free_bytes(said["home"][0]),
+        home_free_bytes=free_bytes(said["home"][0]) if said["home"][0] else 0,
         glibc=_version(glibc[1].split(".")),
         python=python,
         python_version=version,

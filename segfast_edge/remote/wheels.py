@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segfast_edge.contract.shared.endings import failure
-from segfast_edge.contract.shared.files import replacing_folder
+from segfast_edge.contract.shared.files import replacing_folder, user_cache_folder
 from segfast_edge.errors import TargetError
 
 _OLDEST_MANYLINUX = 17  # manylinux2014; nothing older is built for Python 3.10 and newer
@@ -20,9 +19,11 @@ _GLIBC_SYMBOL = re.compile(rb"GLIBC_2\.(\d+)\b")
 
 
 def cache_folder() -> Path:
-    """Return where downloads are kept: ``SEGFAST_CACHE``, else ``~/.cache/segfast-edge``."""
-    named = os.environ.get("SEGFAST_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "segfast-edge"
+    """Return where downloads are kept; TargetError for a user without a home folder."""
+    folder = user_cache_folder()
+    if folder is None:
+        raise TargetError("there is no home folder to keep downloads in; name one with SEGFAST_CACHE")
+    return folder
 
 
 @dataclass(frozen=True, slots=True)

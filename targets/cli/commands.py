@@ -3,12 +3,11 @@
 import argparse
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 from segfast_edge.contract.engines import engine_names
 from segfast_edge.contract.formats import format_names
@@ -20,6 +19,7 @@ from segfast_edge.contract.profile_options import (
     profile_options_from,
 )
 from segfast_edge.contract.shared.images import list_pictures
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError, one_line, printable
 from targets.common.arguments import Parser
 from targets.common.segment import WRITERS, parse_outputs, run_pictures
@@ -173,6 +173,7 @@ def _end_with_input(done: threading.Event) -> None:
 
 def _layers(args: argparse.Namespace) -> int:
     from segfast_edge.contract.report_text import layer_lines
+    from segfast_edge.contract.validity import disturbances
     from targets.common import emulated
     from targets.common.layer_timing import trace
 
@@ -181,8 +182,11 @@ def _layers(args: argparse.Namespace) -> int:
     where = target(args.target)
     refuse_elsewhere(where, _ROOT)
     emulated.refuse_timing(_ROOT)
-    found = trace(where, args.artifact, plan)
-    shown = [json.dumps({"layers": [layer.to_json() for layer in found]})] if args.json else layer_lines(found)
+    found, conditions = trace(where, args.artifact, plan)
+    if args.json:
+        shown = [json.dumps({"layers": [layer.to_json() for layer in found], "conditions": conditions})]
+    else:
+        shown = layer_lines(found) + [f"invalid: {reason}" for reason in disturbances(conditions)]
     for line in shown:
         print(line, file=stdout, flush=True)
     return 0
@@ -193,16 +197,12 @@ def session_facts(session: CheckedSession) -> dict[str, Any]:
     return {"engine": session.engine, **session.facts(), "torch_imported": "torch" in sys.modules}
 
 
-def _terminated(_: int, __: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the process's exit status."""
-    signal.signal(signal.SIGTERM, _terminated)
     args = _parser().parse_args(argv)
     try:
-        return int(args.handle(args))
+        with orderly():
+            return int(args.handle(args))
     except SegfastError as error:
         print(f"targets: {one_line(error)}", file=sys.stderr)
         return error.exit_code

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from segfast_edge.contract.arguments import ExactParser
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.errors import SegfastError
 
 

@@ -1,5 +1,6 @@
 """The profile of one artifact on this machine, in this process: cold start, latency, stages, memory, conditions."""
 
+import os
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -13,8 +14,10 @@ from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.profile_options import CONSTANT_STREAM, ProfileOptions
 from segfast_edge.contract.report import PROCESSOR, Latency, Report
 from segfast_edge.contract.shared.images import Frame, read_frame
+from segfast_edge.contract.sustained import sustained
+from segfast_edge.contract.validity import reasons
 from segfast_edge.errors import TargetError
-from targets.common import emulated, measure, validity
+from targets.common import affinity, emulated, measure
 from targets.common.conditions import Sampler
 from targets.common.layer_timing import trace_apart
 from targets.common.machine import describe, process_age_ms
@@ -125,6 +128,7 @@ def profile(where: Target, artifact: Path, plan: ProfileOptions, root: Path = _R
     refuse_elsewhere(where, root)
     if emulated.facts(root):
         return _counted(where, artifact, plan, root)
+    affinity.pin(plan.pin, root)
     subject = _Subject.choose(where, artifact, plan)
     with measured_picture(artifact, subject.manifest, plan) as picture:
         batch = network_input(read_frame(picture), subject.manifest)
@@ -137,9 +141,16 @@ def profile(where: Target, artifact: Path, plan: ProfileOptions, root: Path = _R
         meter.phase_ends("timed runs")
         memory = meter.memory(shared_with_gpu=where.memory_shared_with_gpu)
     conditions = {"frame": str(plan.input or picture.name), **sampler.summary(), **timed.conditions}
+    if plan.pin:
+        conditions["pinned_cores"] = sorted(os.sched_getaffinity(0))
+    if plan.sustained:
+        conditions["sustained"] = sustained(timed.latency.samples_ms, conditions)
+    traced = trace_apart(where, artifact, plan) if plan.layers else None
+    if traced is not None:
+        conditions["layers"] = traced.conditions
     return Report(
         target=where.name,
-        layers=trace_apart(where, artifact, plan) if plan.layers else (),
+        layers=() if traced is None else traced.layers,
         warm_up=warm,
         latency=timed.latency,
         gpu=timed.gpu,
@@ -147,7 +158,7 @@ def profile(where: Target, artifact: Path, plan: ProfileOptions, root: Path = _R
         stream=timed.stream,
         memory=memory,
         conditions=conditions,
-        reasons=validity.reasons(timed.latency, conditions),
+        reasons=reasons(timed.latency, conditions),
         machine=describe(root),
         **start,
         **subject.facts(session),
@@ -199,7 +210,7 @@ def _timed(session: CheckedSession, picture: Path, plan: ProfileOptions, sampler
         return _Timed(stages["inference"], stages, stream, {**power, "ends_s": notes.ends_s()}, notes.gpu())
     start_s = sampler.take()
     run = partial(session.session.run, network_input(frame, session.manifest))
-    latency = measure.single_stream(run, plan, after=notes.inference)
+    latency = measure.single_stream(run, plan.for_inferences(), after=notes.inference)
     power, on_gpu = _power(sampler, start_s, len(latency.samples_ms)), notes.gpu()
     stages = measure.staged(partial(_read_and_stages, session, picture), plan, after=notes.frame)
     return _Timed(latency, stages, {}, {**power, "ends_s": notes.ends_s()}, on_gpu)

@@ -7,7 +7,6 @@ anything, or that is damaged, counts as absent; nothing of it reaches whoever as
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,18 +16,6 @@ from segfast_edge.errors import ArtifactError
 log = logging.getLogger("segfast.kept")
 
 _VERSION = 1  # of the layout of these files
-
-
-def folder() -> Path | None:
-    """Return where this user's results are kept: ``SEGFAST_CACHE``, else the usual cache; None for a user without."""
-    named = os.environ.get("SEGFAST_CACHE")
-    if named:
-        return Path(named)
-    usual = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(usual) if usual else Path.home() / ".cache") / "segfast-edge"
-    except RuntimeError:  # a service's user may have no home
-        return None
 
 
 def find(path: Path, facts: Mapping[str, str]) -> bytes | None:

@@ -20,6 +20,7 @@ from segfast_edge.contract.masks import RawOutput
 from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ArtifactError, DataError, TargetError, unknown
+from targets.common.cgroups import quota_cores, whole_cores
 
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}  # --precision -> its full name
 DEVICES = ("cpu", "cuda")
@@ -119,9 +120,10 @@ def executed_layers(layers: Iterable[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores(root: Path = Path("/")) -> int:
+    """Return how many cores this process may keep busy: by its affinity, and by the quota of its control groups."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return whole_cores(quota_cores(root), cores)
 
 
 def engine(name: str) -> EngineModule:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from segfast_edge.contract.shared.files import sha256
+from segfast_edge.contract.shared.files import sha256, user_cache_folder
 from segfast_edge.errors import TargetError
 from targets.common import result_cache
 from targets.common.cuda import Cuda, Gpu
@@ -149,7 +149,7 @@ def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: BuildSettings, model: 
     """
     messages = Messages(tensorrt)
     runtime = messages.start(tensorrt.Runtime)
-    folder = result_cache.folder()
+    folder = user_cache_folder()
     path = folder / "tensorrt" / recipe.plan_name() if folder is not None else None
     plan = result_cache.find(path, recipe.facts()) if path is not None else None
     if plan is not None:
@@ -220,7 +220,7 @@ class _Builder:
     @contextlib.contextmanager
     def _timings(self, config: Any) -> Iterator[None]:
         """Give the builder what kernels took in earlier builds, and keep what this one adds."""
-        folder = result_cache.folder()
+        folder = user_cache_folder()
         if folder is None:
             yield
             return

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.arguments import ExactParser
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.errors import SegfastError, TargetError, one_line
 from targets.install.config import read_config
 from targets.install.health import Patience

@@ -8,7 +8,8 @@ GUARD = "guard.pyz"
 _MODULES = (
     ("segfast_edge", "__init__.py"),
     ("segfast_edge.contract", "__init__.py"),
-    ("segfast_edge.contract", "durable.py"),
+    ("segfast_edge.contract.shared", "__init__.py"),
+    ("segfast_edge.contract.shared", "durable.py"),
     ("targets", "__init__.py"),
     ("targets.install", "__init__.py"),
     ("targets.install", "whole.py"),

@@ -160,14 +160,3 @@ class Policy:
         self.changes += 1
         if self._index == 0:
             self.reason = ""
-
-
-def hottest_c(root: Path = Path("/")) -> float | None:
-    """Return the highest temperature of the machine's thermal zones in degrees Celsius, or None without any."""
-    readings = []
-    for zone in root.glob("sys/class/thermal/thermal_zone*/temp"):
-        try:
-            readings.append(int(zone.read_text()) / 1000)
-        except (OSError, ValueError):
-            continue  # zones that are switched off give an error instead of a number
-    return max(readings, default=None)

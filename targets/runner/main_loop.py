@@ -11,7 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from targets.runner.degradation import Policy, hottest_c, ladder
+from targets.common.sensors import temperature_c
+from targets.runner.degradation import Policy, ladder
 from targets.runner.frames import now_ns
 from targets.runner.journal import write_what_was_held
 from targets.runner.ledger import Tally
@@ -119,7 +120,7 @@ class Service:
             self._look(state, reason)
 
     def _look(self, state: str, reason: str) -> None:
-        self._temperature_c = hottest_c(self._root)
+        self._temperature_c = temperature_c(self._root)
         # a step is judged by what came after it
         late = self._pipeline.telemetry.late_share(min(LATE_WINDOW_S, (now_ns() - self._stepped_ns) / 1e9))
         work_ms = self._pipeline.telemetry.least_work_ms(LATE_WINDOW_S)

@@ -25,7 +25,7 @@ from null_artifact import write_null_artifact
 from report import Soak
 from stand import PATIENCE_S, RECOVERY_S, Stand
 
-from segfast_edge.contract.arguments import ExactParser
+from segfast_edge.contract.shared.arguments import ExactParser
 
 
 def _parser() -> argparse.ArgumentParser:

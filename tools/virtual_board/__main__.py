@@ -21,7 +21,7 @@ import server
 from boards import BOARDS
 from failure import BoardError
 
-from segfast_edge.contract.arguments import ExactParser
+from segfast_edge.contract.shared.arguments import ExactParser
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -62,6 +62,7 @@ BOARDS = {
     for board in (
         VirtualBoard("rpi4", Soc("Raspberry Pi 4 Model B Rev 1.4", _A72, 4, 600_000, 1_500_000)),
         VirtualBoard("rpi5", Soc("Raspberry Pi 5 Model B Rev 1.0", _A76, 4, 1_500_000, 2_400_000)),
+        VirtualBoard("rock5", Soc("Radxa ROCK 5B", _A76, 8, 408_000, 2_400_000)),
         VirtualBoard("jetson-nano", Soc("NVIDIA Jetson Nano Developer Kit", _A57, 4, 102_000, 1_479_000)),
         VirtualBoard("pc"),
     )

@@ -35,37 +35,37 @@ def variation(samples: Sequence[float]) -> float:
     return float(np.std(samples, ddof=1) / np.mean(samples))
 
 
-def _medians(samples: Sequence[float], most: int = _RESAMPLES) -> npt.NDArray[np.float64]:
-    """Return the medians of a run resampled many times (circular block bootstrap, block by the cube root rule).
+def _resampled(samples: Sequence[float], rank: float, most: int = _RESAMPLES) -> npt.NDArray[np.float64]:
+    """Return a percentile of a run resampled many times (circular block bootstrap, block by the cube root rule).
 
-    Latencies follow one another: drawn singly instead of in blocks of neighbours they would make the median look
+    Latencies follow one another: drawn singly instead of in blocks of neighbours they would make the percentile look
     surer than it is.
     """
     values, draw = np.asarray(samples, np.float64), np.random.default_rng(_SEED)
     count = max(_FEWEST_RESAMPLES, min(most, _MOST_VALUES // len(values)))
     block = np.arange(math.ceil(len(values) ** (1 / 3)))
     at_once = max(1, _VALUES_AT_ONCE // len(values))
-    medians = []
+    found = []
     for done in range(0, count, at_once):
         rows = min(at_once, count - done)
         starts = draw.integers(0, len(values), (rows, math.ceil(len(values) / len(block)), 1))
         places = (starts + block).reshape(rows, -1)[:, : len(values)] % len(values)
-        medians.append(np.median(values[places], axis=1))
-    return np.concatenate(medians)
+        found.append(np.percentile(values[places], rank, axis=1))
+    return np.concatenate(found)
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval:
     """Return the bootstrap confidence interval of the median of one run; NaN of nothing."""
     if not samples:
         return math.nan, math.nan
-    low, high = np.percentile(_medians(samples), [50 * (1 - confidence), 50 * (1 + confidence)])
+    low, high = np.percentile(_resampled(samples, 50), [50 * (1 - confidence), 50 * (1 + confidence)])
     return float(low), float(high)
 
 
 @functools.lru_cache(maxsize=256)  # a base is compared with several others
-def _variance_within(samples: tuple[float, ...]) -> float:
-    """Return the bootstrap variance of the logarithm of a run's median."""
-    return float(np.var(np.log(_medians(samples, _FEWEST_RESAMPLES))))
+def _variance_within(samples: tuple[float, ...], rank: float) -> float:
+    """Return the bootstrap variance of the logarithm of a run's percentile."""
+    return float(np.var(np.log(_resampled(samples, rank, _FEWEST_RESAMPLES))))
 
 
 def student_t(freedom: float, confidence: float = 0.95) -> float:
@@ -81,45 +81,48 @@ def student_t(freedom: float, confidence: float = 0.95) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The mean over runs of the logarithms of their medians, its variance, and the degrees of freedom of that."""
+    """The mean over runs of the logarithms of a percentile, its variance, and the degrees of freedom of that."""
 
     mean: float
     variance: float
     freedom: int
 
     @classmethod
-    def of(cls, runs: Sequence[Sequence[float]]) -> "_Side":
+    def of(cls, runs: Sequence[Sequence[float]], rank: float) -> "_Side":
         """Few runs may be alike by chance: their variance counts as no less than what each run has within itself."""
-        logs = [math.log(percentile(run, 50)) for run in runs]
+        logs = [math.log(percentile(run, rank)) for run in runs]
         between = float(np.var(logs, ddof=1)) if len(runs) > 1 else math.inf
-        within = float(np.mean([_variance_within(tuple(run)) for run in runs]))
+        within = float(np.mean([_variance_within(tuple(run), rank) for run in runs]))
         return cls(float(np.mean(logs)), max(between, within) / len(runs), len(runs) - 1)
 
 
-def mean_median(runs: Sequence[Sequence[float]]) -> float:
-    """Return the geometric mean of the runs' medians, so that a ratio of two is the mean of the ratios."""
-    return math.exp(sum(math.log(percentile(run, 50)) for run in runs) / len(runs))
+def mean_median(runs: Sequence[Sequence[float]], rank: float = 50) -> float:
+    """Return the geometric mean of the runs' medians, so that a ratio of two is the mean of the ratios.
+
+    ``rank`` takes another percentile in place of the median.
+    """
+    return math.exp(sum(math.log(percentile(run, rank)) for run in runs) / len(runs))
 
 
 def mean_median_interval(runs: Sequence[Sequence[float]], confidence: float = 0.95) -> Interval:
     """Return the confidence interval of ``mean_median`` by what differs between runs; of one run, within it."""
     if len(runs) < 2:
         return median_interval(runs[0], confidence)
-    side = _Side.of(runs)
+    side = _Side.of(runs, 50)
     return _around(side.mean, side.variance, side.freedom, confidence)
 
 
 def median_ratio_interval(
-    runs: Sequence[Sequence[float]], base: Sequence[Sequence[float]], confidence: float = 0.95
+    runs: Sequence[Sequence[float]], base: Sequence[Sequence[float]], *, rank: float = 50, confidence: float = 0.95
 ) -> Interval | None:
-    """Return the confidence interval of ``mean_median(runs) / mean_median(base)``; None with one run on a side.
+    """Return the confidence interval of ``mean_median`` of runs over that of base; None with one run on a side.
 
     A run is a process. Its samples share the process's fate (where its memory lies, what else runs), so that the
     runs are what is counted: Welch's interval for the difference of two means, of the logarithms of medians.
     """
     if min(len(runs), len(base)) < 2:
         return None
-    ours, theirs = _Side.of(runs), _Side.of(base)
+    ours, theirs = _Side.of(runs, rank), _Side.of(base, rank)
     variance = ours.variance + theirs.variance
     parts = ours.variance**2 / ours.freedom + theirs.variance**2 / theirs.freedom
     freedom = variance**2 / parts if parts else ours.freedom + theirs.freedom

@@ -23,6 +23,18 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def user_cache_folder() -> Path | None:
+    """Return where this user's results are kept: ``SEGFAST_CACHE``, else the usual cache; None for a user without."""
+    named = os.environ.get("SEGFAST_CACHE")
+    if named:
+        return Path(named)
+    usual = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(usual) if usual else Path.home() / ".cache") / "segfast-edge"
+    except RuntimeError:  # a service's user may have no home
+        return None
+
+
 @contextlib.contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path``; on a clean exit it is flushed to disk and takes its place.

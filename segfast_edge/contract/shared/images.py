@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -39,15 +40,24 @@ def open_picture(path: Path) -> Image.Image:
     if not path.is_file():
         raise DataError(f"no such image: {path}")
     try:
-        with warnings.catch_warnings(), path.open("rb") as stream:
+        with path.open("rb") as stream:
+            return decode_picture(stream, str(path))
+    except OSError as error:
+        raise DataError(f"{path} is not a readable image: {error}") from error
+
+
+def decode_picture(stream: BinaryIO, name: str) -> Image.Image:
+    """Do the same to the bytes of an image file; errors call it ``name``."""
+    try:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             picture = Image.open(stream)
             if picture.width * picture.height > MAX_PIXELS:
-                raise DataError(f"{path} is {picture.width}x{picture.height}; at most {MAX_PIXELS} pixels are read")
+                raise DataError(f"{name} is {picture.width}x{picture.height}; at most {MAX_PIXELS} pixels are read")
             picture.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "its format is unknown" if isinstance(error, UnidentifiedImageError) else error
-        raise DataError(f"{path} is not a readable image: {reason}") from error
+        raise DataError(f"{name} is not a readable image: {reason}") from error
     return picture
 
 
@@ -70,7 +80,7 @@ def upright_rgb(picture: Image.Image, name: str, *, convert: bool = False) -> Im
             what = _OTHER_MODES.get(picture.mode, "not 8-bit RGB")
             raise DataError(
                 f"{name} has mode {picture.mode} ({what}); expected RGB. Save it as RGB, or pass --convert-rgb"
-                " to predict, run, train, evaluate or data check"
+                " to run, train, evaluate or data check"
             )
         if picture.mode.startswith("I"):
             wide = np.asarray(picture, dtype=np.uint32)

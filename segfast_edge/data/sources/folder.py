@@ -19,19 +19,14 @@ from segfast_edge.data.pairs import (
     joined,
     match,
 )
-from segfast_edge.data.splits import divided_by_folder
+from segfast_edge.data.splits import SPLIT_NAMES, divided_by_folder
 from segfast_edge.errors import DataError
 
 LAYOUT = "images/ and labels/ [each with train/ val/ test/ inside] and a classes.json"
 OPTIONS = (*own_classes.OPTIONS, "images", "labels", "image-suffix", "label-suffix")
-# names that other tools give the two folders, and the splits
+# names that other tools give the two folders
 IMAGE_FOLDERS = ("images", "img_dir", "imgs")
 LABEL_FOLDERS = ("labels", "annotations", "ann_dir", "masks")
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "val": ("val", "validation", "valid", "dev"),
-    "test": ("test", "testing"),
-}
 
 Folders = tuple[Path, Path]  # of images and of labels
 
