@@ -11,7 +11,6 @@ from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import AccuracyGateError
 from segfast_edge.export.common.conversion import Conversion
 from segfast_edge.export.common.exporter import Int8Recipe, Quantizer
-from segfast_edge.export.common.int8_search import fewest
 from segfast_edge.export.common.parity import Reference, Thresholds, agreement, difference
 from segfast_edge.export.common.quantization import Quantization
 from segfast_edge.export.common.sensitivity import Sensitivity, sensitivities
