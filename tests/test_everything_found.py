@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 import tiny_runner
+import tiny_tree
 import torch
 
 from segfast_edge.contract.engines import engine_named, engine_names
@@ -180,7 +181,8 @@ def test_every_output_takes_a_result_is_closed_and_read_back(name, tmp_path):
 
 @pytest.mark.parametrize("name", datasets())
 def test_every_dataset_reads_a_tiny_tree_of_its_layout(name, tmp_path):
-    text, root, expected = example("datasets", name).write(tmp_path / "tree")
+    module = example("datasets", name)
+    text, root, expected = module.write(tmp_path / "tree")
     source = open_source(text, root)
     assert min(source.size) > 0
     for split, pairs in expected.items():
@@ -193,7 +195,9 @@ def test_every_dataset_reads_a_tiny_tree_of_its_layout(name, tmp_path):
             assert {int(label) for label in np.unique(sample.labels)} <= known
             if pair is not None:
                 assert np.abs(sample.frame.astype(float) - pair[0]).mean() < 4
-                assert np.array_equal(sample.labels, pair[1])
+                counted = tiny_tree.off_edges(pair[1]) if getattr(module, "DRAWN", False) else np.True_
+                assert counted.any()
+                assert np.all((sample.labels == pair[1])[counted])
 
 
 @pytest.mark.parametrize("name", networks())
