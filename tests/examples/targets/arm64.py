@@ -1,0 +1,4 @@
+"""A Rock 5."""
+
+MACHINE = "aarch64"
+FILES = {"proc/device-tree/model": b"Radxa ROCK 5B\0"}
