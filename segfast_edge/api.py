@@ -126,15 +126,16 @@ def convert(
         ConversionError: the network cannot be written in this format, or does not compute what torch computes.
     """
     from segfast_edge.data.calibration import Calibration
+    from segfast_edge.export.common.prepared import PreparedNetwork
     from segfast_edge.export.common.quantization import Quantization
-    from segfast_edge.export.convert import ExportRequest, Source
+    from segfast_edge.export.common.request import ExportRequest
     from segfast_edge.export.convert import convert as write
 
     asked = None if calibration is None else Quantization(Calibration.open(Path(calibration), None), None)
     request = ExportRequest(
         target, Path(folder), overwrite=overwrite, quantization=asked, command="segfast_edge.convert"
     )
-    return Artifact(Path(folder), write(Source(find(Path(model))), request))
+    return Artifact(Path(folder), write(PreparedNetwork(find(Path(model))), request))
 
 
 def profile(artifact: Artifact | AnyPath, *, target: str = "x86", **options: Any) -> Report:

@@ -22,7 +22,7 @@ from segfast_edge.profiling.local import profile
 from segfast_edge.progress import Announce
 
 if TYPE_CHECKING:
-    from segfast_edge.export.convert import Source
+    from segfast_edge.export.common.prepared import PreparedNetwork
 
 FLOAT, INT8 = PRECISIONS = ("float32", "int8")
 TORCH, GOLDEN = "torch", "its golden frame"
@@ -138,16 +138,17 @@ def _checkpoint(path: Path, request: BenchmarkRequest, announce: Announce) -> It
             yield _measured(row, folder, request, announce, expected)
 
 
-def _source(path: Path) -> "Source":
-    from segfast_edge.export.convert import Source  # torch, which measuring artifacts does without
+def _source(path: Path) -> "PreparedNetwork":
+    from segfast_edge.export.common.prepared import PreparedNetwork  # torch, which measuring artifacts does without
 
-    return Source(path)
+    return PreparedNetwork(path)
 
 
-def _convert(source: "Source", folder: Path, row: BenchmarkRow, request: BenchmarkRequest) -> None:
+def _convert(source: "PreparedNetwork", folder: Path, row: BenchmarkRow, request: BenchmarkRequest) -> None:
     from segfast_edge.data.calibration import Calibration
     from segfast_edge.export.common.quantization import Quantization
-    from segfast_edge.export.convert import ExportRequest, convert
+    from segfast_edge.export.common.request import ExportRequest
+    from segfast_edge.export.convert import convert
 
     quantization = None
     if row.precision == INT8:

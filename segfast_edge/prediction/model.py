@@ -15,8 +15,8 @@ from segfast_edge.contract.masks import class_shares, mask_at
 from segfast_edge.contract.overlay import VIEWS, colour_mask, overlay, view
 from segfast_edge.contract.shared.images import Frame, Labels, upright_rgb, write_picture
 from segfast_edge.errors import DataError
+from segfast_edge.prediction.inputs import PredictionInput, list_inputs
 from segfast_edge.prediction.predictor import Predictor
-from segfast_edge.prediction.sources import Source, list_sources
 from segfast_edge.prediction.video import VideoFile
 
 AnyPath = str | Path
@@ -116,13 +116,13 @@ class Model:
 def _is_single(source: Any) -> bool:
     """Say whether one picture was given, so that one result is the answer."""
     if isinstance(source, str | Path):
-        return Path(source).is_file() and not Source(Path(source)).is_video
+        return Path(source).is_file() and not PredictionInput(Path(source)).is_video
     return not isinstance(source, Sequence)
 
 
 def _frames(source: Any) -> Iterator[tuple[str, Frame]]:
     if isinstance(source, str | Path):
-        for each in list_sources([str(source)]):
+        for each in list_inputs([str(source)]):
             if each.is_video:
                 with closing(VideoFile(each.path)) as video:
                     yield from ((str(each.path), frame) for frame in video.frames())
