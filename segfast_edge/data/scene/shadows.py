@@ -7,9 +7,10 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from segfast_edge.data.scene.camera import OVERSAMPLING, Camera, Point
 from segfast_edge.data.scene.light import Light
+from segfast_edge.data.scene.thing import Thing
 
 LONGEST_M = 30.0
-_CONTACT = 0.55  # how dark it is right under a thing
+_CONTACT = 0.5  # how dark it is right under a thing
 
 
 class Shadows:
@@ -20,27 +21,24 @@ class Shadows:
         self._sun, self._close = (Image.new("L", size[::-1], 0) for _ in range(2))
         self._draw, self._draw_close = ImageDraw.Draw(self._sun), ImageDraw.Draw(self._close)
 
-    def cast(self, base: Sequence[Point], height: float, lift: float = 0.0) -> None:
-        """Add the shadow of an upright prism over ``base``, a polygon on the ground, from ``lift`` up to ``height``."""
-        if self._light.sun[1] <= 0.05:
-            return
-        reach = [min(up / self._light.sun[1], LONGEST_M) for up in (lift, height)]
-        ends = [(x - self._light.sun[0] * far, z - self._light.sun[2] * far) for far in reach for x, _, z in base]
-        self._fill(self._draw, [(x, 0.0, z) for x, z in hull(ends)], 255)
+    def of(self, thing: Thing) -> float:
+        """Add the shadows of a thing; return the share of the sun that those before it leave at its foot."""
+        lit, ground = self._lit(thing.pose.foot), thing.ground
+        if thing.clear:
+            self._cast(ground, thing.clear, thing.high)
+            x, _, z = thing.pose.foot
+            ground = [(x + 0.04 * (px - x), 0.0, z + 0.04 * (pz - z)) for px, _, pz in ground]
+        self._cast(ground, 0.0, thing.high)
+        self._fill(self._draw_close, ground)
+        return lit
 
-    def touch(self, base: Sequence[Point], strength: float = 1.0) -> None:
-        """Add the dark where a thing stands on ``base``."""
-        self._fill(self._draw_close, base, int(255 * strength))
-
-    def lit(self, foot: Point) -> float:
-        """Return the share of the sun that reaches a point on the ground, by what has been cast so far."""
+    def _lit(self, foot: Point) -> float:
         seen = self._camera.seen(foot)
         if seen[2] < 0.5:
             return 1.0
         x, y = (int(part / OVERSAMPLING) for part in self._camera.pixel(seen))
-        if not (0 <= x < self._sun.width and 0 <= y < self._sun.height):
-            return 1.0
-        return 1.0 - self._sun.crop((x, y, x + 1, y + 1)).tobytes()[0] / 255
+        inside = 0 <= x < self._sun.width and 0 <= y < self._sun.height
+        return 1.0 - self._sun.crop((x, y, x + 1, y + 1)).tobytes()[0] / 255 if inside else 1.0
 
     def factor(self, softness: float) -> np.ndarray:
         """Return what to multiply the ground with, height x width float32; ``softness`` is a blur in pixels."""
@@ -48,26 +46,18 @@ class Shadows:
         close = np.asarray(self._close.filter(ImageFilter.GaussianBlur(softness * 1.5)), np.float32) / 255
         return np.asarray((1 - sun * np.float32(self._light.shadow * 0.9)) * (1 - close * np.float32(_CONTACT)))
 
-    def _fill(self, draw: ImageDraw.ImageDraw, points: Sequence[Point], value: int) -> None:
-        outline = self._camera.outline(points)
+    def _cast(self, base: Sequence[Point], low: float, high: float) -> None:
+        """Add the shadow of an upright prism over ``base``: its floor, its top, and every side."""
+        sx, sy, sz = self._light.sun
+        floor, top = (
+            [(x - sx * far, 0.0, z - sz * far) for x, _, z in base]
+            for far in (min(up / sy, LONGEST_M) for up in (low, high))
+        )
+        sides = [(floor[k - 1], floor[k], top[k], top[k - 1]) for k in range(len(base))]
+        for part in (floor, top, *sides):
+            self._fill(self._draw, part)
+
+    def _fill(self, draw: ImageDraw.ImageDraw, points: Sequence[Point]) -> None:
+        outline = self._camera.outline([self._camera.seen(point) for point in points])
         if len(outline) > 2:
-            draw.polygon([(x / OVERSAMPLING, y / OVERSAMPLING) for x, y in outline], fill=value)
-
-
-def hull(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the convex hull, corner after corner (monotone chain)."""
-    ordered = sorted(set(points))
-
-    def chain(run: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-        kept: list[tuple[float, float]] = []
-        for point in run:
-            while len(kept) > 1 and _turn(kept[-2], kept[-1], point) <= 0:
-                kept.pop()
-            kept.append(point)
-        return kept[:-1]
-
-    return chain(ordered) + chain(ordered[::-1])
-
-
-def _turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+            draw.polygon([(x / OVERSAMPLING, y / OVERSAMPLING) for x, y in outline], fill=255)

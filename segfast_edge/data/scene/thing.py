@@ -1,0 +1,155 @@
+"""What stands on the street, and the brush that paints it in its own coordinates."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from segfast_edge.data.scene.camera import NEAR, Pixel, Point, Pose
+from segfast_edge.data.scene.canvas import Canvas
+from segfast_edge.data.scene.light import Rgb, mixed, times
+
+Corners = Sequence[Point]  # of a flat polygon, counterclockwise as seen from outside
+Box = tuple[float, float, float, float]  # left, low, right, high
+Rod = tuple[Sequence[Point], tuple[float, float], Rgb]  # joints, the width at either end, colour
+_SIDEWAYS: Point = (0.0, 0.45, -0.9)  # the normal that lights a rod: up, and towards the camera
+
+
+class Brush:
+    """Paints in a thing's own coordinates: right, up and forward from its foot, in metres."""
+
+    def __init__(self, canvas: Canvas, pose: Pose, label: int, lit: float = 1.0) -> None:
+        self.canvas, self.label, self.lit = canvas, label, lit
+        self.camera = canvas.camera.beside(pose)
+        self.light = canvas.light._replace(sun=pose.own(canvas.light.sun))
+        self.scale = canvas.camera.focal / max(1.0, self.camera.seen((0.0, 0.0, 0.0))[2])  # pixels per metre
+        self.gloss = 0.0  # the sky's share of what an upward face shows
+        self.sunny = math.copysign(0.2, sum(a * b for a, b in zip(self.camera.axes[0], self.light.sun, strict=True)))
+
+    def face(self, corners: Corners, colour: Rgb, label: int | None = None, *, shining: bool = False) -> bool:
+        """Fill a polygon if it faces the camera, and say so; one that shines looks the same in any light."""
+        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = corners[:3]
+        ux, uy, uz, vx, vy, vz = cx - ax, cy - ay, cz - az, bx - ax, by - ay, bz - az
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        ex, ey, ez = self.camera.position
+        if nx * (ex - ax) + ny * (ey - ay) + nz * (ez - az) <= 0:
+            return False
+        if not shining:
+            long = math.sqrt(nx * nx + ny * ny + nz * nz)
+            colour = self.light.on(colour, (nx / long, ny / long, nz / long), self.lit)
+            colour = (
+                mixed(colour, self.light.horizon, self.gloss * max(0.0, 0.25 + ny / long)) if self.gloss else colour
+            )
+        seen = [self.camera.seen(corner) for corner in corners]
+        distance = (seen[0][2] + seen[2][2]) / 2
+        self.canvas.fill(self.camera.outline(seen), colour, distance, self.label if label is None else label)
+        return True
+
+    def panel(self, box: Box, colour: Rgb, z: float = 0.0, label: int | None = None, *, shining: bool = False) -> bool:
+        """Fill an upright rectangle at ``z`` that faces backwards."""
+        left, low, right, high = box
+        return self.face(
+            [(left, low, z), (right, low, z), (right, high, z), (left, high, z)], colour, label, shining=shining
+        )
+
+    def solid(self, profile: Sequence[tuple[float, float, float]], colour: Rgb, x: float = 0.0) -> list[Corners]:
+        """Paint a convex body and return its faces: one from each corner to the next, then its right and left sides.
+
+        ``profile`` is its outline, counterclockwise as seen from the right: forward, up, and half its width there.
+        """
+        right: list[Point] = [(x + half, up, forward) for forward, up, half in profile]
+        left: list[Point] = [(x - half, up, forward) for forward, up, half in profile]
+        faces: list[Corners] = [(left[k], right[k], right[k - 1], left[k - 1]) for k in range(len(profile))]
+        faces = [*faces[1:], faces[0], right, [*left[1::-1], *left[:1:-1]]]
+        for corners in faces:
+            self.face(corners, colour)
+        return faces
+
+    def rods(self, rods: Iterable[Rod]) -> None:
+        """Paint rods, the farthest first."""
+        for rod in sorted(rods, key=lambda rod: -sum(self.camera.seen(joint)[2] for joint in rod[0]) / len(rod[0])):
+            self.rod(*rod)
+
+    def rod(self, joints: Sequence[Point], widths: tuple[float, float], colour: Rgb) -> None:
+        """Paint a round rod through joints, lighter on the sunny side; through a single one, a ball."""
+        seen = [self.camera.seen(joint) for joint in joints]
+        if min(point[2] for point in seen) < NEAR:
+            return
+        colour, bright = (
+            self.light.on(colour, _SIDEWAYS, self.lit),
+            self.light.on(times(colour, 1.2), _SIDEWAYS, self.lit),
+        )
+        step, focal = (widths[1] - widths[0]) / max(1, len(seen) - 1), self.camera.focal
+        radii = [max(0.5, (widths[0] + step * k) * focal / point[2] / 2) for k, point in enumerate(seen)]
+        stops = [(self.camera.pixel(point), radius, point[2]) for point, radius in zip(seen, radii, strict=True)]
+        for (near, ra, depth), (far, rb, _) in itertools.pairwise(stops):
+            self.canvas.fill(_band(near, far, (ra, rb), 0.0), colour, depth, self.label)
+            if ra > 3:
+                shift = self.sunny * (ra + rb)
+                self.canvas.fill(_band(near, far, (ra * 0.4, rb * 0.4), shift), bright, depth, self.label)
+        for middle, radius, depth in stops[len(stops) > 1 :]:
+            if radius > 1.2:
+                self.canvas.disc(middle, radius, colour, depth, self.label)
+
+    def glow(self, at: Point, radius: float, colour: Rgb) -> None:
+        """Let a light of ``radius`` metres shine."""
+        self.canvas.glow(self.camera.seen(at), radius, colour)
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something that stands at ``pose`` on ``base``, its corners right and forward in metres, ``high`` metres high."""
+
+    pose: Pose
+    base: Sequence[tuple[float, float]]
+    high: float
+    label: int
+    paint: Callable[[Brush], object]
+    clear: float = 0.0  # how far the ground is free below it, as below a tree's crown
+
+    @property
+    def ground(self) -> list[Point]:
+        """The corners of its base in the world."""
+        return [self.pose.at((x, 0.0, z)) for x, z in self.base]
+
+    @property
+    def along(self) -> float:
+        """How far forward its nearest corner is, for the order of painting."""
+        return min(z for _, _, z in self.ground)
+
+    def paint_on(self, canvas: Canvas, lit: float) -> None:
+        """Paint it if it can be seen; ``lit`` is the share of the sun that reaches it."""
+        reach = max(math.hypot(x, z) for x, z in self.base)
+        if canvas.shows(self.pose.foot, reach + 0.4 * min(self.high, 10.0)):
+            self.paint(Brush(canvas, self.pose, self.label, lit))
+
+
+def rectangle(half: float, rear: float, front: float) -> list[tuple[float, float]]:
+    """Return a base that is ``2 * half`` wide."""
+    return [(-half, rear), (half, rear), (half, front), (-half, front)]
+
+
+def ring(radius: float, count: int = 16) -> list[tuple[float, float]]:
+    """Return the corners of a regular polygon, counterclockwise."""
+    angles = [2 * math.pi * k / count for k in range(count)]
+    return [(radius * math.cos(angle), radius * math.sin(angle)) for angle in angles]
+
+
+def inside(corners: Corners, box: Box) -> list[Point]:
+    """Return the part of a quadrangle between shares 0 to 1 of its width and height, from its first corner on."""
+    left, low, right, high = box
+    found: list[Point] = []
+    for u, v in ((left, low), (right, low), (right, high), (left, high)):
+        parts = zip(*corners, strict=True)
+        x, y, z = ((p * (1 - u) + q * u) * (1 - v) + (s * (1 - u) + t * u) * v for p, q, t, s in parts)
+        found.append((x, y, z))
+    return found
+
+
+def _band(near: Pixel, far: Pixel, radii: tuple[float, float], shift: float) -> list[Pixel]:
+    """Return the outline of a straight rod, moved to the right by ``shift`` pixels."""
+    (ax, ay), (bx, by), (ra, rb) = near, far, radii
+    long = math.hypot(bx - ax, by - ay) or 1.0
+    nx, ny, ax, bx = (ay - by) / long, (bx - ax) / long, ax + shift, bx + shift
+    ends = ((ax, ay, ra), (bx, by, rb), (bx, by, -rb), (ax, ay, -ra))
+    return [(x + nx * r, y + ny * r) for x, y, r in ends]
