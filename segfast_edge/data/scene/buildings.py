@@ -6,9 +6,8 @@ import math
 import numpy as np
 
 from segfast_edge.data.scene.camera import Point, Pose
-from segfast_edge.data.scene.canvas import Canvas
 from segfast_edge.data.scene.chance import pick, places, within
-from segfast_edge.data.scene.classes import BUILDING, FENCE, TREE
+from segfast_edge.data.scene.classes import BUILDING, FENCE
 from segfast_edge.data.scene.greenery import draw_tree
 from segfast_edge.data.scene.light import Rgb, mixed, times
 from segfast_edge.data.scene.street import Quarter, Street
@@ -94,8 +93,8 @@ class _Front:
             (0, high - 0.46, wide, high - 0.36, 0.55),
             (0, 0, wide, 0.45, 0.78),
         ]
-        for *box, shade in edges if self.glass else edges + ledges:
-            self._box(*box, times(wall, shade))
+        for left, bottom, right, top, shade in edges if self.glass else edges + ledges:
+            self._box(left, bottom, right, top, times(wall, shade))
         left = 0.0
         while shop and left < wide - 1.5:
             left = self._shop(left) + 0.15
@@ -163,7 +162,7 @@ def draw_houses(street: Street, rng: np.random.Generator) -> list[Thing]:
             if rng.uniform() < quarter.built:
                 deep, pose = (
                     within(rng, (7, 12)),
-                    street.front(side * (street.plots + street.setback), (along, along + wide)),
+                    street.front(side * (street.fronts), (along, along + wide)),
                 )
                 paint = functools.partial(_house, (wide, high, deep), quarter, int(rng.integers(1 << 30)))
                 houses.append(Thing(pose, rectangle(wide / 2, 0.0, deep), high, BUILDING, paint))
@@ -185,7 +184,7 @@ def _fence(kind: str, size: tuple[float, float], colour: Rgb, brush: Brush) -> N
 def draw_boundaries(street: Street, rng: np.random.Generator) -> list[Thing]:
     """Draw fences, walls and rows of bushes along the gardens, if the street has gardens."""
     found: list[Thing] = []
-    for side in (-1, 1) if street.setback > 1.2 and rng.uniform() < 0.8 else ():
+    for side in (-1, 1) if street.fronts - street.plots > 1.2 and rng.uniform() < 0.8 else ():
         for start in places(rng, (-8, 0), (9, 18), 70):
             long, kind = within(rng, (5, 14)), pick(rng, tuple(_FENCES), (0.34, 0.22, 0.16, 0.28))
             across = side * (street.plots + 0.15)
@@ -199,14 +198,15 @@ def draw_boundaries(street: Street, rng: np.random.Generator) -> list[Thing]:
     return found
 
 
-def paint_backdrop(canvas: Canvas, street: Street, rng: np.random.Generator) -> None:
-    """Paint what closes the view: a line of far roofs and treetops along the horizon."""
-    at = -260.0
-    while at < 260:
-        wide, along, shade = within(rng, (8, 26)), within(rng, (170, 230)), within(rng, (110, 190))
-        green = rng.uniform() < (0.7 if street.quarter.grass == 1 else 0.35)
-        high, bumps = within(rng, (5, 11) if green else (6, 17)), rng.uniform(0.75, 1.0, 7) if green else np.ones(2)
-        tops = [(wide * (1 - k / (bumps.size - 1)), high * float(bump), 0.0) for k, bump in enumerate(bumps)]
-        brush = Brush(canvas, Pose((at, 0.0, along)), TREE if green else BUILDING)
-        brush.face([(0, 0, 0), (wide, 0, 0), *tops], (72, 92, 56) if green else (shade, shade * 0.96, shade * 0.9))
-        at += wide * within(rng, (0.7, 1.0))
+def draw_backdrop(street: Street, rng: np.random.Generator) -> list[Thing]:
+    """Draw what closes the view: a line of far houses and trees along the horizon."""
+    found = []
+    for at in places(rng, (-260, -250), (6, 18), 260):
+        foot, wide = (at, 0.0, within(rng, (170, 230))), within(rng, (8, 26))
+        if rng.random() < (0.7 if street.quarter.grass == 1 else 0.35):
+            found.append(draw_tree(rng, foot))
+        else:
+            wall, size = times((1.0, 0.96, 0.9), within(rng, (110, 190))), (wide, within(rng, (6, 17)))
+            paint = functools.partial(_fence, "wall", size, wall)
+            found.append(Thing(Pose(foot), rectangle(wide / 2, 0.0, 0.1), size[1], BUILDING, paint))
+    return found

@@ -2,7 +2,6 @@
 
 import functools
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -23,49 +22,34 @@ LEAVES: tuple[Rgb, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """A tree or bush; measures in metres, ``clear`` is how much of the trunk shows under the crown."""
-
-    shape: Shape
-    high: float
-    wide: float
-    clear: float
-    leaves: Rgb
-    variant: int
-
-    def paint(self, brush: Brush) -> None:
-        """Paint trunk, two branches and crown."""
-        if self.clear:
-            thick, bark = 0.034 * self.high, (98, 80, 62)
-            fork: Point = (0.0, self.clear + 0.2 * self.high, 0.0)
-            brush.rod([(0, 0, 0), fork], (thick, thick * 0.6), bark)
-            for lean in (-0.16, 0.14):
-                tip: Point = (lean * self.wide, self.clear + 0.4 * self.high, 0.0)
-                brush.rod([fork, tip], (thick * 0.5, thick * 0.25), bark)
-        self._crown(brush)
-
-    def _crown(self, brush: Brush) -> None:
-        canvas, light, seen = brush.canvas, brush.light, brush.camera.seen((0.0, (self.clear + self.high) / 2, 0.0))
-        if seen[2] < NEAR + 1.0:
-            return
-        scale = canvas.camera.focal / seen[2]
-        (x, y), half, tall = canvas.camera.pixel(seen), self.wide * scale / 2, (self.high - self.clear) * scale / 2
-        left, top = x - half, y - tall
-        x0, x1 = max(0, round(left)), min(canvas.wide, round(x + half))
-        y0, y1 = max(0, round(top)), min(canvas.high, round(y + tall))
-        if x1 <= x0 or y1 <= y0:
-            return
-        kx, ky = CROWN / (2 * half), CROWN / (2 * tall)
-        corner = (max(0.0, (x0 - left) * kx), max(0.0, (y0 - top) * ky))
-        box = (*corner, min(CROWN, (x1 - left) * kx), min(CROWN, (y1 - top) * ky))
-        size, crown = (x1 - x0, y1 - y0), _crown(self.shape, self.variant)
-        tone, mask = (ImageOps.mirror(part) for part in crown) if brush.sunny > 0 else crown
-        dark = light.hazed(light.on(times(self.leaves, 0.34), (0.0, 0.0, 0.0)), seen[2])
-        sunlit = mixed(light.on(times(self.leaves, 1.3), light.sun, max(brush.lit, 0.35)), (255, 240, 150), 0.05)
-        tone = tone.resize(size, Image.Resampling.BILINEAR, box)
-        leaves = ImageOps.colorize(tone, ink(dark), ink(light.hazed(sunlit, seen[2])))
-        canvas.paste(leaves, mask.resize(size, Image.Resampling.NEAREST, box), (x0, y0), TREE)
+def _paint(kind: tuple[Shape, int], size: Point, leaves: Rgb, brush: Brush) -> None:
+    """Paint a crown of that shape and variant on a trunk; ``size``: width, height, and how much of the trunk is free."""
+    wide, high, clear = size
+    thick, fork, bark = 0.034 * high, (0.0, clear + 0.2 * high, 0.0), (98, 80, 62)
+    if clear:
+        brush.rod([(0, 0, 0), fork], (thick, thick * 0.6), bark)
+        for lean in (-0.16, 0.14):
+            brush.rod([fork, (lean * wide, clear + 0.4 * high, 0.0)], (thick * 0.5, thick * 0.25), bark)
+    canvas, light, seen = brush.canvas, brush.light, brush.camera.seen((0.0, (clear + high) / 2, 0.0))
+    if seen[2] < NEAR + 1.0:
+        return
+    scale = canvas.camera.focal / seen[2]
+    (x, y), half, tall = canvas.camera.pixel(seen), wide * scale / 2, (high - clear) * scale / 2
+    left, top = x - half, y - tall
+    x0, x1 = max(0, round(left)), min(canvas.wide, round(x + half))
+    y0, y1 = max(0, round(top)), min(canvas.high, round(y + tall))
+    if x1 <= x0 or y1 <= y0:
+        return
+    kx, ky = CROWN / (2 * half), CROWN / (2 * tall)
+    corner = (max(0.0, (x0 - left) * kx), max(0.0, (y0 - top) * ky))
+    box = (*corner, min(CROWN, (x1 - left) * kx), min(CROWN, (y1 - top) * ky))
+    size, crown = (x1 - x0, y1 - y0), _crown(*kind)
+    tone, mask = (ImageOps.mirror(part) for part in crown) if brush.sunny > 0 else crown
+    dark = light.hazed(light.on(times(leaves, 0.34), (0.0, 0.0, 0.0)), seen[2])
+    sunlit = mixed(light.on(times(leaves, 1.3), light.sun, max(brush.lit, 0.35)), (255, 240, 150), 0.05)
+    tone = tone.resize(size, Image.Resampling.BILINEAR, box)
+    leaves = ImageOps.colorize(tone, ink(dark), ink(light.hazed(sunlit, seen[2])))
+    canvas.paste(leaves, mask.resize(size, Image.Resampling.NEAREST, box), (x0, y0), TREE)
 
 
 @functools.cache
@@ -110,5 +94,6 @@ def draw_tree(rng: np.random.Generator, foot: Point, small: bool = False) -> Thi
     slim = {"round": (0.62, 0.95), "cone": (0.5, 0.5), "column": (0.34, 0.34), "bush": (1.0, 1.8)}[shape]
     clear = high * within(rng, {"bush": (0.0, 0.0), "cone": (0.06, 0.06)}.get(shape, (0.18, 0.32)))
     leaves = times(pick(rng, LEAVES, (0.24, 0.22, 0.18, 0.16, 0.07, 0.03, 0.1)), within(rng, (0.8, 1.15)))
-    tree = Tree(shape, high, high * within(rng, slim), clear, leaves, int(rng.integers(VARIANTS)))
-    return Thing(Pose(foot), ring(tree.wide * 0.4, 8), high * 0.9, TREE, tree.paint, clear)
+    wide, kind = high * within(rng, slim), (shape, int(rng.integers(VARIANTS)))
+    paint = functools.partial(_paint, kind, (wide, high, clear), leaves)
+    return Thing(Pose(foot), ring(wide * 0.4, 8), high * 0.9, TREE, paint, clear)

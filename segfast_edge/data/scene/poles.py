@@ -1,7 +1,7 @@
 """What stands along a kerb: lamps, posts, signs and traffic lights."""
 
+import functools
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -43,60 +43,43 @@ _SIZES: dict[Kind, tuple[float, Span]] = {  # thickness and height; those with a
 _LENSES: tuple[Rgb, ...] = ((255, 60, 40), (255, 190, 40), (60, 235, 130))
 
 
-@dataclass(frozen=True, slots=True)
-class Pole:
-    """A pole and what it carries towards those who read it; ``arm`` reaches over the road, in metres to the right."""
-
-    kind: Kind
-    thick: float
-    high: float
-    arm: float
-    steel: Rgb
-    sign: Rgb
-
-    def paint(self, brush: Brush) -> None:
-        """Paint it."""
-        high, thick = self.high, self.thick
-        brush.rod([(0, 0, 0), (0, high, 0)], (thick, thick * 0.65), self.steel)
-        brush.rod([(0, 0, 0), (0, min(0.9, high * 0.3), 0)], (thick * 1.35, thick * 1.35), self.steel)
-        for outline, colour in _PLATES.get(self.kind, ()):
-            brush.face([(x, high + y, -0.06) for x, y in outline], colour or self.sign, SIGN)
-        if self.kind == "post":
-            brush.rod([(0, high * 0.7, 0), (0, high * 0.82, 0)], (0.15, 0.15), WHITE)
-        if self.kind == "lamp":
-            self._lamp(brush)
-        if self.kind == "lights":
-            self._lights(brush)
-
-    def _lamp(self, brush: Brush) -> None:
-        up, arm = self.high + 0.4, self.arm
-        brush.rod([(0, self.high, 0), (arm * 0.3, up - 0.05, 0), (arm, up, 0)], (0.11, 0.08), self.steel)
-        head: list[Point] = [(arm, up, 0), (arm + math.copysign(0.5, arm), up - 0.02, 0)]
+def _paint(kind: Kind, size: Point, steel: Rgb, sign: Rgb, brush: Brush) -> None:
+    """Paint a pole and what it carries; ``size``: thickness, height, and how far to the right an arm reaches."""
+    thick, high, arm = size
+    brush.rod([(0, 0, 0), (0, high, 0)], (thick, thick * 0.65), steel)
+    brush.rod([(0, 0, 0), (0, min(0.9, high * 0.3), 0)], (thick * 1.35, thick * 1.35), steel)
+    for outline, colour in _PLATES.get(kind, ()):
+        brush.face([(x, high + y, -0.06) for x, y in outline], colour or sign, SIGN)
+    if kind == "post":
+        brush.rod([(0, high * 0.7, 0), (0, high * 0.82, 0)], (0.15, 0.15), WHITE)
+    if kind == "lamp":
+        head: list[Point] = [(arm, high + 0.4, 0), (arm + math.copysign(0.5, arm), high + 0.38, 0)]
+        brush.rod([(0, high, 0), (arm * 0.3, high + 0.35, 0), head[0]], (0.11, 0.08), steel)
         brush.rod(head, (0.2, 0.16), (150, 150, 146))
         if brush.light.lamps > 0.5:
             brush.rod(head, (0.12, 0.1), (700, 640, 480))
             brush.glow(head[1], 1.3, (255, 214, 150))
+    if kind == "lights":
+        _paint_lights(high, 0.0, steel, brush)
+        if arm:
+            brush.rod([(0, high, 0), (0, high + 2.6, 0), (arm, high + 2.6, 0)], (0.12, 0.08), steel)
+            _paint_lights(high + 2.2, arm, steel, brush)
 
-    def _lights(self, brush: Brush) -> None:
-        places = [(0.0, self.high)]
-        if self.arm:
-            up = self.high + 2.6
-            brush.rod([(0, self.high, 0), (0, up, 0), (self.arm, up, 0)], (0.12, 0.08), self.steel)
-            places.append((self.arm, self.high + 2.2))
-        shining = int(self.steel[0] + 10 * abs(self.arm)) % 3
-        for x, y in places:
-            brush.panel((x - 0.2, y - 0.5, x + 0.2, y + 0.5), (30, 32, 32), -0.08, SIGN)
-            for row, colour in enumerate(_LENSES):
-                lens = [(x + dx, y + 0.32 - 0.32 * row + dy, -0.1) for dx, dy in ring(0.115)]
-                on = row == shining
-                if brush.face(lens, times(colour, 1.0 if on else 0.16), SIGN, shining=True) and on:
-                    brush.glow(lens[4], 0.45, times(colour, 0.5))
+
+def _paint_lights(y: float, x: float, steel: Rgb, brush: Brush) -> None:
+    """Paint a traffic light around that height; which lens shines goes by the pole's colour."""
+    brush.panel((x - 0.2, y - 0.5, x + 0.2, y + 0.5), (30, 32, 32), -0.08, SIGN)
+    for row, colour in enumerate(_LENSES):
+        lens = [(x + dx, y + 0.32 - 0.32 * row + dy, -0.1) for dx, dy in ring(0.115)]
+        on = row == steel[0] % 3
+        if brush.face(lens, times(colour, 1.0 if on else 0.16), SIGN, shining=True) and on:
+            brush.glow(lens[4], 0.45, times(colour, 0.5))
 
 
 def draw_pole(rng: np.random.Generator, kind: Kind, pose: Pose, towards: int) -> Thing:
     """Draw a pole of that kind; an arm reaches towards the road, to the left (-1) or right (1)."""
     thick, heights = _SIZES.get(kind, (0.085, (2.0, 2.7)))
-    reach = {"lamp": within(rng, (0.8, 2.2)), "lights": 3.4 * (rng.uniform() < 0.4)}.get(kind, 0.0)
-    steel, sign = pick(rng, STEEL), pick(rng, (BLUE, GREEN, YELLOW, BLUE, RED))
-    pole = Pole(kind, thick, within(rng, heights), towards * reach, steel, sign)
-    return Thing(pose, rectangle(0.12, -0.12, 0.12), pole.high, POLE, pole.paint)
+    arm = {"lamp": within(rng, (0.8, 2.2)), "lights": 3.4 * (rng.random() < 0.4)}.get(kind, 0.0) * towards
+    high, steel, sign = within(rng, heights), pick(rng, STEEL), pick(rng, (BLUE, GREEN, YELLOW, BLUE, RED))
+    paint = functools.partial(_paint, kind, (thick, high, arm), steel, sign)
+    return Thing(pose, rectangle(0.12, -0.12, 0.12), high, POLE, paint)

@@ -1,20 +1,20 @@
-"""One scene from its seed."""
+"""One scene from its seed, as a cheap camera would record it."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image, ImageFilter
 
 from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.data.scene import chance
-from segfast_edge.data.scene.buildings import paint_backdrop
-from segfast_edge.data.scene.camera import OVERSAMPLING, Camera
+from segfast_edge.data.scene.camera import OVERSAMPLING, Camera, Pixel
 from segfast_edge.data.scene.canvas import Canvas
 from segfast_edge.data.scene.cast import draw_cast
 from segfast_edge.data.scene.chance import pick, within
 from segfast_edge.data.scene.classes import BUILDING, FENCE, SKY, VOID
-from segfast_edge.data.scene.develop import develop
 from segfast_edge.data.scene.ground import ground, sky, spots
-from segfast_edge.data.scene.light import Light, draw_light, mixed
+from segfast_edge.data.scene.light import Light, Rgb, draw_light, mixed
 from segfast_edge.data.scene.shadows import Shadows
 from segfast_edge.data.scene.street import Street, draw_street
 from segfast_edge.data.scene.vehicles import PAINTS
@@ -33,14 +33,13 @@ def render(seed: tuple[int, ...], size: tuple[int, int]) -> tuple[Frame, Labels]
     lit = {id(thing): shadows.of(thing) for layer in cast for thing in layer}
     softness = (0.4 if light.shadow > 0.3 else 2.0) * size[0] / 240
     canvas = Canvas(*_background((camera, street, light), rng, shadows.factor(softness)), camera, light)
-    paint_backdrop(canvas, street, rng)
     for layer in cast:
-        for thing in sorted(layer, key=lambda thing: -thing.along):
+        for thing in sorted(layer, key=lambda thing: -min(z for _, _, z in thing.ground)):
             thing.paint_on(canvas, lit[id(thing)])
     if rng.uniform() < 0.3:
         _paint_bonnet(canvas, rng)
     frame, labels = canvas.finished()
-    return develop(_rough(frame, labels, rng), canvas.glows, rng), labels
+    return _develop(_rough(frame, labels, rng), canvas.glows, rng), labels
 
 
 def _draw_camera(rng: np.random.Generator, street: Street, size: tuple[int, int]) -> Camera:
@@ -50,7 +49,7 @@ def _draw_camera(rng: np.random.Generator, street: Street, size: tuple[int, int]
     across, yaw, pitch, roll = (
         float(rng.normal(mean, spread)) for mean, spread in ((0, 0.25), (0, 0.045), (0.03, 0.035), (0, 0.01))
     )
-    eye = (street.own_lane + across, within(rng, (1.15, 1.6)) + 0.7 * (rng.uniform() < 0.12), 0.0)
+    eye = (street.own + across, within(rng, (1.15, 1.6)) + 0.7 * (rng.uniform() < 0.12), 0.0)
     return Camera.looking(focal, (wide / 2, high / 2), eye, (yaw, pitch, roll))
 
 
@@ -90,3 +89,35 @@ def _paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
         curve = [(x, high - rise * part * (1 - ((x - middle) / (0.62 * wide)) ** 2)) for x in range(-8, wide + 24, 16)]
         outline = [(-8.0, high + 2.0), *curve, (wide + 24.0, high + 2.0)]
         canvas.fill(outline, mixed(lit, canvas.light.horizon, 0.42 * part * part), 0.0, VOID)
+
+
+def _develop(frame: Frame, glows: Sequence[tuple[Pixel, float, Rgb]], rng: np.random.Generator) -> Frame:
+    """Return what a cheap camera would have recorded: glow, exposure, colour cast, blur and noise."""
+    size = frame.shape[:2]
+    if rng.uniform() < 0.6:
+        blur = ImageFilter.GaussianBlur(within(rng, (0.2, 0.75)) * size[0] / 240)
+        frame = np.asarray(Image.fromarray(frame).filter(blur))
+    light = frame.astype(np.float32)
+    for centre, radius, colour in glows:
+        _add_glow(light, centre, radius, colour)
+    down, right = (np.linspace(-1, 1, length, dtype=np.float32) ** 2 for length in size)
+    light *= (1 - np.float32(within(rng, (0, 0.14))) * (down[:, None] + right))[..., None]  # a lens darkens corners
+    gain = np.clip((122 / max(float(light.mean()), 1)) ** within(rng, (0.4, 0.9)), 0.7, 2.2) * np.exp(
+        rng.normal(0, 0.1)
+    )
+    contrast, saturation = np.exp(rng.normal(0.02, 0.1)), np.exp(rng.normal(-0.06, 0.16))
+    matrix = np.diag(np.exp(rng.normal(0, 0.024, 3)) * gain) @ (saturation * np.eye(3) + (1 - saturation) / 3)
+    light = light @ (contrast * matrix.T).astype(np.float32) + np.float32((1 - contrast) * 110)
+    strength = np.float32(within(rng, (0.6, 3.4)) * (1 + 0.8 * (gain > 1.4)))
+    grain, *tints = (chance.window(chance.grain(), size, rng) * strength for _ in range(4))
+    light += grain[..., None] + np.stack(tints, axis=-1) * np.float32(0.4)
+    return np.asarray(light.clip(0, 255), np.uint8)
+
+
+def _add_glow(light: np.ndarray, centre: Pixel, radius: float, colour: Rgb) -> None:
+    reach = min(max(radius * 3, 2.0), light.shape[1] / 4)
+    left, top = (max(0, int(at - reach)) for at in centre)
+    part = light[top : max(0, int(centre[1] + reach) + 1), left : max(0, int(centre[0] + reach) + 1)]
+    rows, columns = (np.arange(length, dtype=np.float32) for length in part.shape[:2])
+    away = ((rows + (top - centre[1])) ** 2)[:, None] + (columns + (left - centre[0])) ** 2
+    part += (np.clip(1 - away / np.float32(reach * reach), 0, 1) ** 2 * 0.3)[..., None] * np.array(colour, np.float32)

@@ -48,11 +48,13 @@ class Street:
     """Measures in metres; ``across`` is counted to the right from the road's middle, ``along`` forward."""
 
     quarter: Quarter
-    half: float  # from the middle to the kerb
     lanes: int
-    verge: float  # strip of grass between kerb and pavement; 0 if there is none
-    pavement: float
-    setback: float  # from the pavement to the buildings
+    lane: float  # width
+    own: float  # how far across the camera drives
+    half: float  # from the middle to the kerb
+    walk: float  # to the pavement; there is a strip of grass between if it is farther than the kerb
+    plots: float  # to where the pavement ends
+    fronts: float  # to the buildings
     bend: float  # 1/m
     right_hand: bool  # on which side one drives
     grass: bool  # between pavement and buildings
@@ -72,46 +74,29 @@ class Street:
         turn = math.copysign(math.pi / 2, across)
         return Pose.turned(((x + ahead) / 2, 0.0, (z + beyond) / 2), math.atan2(ahead - x, beyond - z) + turn)
 
-    def ahead(self, across: float) -> bool:
-        """Say whether one drives away from the camera on that side."""
-        return (across > 0) == self.right_hand
-
-    @property
-    def lane(self) -> float:
-        """Width of a lane."""
-        return 2 * self.half / self.lanes
-
-    @property
-    def walk(self) -> float:
-        """From the middle to where the pavement begins."""
-        return self.half + self.verge
-
-    @property
-    def plots(self) -> float:
-        """From the middle to where the pavement ends."""
-        return self.walk + self.pavement
-
-    @property
-    def own_lane(self) -> float:
-        """How far across the camera drives."""
-        side = 1 if self.right_hand else -1
-        return side * (self.half - self.lane / 2) if self.lanes > 1 else 0.0
+    def turn(self, across: float) -> float:
+        """Return which way one drives on that side: 0 away from the camera, pi towards it."""
+        return 0.0 if (across > 0) == self.right_hand else math.pi
 
 
 def draw_street(rng: np.random.Generator) -> Street:
     """Draw a street."""
     quarter = pick(rng, QUARTERS, [quarter.chance for quarter in QUARTERS])
-    lanes = pick(rng, quarter.lanes)
-    bend = rng.normal(0, 0.0022) if rng.uniform() < 0.6 else 0.0
+    lanes, right_hand = pick(rng, quarter.lanes), rng.random() < 0.6
+    half = lanes * within(rng, (1.35, 1.75)) + (1.4 if lanes == 1 else within(rng, (0, 0.4)))
+    walk = half + (within(rng, (0.8, 2.0)) if quarter.grass == 1 and rng.random() < 0.4 else 0.0)
+    plots = walk + within(rng, quarter.pavement)
     return Street(
         quarter=quarter,
-        half=lanes * within(rng, (1.35, 1.75)) + (1.4 if lanes == 1 else within(rng, (0, 0.4))),
         lanes=lanes,
-        verge=within(rng, (0.8, 2.0)) if quarter.grass == 1 and rng.uniform() < 0.4 else 0.0,
-        pavement=within(rng, quarter.pavement),
-        setback=within(rng, quarter.setback),
-        bend=float(np.clip(bend, -0.005, 0.005)),
-        right_hand=bool(rng.uniform() < 0.6),
-        grass=bool(rng.uniform() < quarter.grass),
-        crossing=within(rng, (7, 30)) if rng.uniform() < 0.3 else None,
+        lane=2 * half / lanes,
+        own=(half - half / lanes) * (1 if right_hand else -1),
+        half=half,
+        walk=walk,
+        plots=plots,
+        fronts=plots + within(rng, quarter.setback),
+        bend=min(max(float(rng.normal(0, 0.0022)), -0.005), 0.005) if rng.random() < 0.6 else 0.0,
+        right_hand=right_hand,
+        grass=rng.random() < quarter.grass,
+        crossing=within(rng, (7, 30)) if rng.random() < 0.3 else None,
     )

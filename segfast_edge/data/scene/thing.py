@@ -112,11 +112,6 @@ class Thing:
         """The corners of its base in the world."""
         return [self.pose.at((x, 0.0, z)) for x, z in self.base]
 
-    @property
-    def along(self) -> float:
-        """How far forward its nearest corner is, for the order of painting."""
-        return min(z for _, _, z in self.ground)
-
     def paint_on(self, canvas: Canvas, lit: float) -> None:
         """Paint it if it can be seen; ``lit`` is the share of the sun that reaches it."""
         reach = max(math.hypot(x, z) for x, z in self.base)

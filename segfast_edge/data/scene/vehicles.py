@@ -1,6 +1,6 @@
 """Cars, vans and buses: convex bodies, with windows, wheels, lights and plates on their faces."""
 
-from dataclasses import dataclass
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -13,24 +13,19 @@ from segfast_edge.data.scene.thing import Box, Brush, Corners, Thing, inside, re
 
 
 class Body(NamedTuple):
-    """A body's measures in metres; lengths count from the rear bumper forward.
-
-    ``belt`` is where the windows begin; ``glass`` lists where rear window and windscreen stand: at the belt and at
-    the roof, rear first. ``bonnet`` is the height of the front end, ``boot`` that of the rear; on each side the roof
-    is narrower by ``taper``.
-    """
+    """A body's measures in metres; lengths count from the rear bumper forward."""
 
     chance: float
     long: float
     wide: float
     high: float
-    belt: float
-    glass: tuple[float, float, float, float]
-    bonnet: float
-    boot: float
-    wheel: float
-    panes: int
-    taper: float
+    belt: float  # where the windows begin
+    glass: tuple[float, float, float, float]  # of the rear window at the belt and at the roof, then of the windscreen
+    bonnet: float  # height of the front end
+    boot: float  # height of the rear end
+    wheel: float  # radius
+    panes: int  # windows on one side
+    taper: float  # by how much the roof is narrower on each side
 
 
 BODIES = {
@@ -55,79 +50,67 @@ _NUMBERS: dict[bool, list[tuple[Box, Rgb]]] = {  # plates, in front below the gr
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Vehicle:
-    """One of them: its measures and colour, whether it brakes, and whether its lamps are on when it is dark."""
-
-    body: Body
-    colour: Rgb
-    braking: bool
-    moving: bool
-
-    def paint(self, brush: Brush) -> None:
-        """Paint it, from the ground up."""
-        b, half = self.body, self.body.wide / 2
-        r0, r1, f1, f0 = b.glass
-        brush.gloss = 0.1
-        chassis = ((0.3, 0.16), (b.long - 0.3, 0.16), (b.long - 0.3, 0.45), (0.3, 0.45))
-        brush.solid([(z, y, half - 0.1) for z, y in chassis], (14, 14, 16))
-        for middle in (0.19 * b.long, 0.81 * b.long) if brush.scale > 16 else ():
-            tread = [(middle + z, b.wheel + y, 0.1) for z, y in ring(b.wheel, 8)]
-            for x in (0.1 - half, half - 0.1):
-                brush.solid(tread, (26, 26, 28), x)
-        lower = ((0.0, 0.28), (b.long, 0.28), (b.long, b.bonnet), (f0, b.belt), (r0, b.belt), (0.0, b.boot))
-        faces = brush.solid([(z, y, half) for z, y in lower], self.colour)
-        if brush.scale > 8:
-            for side in (-1, 1):
-                self._side(brush, side)
-        self._end(brush, faces[5], front=False)
-        self._end(brush, [*faces[1][2:], *faces[1][:2]], front=True)
-        cabin = ((r0, b.belt, half), (f0, b.belt, half), (f1, b.high, half - b.taper), (r1, b.high, half - b.taper))
-        _, windscreen, _, rear, *flanks = brush.solid(cabin, self.colour)
-        for corners in (windscreen, rear):
-            _pane(brush, corners, (0.07, 0.93))
-        start, stop = (0.06, 0.94) if b.high < 2 or b.panes > 1 else (0.72, 0.95)
-        step = (stop - start) / b.panes
-        for pane in range(b.panes if brush.scale > 5 else 0):
-            left, right = start + step * pane, start + step * (pane + 1) - 0.02
-            _pane(brush, flanks[0], (left, right))
-            _pane(brush, flanks[1], (1 - right, 1 - left))
-
-    def _end(self, brush: Brush, corners: Corners, *, front: bool) -> None:
-        """Paint bumper, plate and lamps on the rear or front end."""
-        details = [((0.0, 0.0, 1.0, 0.36), times(self.colour, 0.78)), _BUMPER, *_NUMBERS[front]]
-        for box, paint in details if brush.scale > 8 else ():
-            brush.face(inside(corners, box), paint)
-        on, wide = brush.light.lamps > 0.5 and self.moving, 0.2
-        shining = on or (self.braking and not front)
-        glow: Rgb = (255, 246, 214) if front else (255, 44, 28)
-        for left in (0.02, 0.98 - wide):
-            lamp, dull = inside(corners, (left, 0.6, left + wide, 0.88)), (214, 218, 220) if front else (150, 22, 24)
-            if brush.face(lamp, glow if shining else dull, shining=shining) and shining:
-                brush.glow(lamp[0], 0.3, times(glow, (0.85 if front else 0.35) if on else 0.1))
-
-    def _side(self, brush: Brush, side: int) -> None:
-        """Paint wheels, sill, doors, and the lights as they reach round the corners."""
-        b, paint, x = self.body, self.colour, side * self.body.wide / 2
-
-        def patch(along: Span, up: Span, colour: Rgb) -> None:
-            (rear, front), (low, high) = along[::side], up
-            brush.face([(x, low, rear), (x, low, front), (x, high, front), (x, high, rear)], colour)
-
-        patch((0.04, b.long - 0.04), (0.34, b.belt / 2 + 0.25), times(paint, 0.86))
-        patch((0.6, b.long - 0.6), (0.22, 0.34), times(paint, 0.4))
-        for middle in (0.19 * b.long, 0.81 * b.long):
-            for radius, colour in _WHEEL if brush.scale > 22 else _WHEEL[1:3]:
-                rim = [(x, max(0.0, b.wheel + y), middle + z) for z, y in ring(radius * b.wheel)]
-                brush.face(rim[::side], colour)
-        for door in range(b.panes + 1 if brush.scale > 22 else 0):
-            at = b.glass[0] + 0.62 + door * 1.05
-            patch((at, at + 0.03), (0.34, b.belt), times(paint, 0.45))
-        patch((0.0, 0.15), (b.boot - 0.28, b.boot - 0.1), (196, 40, 36))
-        patch((b.long - 0.28, b.long), (b.bonnet - 0.22, b.bonnet - 0.08), (226, 228, 226))
+def _paint(body: Body, colour: Rgb, lamps: tuple[bool, bool], brush: Brush) -> None:
+    """Paint one, from the ground up; ``lamps`` says whether it brakes, and whether it has its lights on in the dark."""
+    half, high, (r0, r1, f1, f0) = body.wide / 2, body.high, body.glass
+    wheels = (0.19 * body.long, 0.81 * body.long)
+    brush.gloss = 0.1
+    chassis = ((0.3, 0.16), (body.long - 0.3, 0.16), (body.long - 0.3, 0.45), (0.3, 0.45))
+    brush.solid([(z, y, half - 0.1) for z, y in chassis], (14, 14, 16))
+    for middle in wheels if brush.scale > 16 else ():
+        tread = [(middle + z, body.wheel + y, 0.1) for z, y in ring(body.wheel, 8)]
+        for x in (0.1 - half, half - 0.1):
+            brush.solid(tread, (26, 26, 28), x)
+    low, belt = 0.28, body.belt
+    lower = ((0.0, low), (body.long, low), (body.long, body.bonnet), (f0, belt), (r0, belt), (0.0, body.boot))
+    faces = brush.solid([(z, y, half) for z, y in lower], colour)
+    for side in (-1, 1) if brush.scale > 8 else ():
+        _paint_side(body, colour, side, wheels, brush)
+    for front, corners in ((False, faces[5]), (True, [*faces[1][2:], *faces[1][:2]])):
+        _paint_end(corners, colour, front, lamps, brush)
+    cabin = ((r0, belt, half), (f0, belt, half), (f1, high, half - body.taper), (r1, high, half - body.taper))
+    _, windscreen, _, rear, *flanks = brush.solid(cabin, colour)
+    for corners in (windscreen, rear):
+        _paint_pane(brush, corners, (0.07, 0.93))
+    start, stop = (0.06, 0.94) if high < 2 or body.panes > 1 else (0.72, 0.95)
+    step = (stop - start) / body.panes
+    for left in (start + step * pane for pane in range(body.panes if brush.scale > 5 else 0)):
+        _paint_pane(brush, flanks[0], (left, left + step - 0.02))
+        _paint_pane(brush, flanks[1], (1.02 - left - step, 1 - left))
 
 
-def _pane(brush: Brush, corners: Corners, across: Span) -> None:
+def _paint_end(corners: Corners, colour: Rgb, front: bool, lamps: tuple[bool, bool], brush: Brush) -> None:
+    """Paint bumper, plate and lamps on the rear or front end."""
+    details = [((0.0, 0.0, 1.0, 0.36), times(colour, 0.78)), _BUMPER, *_NUMBERS[front]]
+    for box, paint in details if brush.scale > 8 else ():
+        brush.face(inside(corners, box), paint)
+    on = brush.light.lamps > 0.5 and lamps[1]
+    shining = on or (lamps[0] and not front)
+    glow, dull = ((255, 246, 214), (214, 218, 220)) if front else ((255, 44, 28), (150, 22, 24))
+    for left in (0.02, 0.78):
+        lamp = inside(corners, (left, 0.6, left + 0.2, 0.88))
+        if brush.face(lamp, glow if shining else dull, shining=shining) and shining:
+            brush.glow(lamp[0], 0.3, times(glow, (0.85 if front else 0.35) if on else 0.1))
+
+
+def _paint_side(body: Body, paint: Rgb, side: int, wheels: Span, brush: Brush) -> None:
+    """Paint wheels, sill, doors, and the lights as they reach round the corners."""
+    x, long, bonnet, boot = side * body.wide / 2, body.long, body.bonnet, body.boot
+    patches = [(0.04, long - 0.04, 0.34, body.belt / 2 + 0.25, times(paint, 0.86))]
+    patches += [(0.6, long - 0.6, 0.22, 0.34, times(paint, 0.4)), (0.0, 0.15, boot - 0.28, boot - 0.1, (196, 40, 36))]
+    patches += [(long - 0.28, long, bonnet - 0.22, bonnet - 0.08, (226, 228, 226))]
+    for door in range(body.panes + 1 if brush.scale > 22 else 0):
+        at = body.glass[0] + 0.62 + door * 1.05
+        patches += [(at, at + 0.03, 0.34, body.belt, times(paint, 0.45))]
+    for rear, front, low, high, colour in patches:
+        brush.face([(x, low, rear), (x, low, front), (x, high, front), (x, high, rear)][::side], colour)
+    for middle in wheels:
+        for radius, colour in _WHEEL if brush.scale > 22 else _WHEEL[1:3]:
+            rim = [(x, max(0.0, body.wheel + y), middle + z) for z, y in ring(radius * body.wheel)]
+            brush.face(rim[::side], colour)
+
+
+def _paint_pane(brush: Brush, corners: Corners, across: Span) -> None:
     """Paint glass in a face: dark, the sky's reflection in the upper part."""
     sky = mixed(brush.light.zenith, brush.light.horizon, 0.6)
     dark = brush.light.on((34, 40, 46), (0.0, 0.2, 0.0), brush.lit)
@@ -140,9 +123,8 @@ def draw_vehicle(rng: np.random.Generator, pose: Pose, *, moving: bool, ahead: b
     kind = pick(rng, tuple(BODIES), [body.chance for body in BODIES.values()])
     kind = "van" if kind == "bus" and not moving else kind
     usual: dict[str, Rgb] = {"van": (228, 228, 226), "bus": (168, 30, 34)}
-    colour = usual[kind] if kind in usual and rng.uniform() < 0.6 else pick(rng, PAINTS)
-    body = BODIES[kind]
+    body, colour = BODIES[kind], usual[kind] if kind in usual and rng.random() < 0.6 else pick(rng, PAINTS)
     if not ahead:  # its rear is at the far end
         pose = Pose(pose.at((0.0, 0.0, -body.long)), pose.cosine, pose.sine)
-    vehicle = Vehicle(body, colour, bool(rng.uniform() < 0.3), moving)
-    return Thing(pose, rectangle(body.wide / 2, 0.0, body.long), body.high, CAR, vehicle.paint)
+    paint = functools.partial(_paint, body, colour, (rng.random() < 0.3, moving))
+    return Thing(pose, rectangle(body.wide / 2, 0.0, body.long), body.high, CAR, paint)
