@@ -11,11 +11,12 @@ from segfast_edge.data.scene import chance
 from segfast_edge.data.scene.camera import NEAR, Point, Pose
 from segfast_edge.data.scene.chance import pick, within
 from segfast_edge.data.scene.classes import TREE
-from segfast_edge.data.scene.light import Rgb, ink, mixed, times
+from segfast_edge.data.scene.light import Rgb, mixed, times
 from segfast_edge.data.scene.thing import Brush, Thing, ring
 
 CROWN = 176  # pixels along a grown crown's side
 VARIANTS = 12
+_FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.NEAREST)  # a pixel belongs to a crown or it does not
 Shape = Literal["round", "cone", "column", "bush"]
 LEAVES: tuple[Rgb, ...] = (
     (92, 120, 52), (74, 104, 46), (112, 128, 58), (84, 112, 70), (128, 122, 52), (150, 108, 44), (62, 88, 50),
@@ -23,7 +24,7 @@ LEAVES: tuple[Rgb, ...] = (
 
 
 def _paint(kind: tuple[Shape, int], size: Point, leaves: Rgb, brush: Brush) -> None:
-    """Paint a crown of that shape and variant on a trunk; ``size``: width, height, and how much of the trunk is free."""
+    """Paint a crown of that shape and variant on a trunk; ``size``: width, height, how much of the trunk is free."""
     wide, high, clear = size
     thick, fork, bark = 0.034 * high, (0.0, clear + 0.2 * high, 0.0), (98, 80, 62)
     if clear:
@@ -44,12 +45,14 @@ def _paint(kind: tuple[Shape, int], size: Point, leaves: Rgb, brush: Brush) -> N
     corner = (max(0.0, (x0 - left) * kx), max(0.0, (y0 - top) * ky))
     box = (*corner, min(CROWN, (x1 - left) * kx), min(CROWN, (y1 - top) * ky))
     size, crown = (x1 - x0, y1 - y0), _crown(*kind)
-    tone, mask = (ImageOps.mirror(part) for part in crown) if brush.sunny > 0 else crown
+    tone, mask = (
+        (ImageOps.mirror(part) if brush.sunny > 0 else part).resize(size, filtering, box)
+        for part, filtering in zip(crown, _FILTERS, strict=True)
+    )
     dark = light.hazed(light.on(times(leaves, 0.34), (0.0, 0.0, 0.0)), seen[2])
     sunlit = mixed(light.on(times(leaves, 1.3), light.sun, max(brush.lit, 0.35)), (255, 240, 150), 0.05)
-    tone = tone.resize(size, Image.Resampling.BILINEAR, box)
-    leaves = ImageOps.colorize(tone, ink(dark), ink(light.hazed(sunlit, seen[2])))
-    canvas.paste(leaves, mask.resize(size, Image.Resampling.NEAREST, box), (x0, y0), TREE)
+    tone.putpalette(np.linspace(dark, light.hazed(sunlit, seen[2]), 256).clip(0, 255).astype(np.uint8).tobytes())
+    canvas.paste(tone.convert("RGB"), mask, (x0, y0), TREE)
 
 
 @functools.cache

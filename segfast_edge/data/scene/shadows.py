@@ -38,7 +38,7 @@ class Shadows:
             return 1.0
         x, y = (int(part / OVERSAMPLING) for part in self._camera.pixel(seen))
         inside = 0 <= x < self._sun.width and 0 <= y < self._sun.height
-        return 1.0 - self._sun.crop((x, y, x + 1, y + 1)).tobytes()[0] / 255 if inside else 1.0
+        return 1.0 - self._sun.getpixel((x, y)) / 255 if inside else 1.0
 
     def factor(self, softness: float) -> np.ndarray:
         """Return what to multiply the ground with, height x width float32; ``softness`` is a blur in pixels."""
@@ -47,14 +47,14 @@ class Shadows:
         return np.asarray((1 - sun * np.float32(self._light.shadow * 0.9)) * (1 - close * np.float32(_CONTACT)))
 
     def _cast(self, base: Sequence[Point], low: float, high: float) -> None:
-        """Add the shadow of an upright prism over ``base``: its floor, its top, and every side."""
+        """Add the shadow of an upright prism over ``base``: its floor, its top, and what its widest chord sweeps."""
         sx, sy, sz = self._light.sun
         floor, top = (
             [(x - sx * far, 0.0, z - sz * far) for x, _, z in base]
             for far in (min(up / sy, LONGEST_M) for up in (low, high))
         )
-        sides = [(floor[k - 1], floor[k], top[k], top[k - 1]) for k in range(len(base))]
-        for part in (floor, top, *sides):
+        *_, left = order = sorted(range(len(base)), key=lambda k: sx * base[k][2] - sz * base[k][0])
+        for part in (floor, top, (floor[left], floor[order[0]], top[order[0]], top[left])):
             self._fill(self._draw, part)
 
     def _fill(self, draw: ImageDraw.ImageDraw, points: Sequence[Point]) -> None:
