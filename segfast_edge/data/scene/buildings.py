@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from segfast_edge.data.scene.camera import Point, Pose
-from segfast_edge.data.scene.chance import pick, places, within
+from segfast_edge.data.scene.chance import Span, pick, places, within
 from segfast_edge.data.scene.classes import BUILDING, FENCE
 from segfast_edge.data.scene.greenery import draw_tree
 from segfast_edge.data.scene.light import Rgb, mixed, times
@@ -30,49 +30,35 @@ _FENCES: dict[str, tuple[Rgb, ...]] = {
     "rail": ((70, 74, 76), (44, 52, 50)),
     "hedge": (),
 }
-LAST_M = 130.0
 
 
 def _house(size: Point, quarter: Quarter, seed: int, brush: Brush) -> None:
     """Paint walls, roof and front of a house whose foot is the middle of its front; ``size``: width, height, depth."""
     rng, (wide, high, deep) = np.random.default_rng(seed), size
     material = pick(rng, tuple(WALLS), quarter.materials)
-    wall, middle, ridge = (
-        times(pick(rng, WALLS[material]), within(rng, (0.86, 1.1))),
-        deep / 2,
-        high + within(rng, (2, 3.6)),
-    )
+    glass, wall = material == "glass", times(pick(rng, WALLS[material]), within(rng, (0.86, 1.1)))
+    middle, ridge = deep / 2, high + within(rng, (2, 3.6))
     pitched = high < 12 and material not in ("glass", "concrete") and rng.random() < 0.85
     outline = [(0.0, 0.0), (deep, 0.0), (deep, high), *([(middle, ridge)] if pitched else []), (0.0, high)]
     faces = brush.solid([(z, y, wide / 2) for z, y in outline], wall)
     if pitched:
-        tiles = pick(rng, _ROOFS)
+        tiles, chimney = pick(rng, _ROOFS), rectangle(0.4, ridge - 0.5, ridge + 1.1)
         for slope in faces[2:4]:
             brush.face(slope, tiles)
-        chimney = (
-            (middle - 0.4, ridge - 0.5),
-            (middle + 0.4, ridge - 0.5),
-            (middle + 0.4, ridge + 1.1),
-            (middle - 0.4, ridge + 1.1),
-        )
-        brush.solid([(z, y, 0.5) for z, y in chimney], times(wall, 0.9), within(rng, (0.6 - wide / 2, wide / 2 - 0.6)))
-    front = _Front(brush, rng, (wide, high), wall)
-    front.glass = material == "glass"
-    front.paint(quarter.shops)
+        at = within(rng, (0.6 - wide / 2, wide / 2 - 0.6))
+        brush.solid([(middle + z, y, 0.5) for z, y in chimney], times(wall, 0.9), at)
+    _Front(brush, rng, (wide, high), wall, glass).paint(quarter.shops)
 
 
 class _Front:
     """Paints a house's front in panels, its own coordinates counted from the lower left corner."""
 
-    glass = False  # all of it
-
-    def __init__(self, brush: Brush, rng: np.random.Generator, size: tuple[float, float], wall: Rgb) -> None:
-        self.brush, self.rng, self.size, self.wall = brush, rng, size, wall
+    def __init__(self, brush: Brush, rng: np.random.Generator, size: Span, wall: Rgb, glass: bool) -> None:
+        self.brush, self.rng, self.size, self.wall, self.glass = brush, rng, size, wall, glass
         self.floor, self.trim = within(rng, (2.7, 3.5)), pick(rng, ((236, 234, 226), (236, 234, 226), (58, 56, 54)))
         across, _, away = brush.camera.position
         self.scale = brush.scale * abs(away) / math.hypot(across, away)  # pixels per metre along the front
-        light = brush.light
-        self._dark, self._curtain = (light.on(colour, (0.0, 0.0, 0.0)) for colour in ((46, 52, 60), (190, 184, 172)))
+        self.dark, self.curtain = (brush.light.on(colour, (0, 0, 0)) for colour in ((46, 52, 60), (190, 184, 172)))
 
     def paint(self, shops: float) -> None:
         """Paint all of it; ``shops`` is the chance of shops on the ground floor."""
@@ -85,16 +71,14 @@ class _Front:
             up = storey * self.floor + low
             if pitch * self.scale < 3:  # too far away to tell windows apart
                 self._box(0, up, wide, up + tall, mixed(wall, (90, 98, 108), share))
-            for left in lefts if pitch * self.scale >= 3 else ():
+                continue
+            for left in lefts:
                 self._window(left, up, (share * pitch, tall))
-        edges = [(0, 0, 0.1, high, 0.7), (wide - 0.1, 0, wide, high, 0.85)]
-        ledges = [
-            (0, high - 0.36, wide, high, 1.14),
-            (0, high - 0.46, wide, high - 0.36, 0.55),
-            (0, 0, wide, 0.45, 0.78),
-        ]
-        for left, bottom, right, top, shade in edges if self.glass else edges + ledges:
-            self._box(left, bottom, right, top, times(wall, shade))
+        self._box(0, 0, 0.1, high, times(wall, 0.7))
+        self._box(wide - 0.1, 0, wide, high, times(wall, 0.85))
+        ledges = ((high - 0.36, high, 1.14), (high - 0.46, high - 0.36, 0.55), (0, 0.45, 0.78))
+        for bottom, top, shade in () if self.glass else ledges:
+            self._box(0, bottom, wide, top, times(wall, shade))
         left = 0.0
         while shop and left < wide - 1.5:
             left = self._shop(left) + 0.15
@@ -111,11 +95,11 @@ class _Front:
         if room < light.lamps * 0.45:
             return mixed((255, 214, 138), (255, 240, 205), shade)
         if cloth < 0.25:
-            return self._curtain if which < 0.5 else times(self._dark, 0.7)
+            return self.curtain if which < 0.5 else times(self.dark, 0.7)
         shine = (0.05 + 0.37 * shade) * (1.25 if self.glass else 0.9) + high * 0.006
-        return mixed(self._dark, light.zenith if which < 0.5 else light.horizon, min(0.75, shine))
+        return mixed(self.dark, light.zenith if which < 0.5 else light.horizon, min(0.75, shine))
 
-    def _window(self, left: float, low: float, size: tuple[float, float]) -> None:
+    def _window(self, left: float, low: float, size: Span) -> None:
         right, high, pane, fine = left + size[0], low + size[1], self._pane(low), self.scale > 6 and not self.glass
         if fine:
             self._box(left - 0.1, low - 0.16, right + 0.1, low, times(self.trim, 0.9))
@@ -140,7 +124,7 @@ class _Front:
         self._box(left, 0, right, top, times(pick(rng, SIGNS), 0.75))
         for part in range(3):
             low, at = (0.1 if part == 1 else 0.5), left + 0.2 + part * width
-            glass = (236, 214, 170) if rng.uniform() < 0.3 + 0.4 * self.brush.light.lamps else self._pane(1)
+            glass = (236, 214, 170) if rng.random() < 0.3 + 0.4 * self.brush.light.lamps else self._pane(1)
             self._box(at + 0.06, low, at + width - 0.06, top - 0.85, times(glass, 0.8), shining=True)
             self._box(at + 0.06, top - 1.2, at + width - 0.06, top - 0.85, times(glass, 0.6), shining=True)
         self._box(left, top - 0.75, right, top - 0.1, board)
@@ -156,21 +140,18 @@ def draw_houses(street: Street, rng: np.random.Generator) -> list[Thing]:
     houses, quarter = [], street.quarter
     for side in (-1, 1):
         along, high = within(rng, (-12, -4)), within(rng, quarter.storeys)
-        while along < LAST_M:
+        while along < 130:
             wide = within(rng, quarter.house)
-            high = within(rng, quarter.storeys) if rng.uniform() < 0.8 else high
-            if rng.uniform() < quarter.built:
-                deep, pose = (
-                    within(rng, (7, 12)),
-                    street.front(side * (street.fronts), (along, along + wide)),
-                )
+            high = within(rng, quarter.storeys) if rng.random() < 0.8 else high
+            if rng.random() < quarter.built:
+                pose, deep = street.front(side * street.fronts, (along, along + wide)), within(rng, (7, 12))
                 paint = functools.partial(_house, (wide, high, deep), quarter, int(rng.integers(1 << 30)))
                 houses.append(Thing(pose, rectangle(wide / 2, 0.0, deep), high, BUILDING, paint))
-            along += wide + (within(rng, quarter.gap) if rng.uniform() < quarter.gaps else 0.0)
+            along += wide + (within(rng, quarter.gap) if rng.random() < quarter.gaps else 0.0)
     return houses
 
 
-def _fence(kind: str, size: tuple[float, float], colour: Rgb, brush: Brush) -> None:
+def _fence(kind: str, size: Span, colour: Rgb, brush: Brush) -> None:
     """Paint a fence whose foot is its middle."""
     long, high = size
     brush.panel((-long / 2, 0, long / 2, high), colour)
@@ -184,14 +165,14 @@ def _fence(kind: str, size: tuple[float, float], colour: Rgb, brush: Brush) -> N
 def draw_boundaries(street: Street, rng: np.random.Generator) -> list[Thing]:
     """Draw fences, walls and rows of bushes along the gardens, if the street has gardens."""
     found: list[Thing] = []
-    for side in (-1, 1) if street.fronts - street.plots > 1.2 and rng.uniform() < 0.8 else ():
+    for side in (-1, 1) if street.fronts - street.plots > 1.2 and rng.random() < 0.8 else ():
         for start in places(rng, (-8, 0), (9, 18), 70):
             long, kind = within(rng, (5, 14)), pick(rng, tuple(_FENCES), (0.34, 0.22, 0.16, 0.28))
             across = side * (street.plots + 0.15)
             if kind == "hedge":
-                bushes = places(rng, (start, start), (0.7, 1.1), start + long)
+                bushes = places(rng, (start, start), (0.8, 1.4), start + long)
                 found += [draw_tree(rng, street.at(across, along), small=True) for along in bushes if along > 2]
-            elif rng.uniform() < street.quarter.built:
+            elif rng.random() < street.quarter.built:
                 size, colour = (long, within(rng, (0.7, 1.8))), pick(rng, _FENCES[kind])
                 base, paint = rectangle(long / 2, 0.0, 0.15), functools.partial(_fence, kind, size, colour)
                 found.append(Thing(street.front(across, (start, start + long)), base, size[1], FENCE, paint))

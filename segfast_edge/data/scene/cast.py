@@ -15,10 +15,10 @@ from segfast_edge.data.scene.street import Street
 from segfast_edge.data.scene.thing import Thing
 from segfast_edge.data.scene.vehicles import draw_vehicle
 
-# things in a row on either side: the chance that there are any, how far across, the first along the street, the gap
-# from one to the next, the share of places that are taken, and what draws one (across, along)
-Row = tuple[float, Span, Span, Span, float, Callable[[float, float], Thing]]
-SIGNS: tuple[Kind, ...] = ("stop", "way", "triangle", "square", "stop", "way", "triangle", "square", "board")
+# things in a row on either side: the chance that there are any, how far across from and to, the first along the street,
+# the gap from one to the next, and what draws one (across, along)
+Row = tuple[float, float, float, Span, Span, Callable[[float, float], Thing]]
+SIGNS: tuple[Kind, ...] = ("entry", "way", "triangle", "square", "entry", "way", "triangle", "square", "board")
 SIDES = (-1, 1)
 
 
@@ -27,24 +27,24 @@ def draw_cast(street: Street, rng: np.random.Generator) -> list[list[Thing]]:
     return [
         draw_backdrop(street, rng),
         draw_houses(street, rng),
-        _rows(street, rng, _gardens(street, rng)),
+        _rows(street, rng, [_gardens(street, rng)]),
         draw_boundaries(street, rng),
         [*_rows(street, rng, _kerb(street, rng)), *_driving(street, rng), *_crossing(street, rng)],
     ]
 
 
 def _rows(street: Street, rng: np.random.Generator, rows: Sequence[Row]) -> list[Thing]:
-    found = []
-    for side in SIDES:
-        for chance, across, first, gap, share, draw in rows:
-            for along in places(rng, first, gap) if rng.random() < chance else ():
-                free = street.crossing is None or not -6 < along - street.crossing < 4
-                if free and rng.random() < share:
-                    found.append(draw(side * within(rng, across), along))
-    return found
+    clear = (-6.0, -6.0) if street.crossing is None else (street.crossing - 6, street.crossing + 4)
+    return [
+        draw(side * within(rng, (near, far)), along)
+        for side in SIDES
+        for chance, near, far, first, gap, draw in rows
+        for along in (places(rng, first, gap) if rng.random() < chance else ())
+        if not clear[0] < along < clear[1]
+    ]
 
 
-def _gardens(street: Street, rng: np.random.Generator) -> list[Row]:
+def _gardens(street: Street, rng: np.random.Generator) -> Row:
     """Return the trees and bushes before the houses, and behind their line where it is open."""
     park, deep = street.quarter.built < 1, street.fronts - street.plots
     small = 1.0 if deep < 3 else 0.3 if park else 0.5
@@ -52,8 +52,8 @@ def _gardens(street: Street, rng: np.random.Generator) -> list[Row]:
     def tree(across: float, along: float) -> Thing:
         return draw_tree(rng, street.at(across, along), small=rng.random() < small)
 
-    across = (street.plots + 1.0, street.plots + 1.0 + max(0.5, deep + (14 if park else -0.5)))
-    return [(1.0 if deep > 1.5 or park else 0.0, across, (2, 10), street.quarter.garden, 1.0, tree)]
+    near, far = street.plots + 1.0, street.plots + max(1.5, deep + (15 if park else 0.5))
+    return float(deep > 1.5 or park), near, far, (2, 10), street.quarter.garden, tree
 
 
 def _kerb(street: Street, rng: np.random.Generator) -> list[Row]:
@@ -68,22 +68,19 @@ def _kerb(street: Street, rng: np.random.Generator) -> list[Row]:
         return draw_pole(rng, pick(rng, kinds), pose, -1 if across > 0 else 1)
 
     def person(across: float, along: float) -> Thing:
-        turn = pick(rng, (0.0, math.pi)) + float(rng.normal(0, 0.35))
-        return draw_pedestrian(rng, street.pose(across, along, turn))
-
-    def rider(across: float, along: float) -> Thing:
-        return draw_cyclist(rng, street.pose(across, along, street.turn(across) + float(rng.normal(0, 0.08))))
+        return draw_pedestrian(rng, street.pose(across, along, pick(rng, (0.0, math.pi)) + float(rng.normal(0, 0.3))))
 
     return [
-        (quarter.avenue * (plots - half > 2), (avenue, avenue), (5, 14), (gap, gap * 1.6), 1.0,
+        (quarter.avenue * (plots - half > 2), avenue, avenue, (5, 14), (gap, gap * 1.6),
          lambda across, along: draw_tree(rng, street.at(across, along))),
-        (0.75, (half + 0.5, half + 0.5), (4, 18), (lamps, lamps + 4), 1.0, functools.partial(pole, ("lamp",))),
-        (1.0, (half + 0.55, half + 0.55), (5, 20), (8, 34), 1.0, functools.partial(pole, SIGNS)),
-        (0.2, (half + 0.35, half + 0.35), (3, 8), (1.8, 2.4), 1.0, functools.partial(pole, ("post",))),
-        (quarter.parked * (half > 2.9), (half - 1.2, half - 0.9), (3, 12), (5.6, 7.4), within(rng, (0.35, 0.95)),
+        (0.75, half + 0.5, half + 0.5, (4, 18), (lamps, lamps + 4), functools.partial(pole, ("lamp",))),
+        (1.0, half + 0.55, half + 0.55, (5, 20), (8, 34), functools.partial(pole, SIGNS)),
+        (0.2, half + 0.35, half + 0.35, (3, 8), (1.8, 2.4), functools.partial(pole, ("post",))),
+        (quarter.parked * (half > 2.9), half - 1.2, half - 0.9, (3, 12), (5.6, within(rng, (6, 26))),
          lambda across, along: _car(street, rng, (across, along), moving=False)),
-        (1.0, (walk + 0.35, max(walk + 0.5, plots - 0.3)), (4, 4 + crowd), (0.3, crowd), 1.0, person),
-        (0.4, (half - 2.2, half - 0.5), (5, 40), (20, 85), 1.0, rider),
+        (1.0, walk + 0.35, max(walk + 0.5, plots - 0.3), (4, 4 + crowd), (0.3, crowd), person),
+        (0.4, half - 2.2, half - 0.5, (5, 40), (20, 85),
+         lambda across, along: draw_cyclist(rng, street.pose(across, along, street.turn(across)))),
     ]  # fmt: skip
 
 
@@ -91,11 +88,9 @@ def _driving(street: Street, rng: np.random.Generator) -> list[Thing]:
     """Draw the cars in the lanes."""
     cars: list[Thing] = []
     inward = 0.9 if street.lanes == 2 and street.half > 3.3 else 0.0
-    for lane in range(street.lanes):
-        across = (lane + 0.5) * street.lane - street.half
-        found = places(rng, (9, 45) if abs(across - street.own) < 1 else (4, 40), (12, 60))
-        place = across - math.copysign(inward, across)
-        cars += [_car(street, rng, (place, along), moving=True) for along in found if rng.random() < 0.7]
+    for across in ((lane + 0.5) * street.lane - street.half for lane in range(street.lanes)):
+        found = places(rng, (9, 45) if abs(across - street.own) < 1 else (4, 40), (12, 80))
+        cars += [_car(street, rng, (across - math.copysign(inward, across), along), moving=True) for along in found]
     return cars
 
 

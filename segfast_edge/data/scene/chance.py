@@ -52,9 +52,7 @@ def cloud(seed: int, octaves: int = 6, coarsest: int = 4) -> Field:
     return np.asarray((total - total.mean()) / total.std(), np.float32)
 
 
-def grain() -> Field:
-    """Return independent normal values, ``TILE`` x ``TILE``."""
-    return cloud(9, 1, TILE)
+grain = functools.partial(cloud, 9, 1, TILE)  # independent normal values
 
 
 def nearest(field: Field, rows: np.ndarray, columns: np.ndarray) -> Field:

@@ -58,7 +58,7 @@ def _rough(spot: Spots, rng: np.random.Generator, noises: tuple[Noise, ...]) -> 
         columns, rows = (part / size + within(rng, (4000, 4256)) for part in spot[:2])
         field = chance.grain() if seed < 0 else chance.cloud(seed)
         total += chance.nearest(field, rows, columns) * np.minimum(bright, 1.5 * size * bright / cover)
-    return total
+    return np.asarray(total)
 
 
 def ground(spot: Spots, street: Street, rng: np.random.Generator) -> tuple[np.ndarray, Labels]:
@@ -73,15 +73,14 @@ def ground(spot: Spots, street: Street, rng: np.random.Generator) -> tuple[np.nd
     colours[road] = _road(spot[:, road], street, rng)
     grass, speckles = (92 + 46 * (1 - lush), 112 + 20 * lush, 52 + 8 * lush), _rough(spot[:, lawn], rng, _LAWN)
     colours[lawn] = np.array(grass) + speckles[:, None] * [1, 0.9, 0.5]
-    slabs = _slabs(spot[:, paved], rng)
-    colours[paved] = np.array((stone + warm, stone + warm * 0.4, stone - warm * 0.5)) + slabs[:, None]
+    slab, (across, along, wide, deep) = pick(rng, (0.45, 0.6, 0.9, 2.4)), spot[:, paved]
+    joints = np.maximum(_dashes(along, 0.02, slab, deep), _dashes(across, 0.02, slab, wide))
+    shade = _rough(spot[:, paved], rng, (*_STONE, (slab, -1, 5))) - joints * 55
+    colours[paved] = np.array((stone + warm, stone + warm * 0.4, stone - warm * 0.5)) + shade[:, None]
     edge = np.flatnonzero(np.abs(side - street.half) < 1)
-    kerb, gutter = (
-        _band(side[edge], street.half + inwards, width, spot[2][edge])[:, None]
-        for inwards, width in ((0.09, 0.18), (-0.05, 0.1))
-    )
+    kerb = _band(side[edge], street.half + 0.09, 0.18, spot[2, edge])[:, None]
     colours[edge] += kerb * (np.float32(stone * 0.5 + 92) - colours[edge])
-    colours[edge] *= 1 - 0.45 * gutter
+    colours[edge] *= 1 - 0.45 * _band(side[edge], street.half - 0.05, 0.1, spot[2, edge])[:, None]
     return colours, labels
 
 
@@ -93,44 +92,30 @@ def _road(spot: Spots, street: Street, rng: np.random.Generator) -> np.ndarray:
     shade -= cracks * 22 * np.clip(0.06 / spot[2], 0, 1)
     colours = np.array((grey + tint, grey, grey - tint + 2), np.float32) + shade[:, None]
     worn = np.clip(1 - wear * (0.45 + _rough(spot, rng, ((0.05, 2, 0.5),))), 0, 1)
-    edge: Rgb = _YELLOW if not street.right_hand and rng.uniform() < 0.5 else _WHITE
-    for cover, colour in zip((_lines(spot, street, rng), _edges(spot, street, rng)), (_WHITE, edge), strict=True):
+    edge: Rgb = _YELLOW if not street.right_hand and rng.random() < 0.5 else _WHITE
+    for cover, colour in zip(_painted(spot, street, rng), (_WHITE, edge), strict=True):
         colours += (cover * worn)[:, None] * (np.array(colour, np.float32) - colours)
-    return colours
+    return np.asarray(colours)
 
 
-def _lines(spot: Spots, street: Street, rng: np.random.Generator) -> Field:
-    """Return how much of each pixel is under the paint between lanes and of a crossing."""
-    lines, (painted, period) = np.zeros_like(spot[0]), pick(rng, ((3.0, 6.0), (2.0, 6.0), (4.0, 12.0)))
-    dashes = _dashes(spot[1] + np.float32(within(rng, (0, 12))), painted, period, spot[3])
+def _painted(spot: Spots, street: Street, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Return how much of each pixel is under lane paint and under the paint along the kerbs."""
+    (across, along, wide, deep), half = spot, street.half
+    lines, (painted, period) = np.zeros_like(across), pick(rng, ((3.0, 6.0), (2.0, 6.0), (4.0, 12.0)))
+    dashes = _dashes(along + np.float32(within(rng, (0, 12))), painted, period, deep)
     for number in range(1, street.lanes):
-        away = np.abs(spot[0] - number * street.lane + street.half)
+        away = np.abs(across - number * street.lane + half)
         double = street.lanes == 4 and number == 2
-        line = _band(away, 0.12, 0.12, spot[2]) if double else _band(away, 0.0, 0.13, spot[2]) * dashes
-        lines = np.maximum(lines, line)
-    if street.crossing is None:
-        return lines
-    zone = _band(spot[1], street.crossing + 1.5, 3.0, spot[3])
-    bars = _dashes(spot[0] + street.half, 0.5, 1.0, spot[2]) * (np.abs(spot[0]) < street.half - 0.15)
-    stop = _band(spot[1], street.crossing - 1.2, 0.3, spot[3]) * ((spot[0] > 0) == street.right_hand)
-    return np.asarray(np.maximum(np.maximum(lines * _off_crossing(spot, street), zone * bars), stop))
-
-
-def _edges(spot: Spots, street: Street, rng: np.random.Generator) -> Field:
-    """Return how much of each pixel is under the paint along the kerbs: no line, a thin or thick one, or two."""
+        lines = np.maximum(lines, _band(away, 0.12, 0.12, wide) if double else _band(away, 0.0, 0.13, wide) * dashes)
     width, insets = pick(rng, (0.0, 0.1, 0.15)), pick(rng, ((0.3,), (0.3,), (0.3, 0.55)))
-    bands = [_band(np.abs(spot[0]), street.half - inset, width, spot[2]) for inset in insets]
-    return np.asarray(np.maximum.reduce(bands) * _off_crossing(spot, street))
-
-
-def _off_crossing(spot: Spots, street: Street) -> Field | float:
-    return 1.0 if street.crossing is None else 1 - _band(spot[1], street.crossing + 0.7, 5.0, spot[3])
-
-
-def _slabs(spot: Spots, rng: np.random.Generator) -> Field:
-    slab = pick(rng, (0.45, 0.6, 0.9, 2.4))
-    joints = np.maximum(_dashes(spot[1], 0.02, slab, spot[3]), _dashes(spot[0], 0.02, slab, spot[2]))
-    return _rough(spot, rng, (*_STONE, (slab, -1, 5))) - joints * 55
+    edges = np.maximum.reduce([_band(np.abs(across), half - inset, width, wide) for inset in insets])
+    if street.crossing is None:
+        return lines, edges
+    zone = _band(along, street.crossing + 1.5, 3.0, deep)
+    bars = _dashes(across + half, 0.5, 1.0, wide) * (np.abs(across) < half - 0.15)
+    stop = _band(along, street.crossing - 1.2, 0.3, deep) * ((across > 0) == street.right_hand)
+    kept = 1 - _band(along, street.crossing + 0.7, 5.0, deep)
+    return np.maximum(np.maximum(lines * kept, zone * bars), stop), edges * kept
 
 
 def _band(at: Field, middle: float, width: float, footprint: Field) -> Field:
@@ -142,8 +127,6 @@ def _band(at: Field, middle: float, width: float, footprint: Field) -> Field:
 
 def _dashes(at: Field, painted: float, period: float, footprint: Field) -> Field:
     """Return the share of the footprint that dashes cover: the difference of an integral, so it never flickers."""
-
-    def until(x: Field) -> Field:
-        return np.asarray(np.floor(x / period) * painted + np.minimum(np.mod(x, period), painted), np.float32)
-
-    return np.asarray((until(at + footprint / 2) - until(at - footprint / 2)) / footprint, np.float32)
+    ends = np.stack((at - footprint / 2, at + footprint / 2))
+    until = np.floor(ends / period) * painted + np.minimum(np.mod(ends, period), painted)
+    return np.asarray((until[1] - until[0]) / footprint, np.float32)

@@ -1,7 +1,6 @@
 """Pedestrians and cyclists: jointed figures in three dimensions, so that they can face any way."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,37 +17,22 @@ TOPS: tuple[Rgb, ...] = (
     (222, 178, 50), (96, 56, 92), (24, 24, 28), (206, 230, 60),
 )  # fmt: skip
 LEGS: tuple[Rgb, ...] = ((30, 34, 48), (56, 72, 104), (24, 24, 26), (108, 98, 84), (72, 72, 74))
-_SHOE, _TYRE, _BAR = (28, 26, 26), (26, 26, 28), (30, 30, 32)
+_SHOE, _TYRE = (28, 26, 26), (26, 26, 28)
 SIDES = (-1, 1)
-
-
-class Look(NamedTuple):
-    """Colours of one person, whether a long coat or a helmet is worn, and whether a bag is carried."""
-
-    skin: Rgb
-    hair: Rgb
-    top: Rgb
-    legs: Rgb
-    covered: bool
-    bag: bool
+# colours of skin, hair, top and legs, whether a long coat or a helmet is worn, and whether a bag is carried
+Look = tuple[Rgb, Rgb, Rgb, Rgb, bool, bool]
 
 
 def _draw_look(rng: np.random.Generator) -> Look:
     skin, hair, top, legs = (pick(rng, part) for part in (SKIN, HAIR, TOPS, LEGS))
-    covered, bag = (rng.uniform(size=2) < 0.4).tolist()
-    return Look(skin, hair, times(top, within(rng, (0.8, 1.15))), legs, covered, bag)
+    return skin, hair, times(top, within(rng, (0.8, 1.15))), legs, rng.random() < 0.4, rng.random() < 0.4
 
 
 def _head(look: Look, size: float, at: Point) -> list[Rod]:
     """Return neck, hair and face; seen from behind, the hair is in front of the face."""
-    _, y, z = at
-    neck: list[Point] = [(0, y - 0.8 * size, z), (0, y - 0.4 * size, z)]
-    face: Point = (0, y - 0.11 * size, z + 0.18 * size)
-    return [
-        (neck, (0.42 * size, 0.42 * size), look.skin),
-        ([at], (size, 0), look.hair),
-        ([face], (0.82 * size, 0), look.skin),
-    ]
+    (skin, hair, *_), (x, y, z) = look, at
+    neck: Rod = ([(x, y - 0.8 * size, z), (x, y - 0.4 * size, z)], (0.42 * size, 0.42 * size), skin)
+    return [neck, ([at], (size, 0), hair), ([(x, y - 0.11 * size, z + 0.18 * size)], (0.82 * size, 0), skin)]
 
 
 def _walker(look: Look, high: float, stride: float) -> list[Rod]:
@@ -102,7 +86,7 @@ def _bicycle(colour: Rgb) -> list[Rod]:
     rear, front, crank, neck, bar = (0, 0.34, -0.52), (0, 0.34, 0.52), (0, 0.3, -0.05), (0, 0.82, 0.38), (0, 1.0, 0.45)
     tubes = ([rear, crank, neck], [(0, 0.92, -0.25), crank], [rear, (0, 0.75, -0.2), neck], [bar, front])
     rods: list[Rod] = [(joints, (0.045, 0.045), colour) for joints in tubes]
-    rods.append(([(-0.26, 1.0, 0.45), (0.26, 1.0, 0.45)], (0.04, 0.04), _BAR))
+    rods.append(([(-0.26, 1.0, 0.45), (0.26, 1.0, 0.45)], (0.04, 0.04), _TYRE))
     for hub in (rear[2], front[2]):
         rim: list[Point] = [(0, 0.34 + y, hub + z) for y, z in ring(0.34)]
         rods.append(([*rim, rim[0]], (0.05, 0.05), _TYRE))
@@ -112,8 +96,8 @@ def _bicycle(colour: Rgb) -> list[Rod]:
 
 def draw_pedestrian(rng: np.random.Generator, pose: Pose) -> Thing:
     """Draw somebody on foot there."""
-    high = float(rng.normal(1.71, 0.09)) if rng.uniform() < 0.9 else within(rng, (1.05, 1.4))
-    rods = _walker(_draw_look(rng), high, within(rng, (-1.0, 1.0)) if rng.uniform() < 0.75 else 0.1)
+    high = float(rng.normal(1.71, 0.09)) if rng.random() < 0.9 else within(rng, (1.05, 1.4))
+    rods = _walker(_draw_look(rng), high, within(rng, (-1.0, 1.0)) if rng.random() < 0.75 else 0.1)
     return Thing(pose, rectangle(0.24, -0.2, 0.2), high, PEDESTRIAN, lambda brush: brush.rods(rods))
 
 

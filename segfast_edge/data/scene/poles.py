@@ -15,27 +15,16 @@ from segfast_edge.data.scene.thing import Brush, Thing, rectangle, ring
 STEEL: tuple[Rgb, ...] = ((112, 116, 118), (64, 70, 70), (44, 62, 54), (150, 152, 152))
 RED, WHITE, BLUE, GREEN = (190, 28, 34), (238, 238, 234), (24, 70, 150), (28, 100, 60)
 YELLOW, DARK = (232, 190, 40), (28, 28, 30)
-Outline = list[tuple[float, float]]  # right and up from the pole's top, in metres
-Kind = Literal["lamp", "post", "lights", "stop", "way", "triangle", "square", "board"]
-
-
-def _box(left: float, low: float, right: float, high: float) -> Outline:
-    return [(left, low), (right, low), (right, high), (left, high)]
-
-
-def _triangle(size: float) -> Outline:
-    return [(-0.42 * size, -0.3 * size), (0.42 * size, -0.3 * size), (0.0, 0.43 * size)]
-
-
-_BARS = (_box(-0.14, -0.12, -0.04, 0.12), _box(0.04, -0.12, 0.14, 0.12))
-_LINES = (_box(-0.7, 0.21, 0.5, 0.35), _box(-0.7, -0.09, 0.2, 0.05), _box(-0.7, -0.39, 0.62, -0.25))
-_PLATES: dict[Kind, list[tuple[Outline, Rgb | None]]] = {  # None: the sign's own colour
-    "stop": [(ring(0.34), RED), (ring(0.25), WHITE), *((bar, DARK) for bar in _BARS)],
-    "way": [(ring(0.34), BLUE), *((bar, WHITE) for bar in _BARS)],
-    "triangle": [(_triangle(1), RED), (_triangle(0.62), WHITE), (_box(-0.05, -0.14, 0.05, 0.12), DARK)],
-    "square": [(_box(-0.32, -0.32, 0.32, 0.32), None), ([(-0.2, -0.2), (0.2, -0.2), (0.0, 0.18)], WHITE)],
-    "board": [(_box(-0.95, -0.62, 0.95, 0.62), WHITE), (_box(-0.89, -0.56, 0.89, 0.56), None),
-              *((line, WHITE) for line in _LINES)],
+Kind = Literal["lamp", "post", "lights", "entry", "way", "triangle", "square", "board"]
+# what is painted on a plate: outlines right and up from the pole's top in metres; None: the sign's own colour
+_PLATES: dict[Kind, list[tuple[list[tuple[float, float]], Rgb | None]]] = {
+    "entry": [(ring(0.36), WHITE), (ring(0.33), RED), (rectangle(0.22, -0.06, 0.06), WHITE)],
+    "way": [(ring(0.34), BLUE), ([(-0.16, -0.1), (0.16, -0.1), (0.0, 0.2)], WHITE)],
+    "triangle": [([(-0.42, -0.3), (0.42, -0.3), (0.0, 0.43)], RED), ([(-0.26, -0.2), (0.26, -0.2), (0.0, 0.25)], WHITE),
+                 (rectangle(0.05, -0.14, 0.12), DARK)],
+    "square": [(rectangle(0.32, -0.32, 0.32), None), ([(-0.2, -0.2), (0.2, -0.2), (0.0, 0.18)], WHITE)],
+    "board": [(rectangle(0.95, -0.62, 0.62), WHITE), (rectangle(0.89, -0.56, 0.56), None),
+              (rectangle(0.6, 0.21, 0.35), WHITE), (rectangle(0.5, -0.3, -0.16), WHITE)],
 }  # fmt: skip
 _SIZES: dict[Kind, tuple[float, Span]] = {  # thickness and height; those with a plate are thin
     "lamp": (0.17, (5.5, 9.0)), "post": (0.14, (0.8, 1.1)), "lights": (0.14, (2.7, 2.7)), "board": (0.085, (2.6, 3.4)),

@@ -15,8 +15,8 @@ from segfast_edge.data.scene.chance import pick, within
 from segfast_edge.data.scene.classes import BUILDING, FENCE, SKY, VOID
 from segfast_edge.data.scene.ground import ground, sky, spots
 from segfast_edge.data.scene.light import Light, Rgb, draw_light, mixed
-from segfast_edge.data.scene.shadows import Shadows
 from segfast_edge.data.scene.street import Street, draw_street
+from segfast_edge.data.scene.thing import Shadows
 from segfast_edge.data.scene.vehicles import PAINTS
 
 
@@ -36,20 +36,21 @@ def render(seed: tuple[int, ...], size: tuple[int, int]) -> tuple[Frame, Labels]
     for layer in cast:
         for thing in sorted(layer, key=lambda thing: -min(z for _, _, z in thing.ground)):
             thing.paint_on(canvas, lit[id(thing)])
-    if rng.uniform() < 0.3:
+    if rng.random() < 0.3:
         _paint_bonnet(canvas, rng)
     frame, labels = canvas.finished()
-    return _develop(_rough(frame, labels, rng), canvas.glows, rng), labels
+    walls = (labels == BUILDING) | (labels == FENCE)
+    stains, grain = (chance.window(field, size, rng) for field in (chance.cloud(1), chance.grain()))
+    rough = frame * (1 + walls * (stains * 0.035 + grain * 0.03))[..., None]
+    return _develop(rough.clip(0, 255).astype(np.uint8), canvas.glows, rng), labels
 
 
 def _draw_camera(rng: np.random.Generator, street: Street, size: tuple[int, int]) -> Camera:
     """Mount the camera behind the windscreen of a car, sometimes of a van, never quite straight."""
     wide, high = size[1] * OVERSAMPLING, size[0] * OVERSAMPLING
     focal = max(wide, high * 4 / 3) / 2 / math.tan(within(rng, (0.45, 0.62)))
-    across, yaw, pitch, roll = (
-        float(rng.normal(mean, spread)) for mean, spread in ((0, 0.25), (0, 0.045), (0.03, 0.035), (0, 0.01))
-    )
-    eye = (street.own + across, within(rng, (1.15, 1.6)) + 0.7 * (rng.uniform() < 0.12), 0.0)
+    across, yaw, pitch, roll = rng.normal((0, 0, 0.03, 0), (0.25, 0.045, 0.035, 0.01)).tolist()
+    eye = (street.own + across, within(rng, (1.15, 1.6)) + 0.7 * (rng.random() < 0.12), 0.0)
     return Camera.looking(focal, (wide / 2, high / 2), eye, (yaw, pitch, roll))
 
 
@@ -72,13 +73,6 @@ def _background(
     return colours.clip(0, 255).astype(np.uint8).reshape(*shade.shape, 3), labels.reshape(shade.shape)
 
 
-def _rough(frame: Frame, labels: Labels, rng: np.random.Generator) -> Frame:
-    """Give walls and fences stains and grain."""
-    stains, grain = (chance.window(field, labels.shape, rng) for field in (chance.cloud(1), chance.grain()))
-    walls = ((labels == BUILDING) | (labels == FENCE)) * (stains * 0.035 + grain * 0.03)
-    return np.asarray((frame * (1 + walls[..., None])).clip(0, 255), np.uint8)
-
-
 def _paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paint the own car's bonnet along the lower edge; it is nobody's class."""
     wide, high = canvas.wide, canvas.high
@@ -94,7 +88,7 @@ def _paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
 def _develop(frame: Frame, glows: Sequence[tuple[Pixel, float, Rgb]], rng: np.random.Generator) -> Frame:
     """Return what a cheap camera would have recorded: glow, exposure, colour cast, blur and noise."""
     size = frame.shape[:2]
-    if rng.uniform() < 0.6:
+    if rng.random() < 0.6:
         blur = ImageFilter.GaussianBlur(within(rng, (0.2, 0.75)) * size[0] / 240)
         frame = np.asarray(Image.fromarray(frame).filter(blur))
     light = frame.astype(np.float32)
@@ -102,10 +96,8 @@ def _develop(frame: Frame, glows: Sequence[tuple[Pixel, float, Rgb]], rng: np.ra
         _add_glow(light, centre, radius, colour)
     down, right = (np.linspace(-1, 1, length, dtype=np.float32) ** 2 for length in size)
     light *= (1 - np.float32(within(rng, (0, 0.14))) * (down[:, None] + right))[..., None]  # a lens darkens corners
-    gain = np.clip((122 / max(float(light.mean()), 1)) ** within(rng, (0.4, 0.9)), 0.7, 2.2) * np.exp(
-        rng.normal(0, 0.1)
-    )
-    contrast, saturation = np.exp(rng.normal(0.02, 0.1)), np.exp(rng.normal(-0.06, 0.16))
+    exposure, contrast, saturation = np.exp(rng.normal((0, 0.02, -0.06), (0.1, 0.1, 0.16)))
+    gain = np.clip((122 / max(float(light.mean()), 1)) ** within(rng, (0.4, 0.9)), 0.7, 2.2) * exposure
     matrix = np.diag(np.exp(rng.normal(0, 0.024, 3)) * gain) @ (saturation * np.eye(3) + (1 - saturation) / 3)
     light = light @ (contrast * matrix.T).astype(np.float32) + np.float32((1 - contrast) * 110)
     strength = np.float32(within(rng, (0.6, 3.4)) * (1 + 0.8 * (gain > 1.4)))

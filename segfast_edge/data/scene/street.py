@@ -87,8 +87,8 @@ def draw_street(rng: np.random.Generator) -> Street:
     walk = half + (within(rng, (0.8, 2.0)) if quarter.grass == 1 and rng.random() < 0.4 else 0.0)
     plots = walk + within(rng, quarter.pavement)
     return Street(
-        quarter=quarter,
-        lanes=lanes,
+        quarter,
+        lanes,
         lane=2 * half / lanes,
         own=(half - half / lanes) * (1 if right_hand else -1),
         half=half,

@@ -44,10 +44,7 @@ _WHEEL: tuple[tuple[float, Rgb], ...] = (
     (1.18, (20, 20, 22)), (1.0, (34, 34, 36)), (0.62, (138, 140, 144)), (0.5, (96, 98, 102)), (0.2, (150, 152, 154)),
 )  # fmt: skip
 _BUMPER: tuple[Box, Rgb] = ((0.03, 0.0, 0.97, 0.14), (34, 34, 36))
-_NUMBERS: dict[bool, list[tuple[Box, Rgb]]] = {  # plates, in front below the grille
-    True: [((0.35, 0.22, 0.65, 0.44), (236, 236, 232)), ((0.24, 0.58, 0.76, 0.8), (30, 30, 32))],
-    False: [((0.35, 0.46, 0.65, 0.64), (232, 226, 150))],
-}
+_PLATE: Box = (0.35, 0.26, 0.65, 0.46)
 
 
 def _paint(body: Body, colour: Rgb, lamps: tuple[bool, bool], brush: Brush) -> None:
@@ -55,8 +52,8 @@ def _paint(body: Body, colour: Rgb, lamps: tuple[bool, bool], brush: Brush) -> N
     half, high, (r0, r1, f1, f0) = body.wide / 2, body.high, body.glass
     wheels = (0.19 * body.long, 0.81 * body.long)
     brush.gloss = 0.1
-    chassis = ((0.3, 0.16), (body.long - 0.3, 0.16), (body.long - 0.3, 0.45), (0.3, 0.45))
-    brush.solid([(z, y, half - 0.1) for z, y in chassis], (14, 14, 16))
+    chassis = rectangle(body.long / 2 - 0.3, 0.16, 0.45)
+    brush.solid([(body.long / 2 + z, y, half - 0.1) for z, y in chassis], (14, 14, 16))
     for middle in wheels if brush.scale > 16 else ():
         tread = [(middle + z, body.wheel + y, 0.1) for z, y in ring(body.wheel, 8)]
         for x in (0.1 - half, half - 0.1):
@@ -81,7 +78,11 @@ def _paint(body: Body, colour: Rgb, lamps: tuple[bool, bool], brush: Brush) -> N
 
 def _paint_end(corners: Corners, colour: Rgb, front: bool, lamps: tuple[bool, bool], brush: Brush) -> None:
     """Paint bumper, plate and lamps on the rear or front end."""
-    details = [((0.0, 0.0, 1.0, 0.36), times(colour, 0.78)), _BUMPER, *_NUMBERS[front]]
+    details = [
+        ((0.0, 0.0, 1.0, 0.36), times(colour, 0.78)),
+        _BUMPER,
+        (_PLATE, (236, 236, 232) if front else (232, 226, 150)),
+    ]
     for box, paint in details if brush.scale > 8 else ():
         brush.face(inside(corners, box), paint)
     on = brush.light.lamps > 0.5 and lamps[1]
