@@ -182,7 +182,7 @@ def draw_boundaries(street: Street, rng: np.random.Generator) -> list[Thing]:
 def draw_backdrop(street: Street, rng: np.random.Generator) -> list[Thing]:
     """Draw what closes the view: a line of far houses and trees along the horizon."""
     found = []
-    for at in places(rng, (-260, -250), (6, 18), 260):
+    for at in places(rng, (-260, -250), (8, 22), 260):
         foot, wide = (at, 0.0, within(rng, (170, 230))), within(rng, (8, 26))
         if rng.random() < (0.7 if street.quarter.grass == 1 else 0.35):
             found.append(draw_tree(rng, foot))

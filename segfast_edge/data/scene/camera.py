@@ -1,6 +1,7 @@
 """The pinhole camera that looks down the street, and where things stand in front of it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,11 +63,13 @@ class Camera:
 
     def seen(self, point: Point) -> Point:
         """Return a point in the camera's own axes; the last number is its depth in metres."""
-        ox, oy, oz = self.position
-        x, y, z = point[0] - ox, point[1] - oy, point[2] - oz
-        r, u, f = self.axes
-        right, up = r[0] * x + r[1] * y + r[2] * z, u[0] * x + u[1] * y + u[2] * z
-        return right, up, f[0] * x + f[1] * y + f[2] * z
+        return self.all_seen((point,))[0]
+
+    def all_seen(self, points: Sequence[Point]) -> list[Point]:
+        """Return points in the camera's own axes."""
+        (ox, oy, oz), ((rx, ry, rz), (ux, uy, uz), (fx, fy, fz)) = self.position, self.axes
+        own = [(x - ox, y - oy, z - oz) for x, y, z in points]
+        return [(rx * x + ry * y + rz * z, ux * x + uy * y + uz * z, fx * x + fy * y + fz * z) for x, y, z in own]
 
     def pixel(self, seen: Point) -> Pixel:
         """Return where a point in the camera's axes falls on the picture."""
@@ -79,7 +82,8 @@ class Camera:
             if point[2] < NEAR:
                 seen = _cut_near(seen)
                 break
-        return [self.pixel(point) for point in seen]
+        (x, y), focal = self.centre, self.focal
+        return [(x + focal * right / depth, y - focal * up / depth) for right, up, depth in seen]
 
     def rays(self, size: tuple[int, int]) -> np.ndarray:
         """Return the world direction through each pixel of the finished picture: height x width x 3, depth 1 each."""

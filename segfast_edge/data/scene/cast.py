@@ -46,21 +46,20 @@ def _rows(street: Street, rng: np.random.Generator, rows: Sequence[Row]) -> list
 
 def _gardens(street: Street, rng: np.random.Generator) -> Row:
     """Return the trees and bushes before the houses, and behind their line where it is open."""
-    park, deep = street.quarter.built < 1, street.fronts - street.plots
-    small = 1.0 if deep < 3 else 0.3 if park else 0.5
-
-    def tree(across: float, along: float) -> Thing:
-        return draw_tree(rng, street.at(across, along), small=rng.random() < small)
-
-    near, far = street.plots + 1.0, street.plots + max(1.5, deep + (15 if park else 0.5))
-    return float(deep > 1.5 or park), near, far, (2, 10), street.quarter.garden, tree
+    park, deep, plots = street.quarter.built < 1, street.fronts - street.plots, street.plots
+    bushes = 1.0 if deep < 3 else 0.3 if park else 0.5
+    near, far = plots + 1.0, plots + max(1.5, deep + (15 if park else 0.5))
+    return (
+        float(deep > 1.5 or park), near, far, (2, 10), street.quarter.garden,
+        lambda across, along: draw_tree(rng, street.at(across, along), small=rng.random() < bushes),
+    )  # fmt: skip
 
 
 def _kerb(street: Street, rng: np.random.Generator) -> list[Row]:
     """Return the trees, poles, cars and people along either kerb."""
     quarter, half, walk, plots = street.quarter, street.half, street.walk, street.plots
     gap, lamps = within(rng, (7, 14)), within(rng, (18, 32))
-    crowd = 30 / quarter.people / pick(rng, (0.3, 1.0, 2.2))
+    crowd = 36 / quarter.people / pick(rng, (0.3, 1.0, 2.2))
     avenue = (half + walk) / 2 if walk > half else half + 0.8
 
     def pole(kinds: Sequence[Kind], across: float, along: float) -> Thing:

@@ -14,7 +14,6 @@ T = TypeVar("T")
 Span = tuple[float, float]  # from, to
 Field = npt.NDArray[np.float32]
 TILE = 256
-FARTHEST_M = 85.0
 
 
 def pick(rng: np.random.Generator, options: Sequence[T], chances: Sequence[float] | None = None) -> T:
@@ -29,7 +28,7 @@ def within(rng: np.random.Generator, span: Span) -> float:
     return span[0] + (span[1] - span[0]) * rng.random()
 
 
-def places(rng: np.random.Generator, first: Span, gap: Span, end: float = FARTHEST_M) -> list[float]:
+def places(rng: np.random.Generator, first: Span, gap: Span, end: float = 85.0) -> list[float]:
     """Return places along the street in metres up to ``end``, the first in ``first``, then ``gap`` apart."""
     found, at = [], within(rng, first)
     while at < end:

@@ -10,7 +10,6 @@ from segfast_edge.data.scene.classes import PAVEMENT, ROAD, TREE
 from segfast_edge.data.scene.light import Light, Rgb
 from segfast_edge.data.scene.street import Street
 
-FAR = 400.0  # metres; beyond this the ground is haze
 # where rays meet the ground: metres across and along the street, the pixel's width and depth there; 4 x count
 Spots = Field
 Noise = tuple[float, int, float]  # size of a grain in metres, which cloud (-1: independent values), brightness
@@ -44,7 +43,7 @@ def sky(rays: np.ndarray, light: Light, rng: np.random.Generator) -> np.ndarray:
 def spots(rays: np.ndarray, camera: Camera, street: Street) -> Spots:
     """Follow rays, count x 3, all of which point down, to the ground."""
     eye = camera.position
-    distance = np.minimum(np.float32(eye[1]) / np.maximum(-rays[:, 1], 1e-4), np.float32(FAR))
+    distance = np.minimum(np.float32(eye[1]) / np.maximum(-rays[:, 1], 1e-4), np.float32(400))
     along = np.float32(eye[2]) + distance * rays[:, 2]
     across = np.float32(eye[0]) + distance * rays[:, 0] - np.float32(street.bend / 2) * along * along
     wide = distance * np.float32(OVERSAMPLING / camera.focal)

@@ -47,7 +47,7 @@ def _paint(kind: Kind, size: Point, steel: Rgb, sign: Rgb, brush: Brush) -> None
         brush.rod(head, (0.2, 0.16), (150, 150, 146))
         if brush.light.lamps > 0.5:
             brush.rod(head, (0.12, 0.1), (700, 640, 480))
-            brush.glow(head[1], 1.3, (255, 214, 150))
+            brush.canvas.glow(brush.camera.seen(head[1]), 1.3, (255, 214, 150))
     if kind == "lights":
         _paint_lights(high, 0.0, steel, brush)
         if arm:
@@ -62,7 +62,7 @@ def _paint_lights(y: float, x: float, steel: Rgb, brush: Brush) -> None:
         lens = [(x + dx, y + 0.32 - 0.32 * row + dy, -0.1) for dx, dy in ring(0.115)]
         on = row == steel[0] % 3
         if brush.face(lens, times(colour, 1.0 if on else 0.16), SIGN, shining=True) and on:
-            brush.glow(lens[4], 0.45, times(colour, 0.5))
+            brush.canvas.glow(brush.camera.seen(lens[4]), 0.45, times(colour, 0.5))
 
 
 def draw_pole(rng: np.random.Generator, kind: Kind, pose: Pose, towards: int) -> Thing:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image, ImageFilter
 
 from segfast_edge.contract.images import Frame, Labels
@@ -45,7 +46,7 @@ def render(seed: tuple[int, ...], size: tuple[int, int]) -> tuple[Frame, Labels]
     return _develop(rough.clip(0, 255).astype(np.uint8), canvas.glows, rng), labels
 
 
-def _draw_camera(rng: np.random.Generator, street: Street, size: tuple[int, int]) -> Camera:
+def _draw_camera(rng: Generator, street: Street, size: tuple[int, int]) -> Camera:
     """Mount the camera behind the windscreen of a car, sometimes of a van, never quite straight."""
     wide, high = size[1] * OVERSAMPLING, size[0] * OVERSAMPLING
     focal = max(wide, high * 4 / 3) / 2 / math.tan(within(rng, (0.45, 0.62)))
@@ -54,9 +55,7 @@ def _draw_camera(rng: np.random.Generator, street: Street, size: tuple[int, int]
     return Camera.looking(focal, (wide / 2, high / 2), eye, (yaw, pitch, roll))
 
 
-def _background(
-    view: tuple[Camera, Street, Light], rng: np.random.Generator, shade: np.ndarray
-) -> tuple[Frame, Labels]:
+def _background(view: tuple[Camera, Street, Light], rng: Generator, shade: np.ndarray) -> tuple[Frame, Labels]:
     """Render sky and ground; ``shade`` is what to multiply the ground with, height x width."""
     camera, street, light = view
     rays = camera.rays((shade.shape[0], shade.shape[1])).reshape(-1, 3)
@@ -73,7 +72,7 @@ def _background(
     return colours.clip(0, 255).astype(np.uint8).reshape(*shade.shape, 3), labels.reshape(shade.shape)
 
 
-def _paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
+def _paint_bonnet(canvas: Canvas, rng: Generator) -> None:
     """Paint the own car's bonnet along the lower edge; it is nobody's class."""
     wide, high = canvas.wide, canvas.high
     rise, middle = high * within(rng, (0.04, 0.12)), wide * within(rng, (0.44, 0.56))
@@ -85,7 +84,7 @@ def _paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
         canvas.fill(outline, mixed(lit, canvas.light.horizon, 0.42 * part * part), 0.0, VOID)
 
 
-def _develop(frame: Frame, glows: Sequence[tuple[Pixel, float, Rgb]], rng: np.random.Generator) -> Frame:
+def _develop(frame: Frame, glows: Sequence[tuple[Pixel, float, Rgb]], rng: Generator) -> Frame:
     """Return what a cheap camera would have recorded: glow, exposure, colour cast, blur and noise."""
     size = frame.shape[:2]
     if rng.random() < 0.6:

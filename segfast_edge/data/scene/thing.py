@@ -15,8 +15,6 @@ from segfast_edge.data.scene.light import Light, Rgb, mixed, times
 Corners = Sequence[Point]  # of a flat polygon, counterclockwise as seen from outside
 Box = tuple[float, float, float, float]  # left, low, right, high
 Rod = tuple[Sequence[Point], tuple[float, float], Rgb]  # joints, the width at either end, colour
-LONGEST_M = 30.0  # of a shadow
-_CONTACT = 0.5  # how dark it is right under a thing
 _SIDEWAYS: Point = (0.0, 0.45, -0.9)  # the normal that lights a rod: up, and towards the camera
 
 
@@ -42,10 +40,9 @@ class Brush:
         if not shining:
             long = math.sqrt(nx * nx + ny * ny + nz * nz)
             colour = self.light.on(colour, (nx / long, ny / long, nz / long), self.lit)
-            colour = (
-                mixed(colour, self.light.horizon, self.gloss * max(0.0, 0.25 + ny / long)) if self.gloss else colour
-            )
-        seen = [self.camera.seen(corner) for corner in corners]
+            if self.gloss:
+                colour = mixed(colour, self.light.horizon, self.gloss * max(0.0, 0.25 + ny / long))
+        seen = self.camera.all_seen(corners)
         distance = (seen[0][2] + seen[2][2]) / 2
         self.canvas.fill(self.camera.outline(seen), colour, distance, self.label if label is None else label)
         return True
@@ -53,9 +50,8 @@ class Brush:
     def panel(self, box: Box, colour: Rgb, z: float = 0.0, label: int | None = None, *, shining: bool = False) -> bool:
         """Fill an upright rectangle at ``z`` that faces backwards."""
         left, low, right, high = box
-        return self.face(
-            [(left, low, z), (right, low, z), (right, high, z), (left, high, z)], colour, label, shining=shining
-        )
+        corners = ((left, low, z), (right, low, z), (right, high, z), (left, high, z))
+        return self.face(corners, colour, label, shining=shining)
 
     def solid(self, profile: Sequence[tuple[float, float, float]], colour: Rgb, x: float = 0.0) -> list[Corners]:
         """Paint a convex body and return its faces: one from each corner to the next, then its right and left sides.
@@ -77,13 +73,10 @@ class Brush:
 
     def rod(self, joints: Sequence[Point], widths: tuple[float, float], colour: Rgb) -> None:
         """Paint a round rod through joints, lighter on the sunny side; through a single one, a ball."""
-        seen = [self.camera.seen(joint) for joint in joints]
+        seen = self.camera.all_seen(joints)
         if min(point[2] for point in seen) < NEAR:
             return
-        colour, bright = (
-            self.light.on(colour, _SIDEWAYS, self.lit),
-            self.light.on(times(colour, 1.2), _SIDEWAYS, self.lit),
-        )
+        colour = self.light.on(colour, _SIDEWAYS, self.lit)
         step, focal = (widths[1] - widths[0]) / max(1, len(seen) - 1), self.camera.focal
         radii = [max(0.5, (widths[0] + step * k) * focal / point[2] / 2) for k, point in enumerate(seen)]
         stops = [(self.camera.pixel(point), radius, point[2]) for point, radius in zip(seen, radii, strict=True)]
@@ -91,14 +84,10 @@ class Brush:
             self.canvas.fill(_band(near, far, (ra, rb), 0.0), colour, depth, self.label)
             if ra > 3:
                 shift = self.sunny * (ra + rb)
-                self.canvas.fill(_band(near, far, (ra * 0.4, rb * 0.4), shift), bright, depth, self.label)
+                self.canvas.fill(_band(near, far, (ra * 0.4, rb * 0.4), shift), times(colour, 1.2), depth, self.label)
         for middle, radius, depth in stops[len(stops) > 1 :]:
             if radius > 1.2:
                 self.canvas.disc(middle, radius, colour, depth, self.label)
-
-    def glow(self, at: Point, radius: float, colour: Rgb) -> None:
-        """Let a light of ``radius`` metres shine."""
-        self.canvas.glow(self.camera.seen(at), radius, colour)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +123,12 @@ class Shadows:
 
     def of(self, thing: Thing) -> float:
         """Add the shadows of a thing; return the share of the sun that those before it leave at its foot."""
-        lit, ground = self._lit(thing.pose.foot), thing.ground
+        seen, ground = self._camera.seen(thing.pose.foot), thing.ground
+        if seen[2] > 60:  # too far away to tell
+            return 1.0
+        x, y = (part / OVERSAMPLING for part in self._camera.pixel(seen)) if seen[2] > 0.5 else (-1.0, -1.0)
+        visible = 0 <= x < self._sun.width and 0 <= y < self._sun.height
+        lit = 0.0 if visible and self._sun.getpixel((int(x), int(y))) else 1.0
         if thing.clear:
             self._cast(ground, thing.clear, thing.high)
             x, _, z = thing.pose.foot
@@ -143,33 +137,25 @@ class Shadows:
         self._fill(self._draw_close, ground)
         return lit
 
-    def _lit(self, foot: Point) -> float:
-        seen = self._camera.seen(foot)
-        if seen[2] < 0.5:
-            return 1.0
-        x, y = (int(part / OVERSAMPLING) for part in self._camera.pixel(seen))
-        inside = 0 <= x < self._sun.width and 0 <= y < self._sun.height
-        return 1.0 - self._sun.crop((x, y, x + 1, y + 1)).tobytes()[0] / 255 if inside else 1.0
-
     def factor(self, softness: float) -> np.ndarray:
         """Return what to multiply the ground with, height x width float32; ``softness`` is a blur in pixels."""
         sun = np.asarray(self._sun.filter(ImageFilter.GaussianBlur(softness)), np.float32) / 255
         close = np.asarray(self._close.filter(ImageFilter.GaussianBlur(softness * 1.5)), np.float32) / 255
-        return np.asarray((1 - sun * np.float32(self._light.shadow * 0.9)) * (1 - close * np.float32(_CONTACT)))
+        return np.asarray((1 - sun * np.float32(self._light.shadow * 0.9)) * (1 - close * np.float32(0.5)))
 
     def _cast(self, base: Sequence[Point], low: float, high: float) -> None:
         """Add the shadow of an upright prism over ``base``: its floor, its top, and what its widest chord sweeps."""
         sx, sy, sz = self._light.sun
         floor, top = (
             [(x - sx * far, 0.0, z - sz * far) for x, _, z in base]
-            for far in (min(up / sy, LONGEST_M) for up in (low, high))
+            for far in (min(up / sy, 30.0) for up in (low, high))
         )
         *_, left = order = sorted(range(len(base)), key=lambda k: sx * base[k][2] - sz * base[k][0])
         for part in (floor, top, (floor[left], floor[order[0]], top[order[0]], top[left])):
             self._fill(self._draw, part)
 
     def _fill(self, draw: ImageDraw.ImageDraw, points: Sequence[Point]) -> None:
-        outline = self._camera.outline([self._camera.seen(point) for point in points])
+        outline = self._camera.outline(self._camera.all_seen(points))
         if len(outline) > 2:
             draw.polygon([(x / OVERSAMPLING, y / OVERSAMPLING) for x, y in outline], fill=255)
 

@@ -9,7 +9,7 @@ from segfast_edge.data.scene.camera import Pose
 from segfast_edge.data.scene.chance import Span, pick
 from segfast_edge.data.scene.classes import CAR
 from segfast_edge.data.scene.light import Rgb, mixed, times
-from segfast_edge.data.scene.thing import Box, Brush, Corners, Thing, inside, rectangle, ring
+from segfast_edge.data.scene.thing import Brush, Corners, Thing, inside, rectangle, ring
 
 
 class Body(NamedTuple):
@@ -43,8 +43,6 @@ PAINTS: tuple[Rgb, ...] = (
 _WHEEL: tuple[tuple[float, Rgb], ...] = (
     (1.18, (20, 20, 22)), (1.0, (34, 34, 36)), (0.62, (138, 140, 144)), (0.5, (96, 98, 102)), (0.2, (150, 152, 154)),
 )  # fmt: skip
-_BUMPER: tuple[Box, Rgb] = ((0.03, 0.0, 0.97, 0.14), (34, 34, 36))
-_PLATE: Box = (0.35, 0.26, 0.65, 0.46)
 
 
 def _paint(body: Body, colour: Rgb, lamps: tuple[bool, bool], brush: Brush) -> None:
@@ -67,8 +65,8 @@ def _paint(body: Body, colour: Rgb, lamps: tuple[bool, bool], brush: Brush) -> N
         _paint_end(corners, colour, front, lamps, brush)
     cabin = ((r0, belt, half), (f0, belt, half), (f1, high, half - body.taper), (r1, high, half - body.taper))
     _, windscreen, _, rear, *flanks = brush.solid(cabin, colour)
-    for corners in (windscreen, rear):
-        _paint_pane(brush, corners, (0.07, 0.93))
+    _paint_pane(brush, windscreen, (0.07, 0.93))
+    _paint_pane(brush, rear, (0.07, 0.93))
     start, stop = (0.06, 0.94) if high < 2 or body.panes > 1 else (0.72, 0.95)
     step = (stop - start) / body.panes
     for left in (start + step * pane for pane in range(body.panes if brush.scale > 5 else 0)):
@@ -78,11 +76,10 @@ def _paint(body: Body, colour: Rgb, lamps: tuple[bool, bool], brush: Brush) -> N
 
 def _paint_end(corners: Corners, colour: Rgb, front: bool, lamps: tuple[bool, bool], brush: Brush) -> None:
     """Paint bumper, plate and lamps on the rear or front end."""
-    details = [
-        ((0.0, 0.0, 1.0, 0.36), times(colour, 0.78)),
-        _BUMPER,
-        (_PLATE, (236, 236, 232) if front else (232, 226, 150)),
-    ]
+    details = (  # bumper, and the plate on it
+        ((0.0, 0.0, 1.0, 0.36), times(colour, 0.78)), ((0.03, 0.0, 0.97, 0.14), (34, 34, 36)),
+        ((0.35, 0.26, 0.65, 0.46), (236, 236, 232) if front else (232, 226, 150)),
+    )  # fmt: skip
     for box, paint in details if brush.scale > 8 else ():
         brush.face(inside(corners, box), paint)
     on = brush.light.lamps > 0.5 and lamps[1]
@@ -91,7 +88,7 @@ def _paint_end(corners: Corners, colour: Rgb, front: bool, lamps: tuple[bool, bo
     for left in (0.02, 0.78):
         lamp = inside(corners, (left, 0.6, left + 0.2, 0.88))
         if brush.face(lamp, glow if shining else dull, shining=shining) and shining:
-            brush.glow(lamp[0], 0.3, times(glow, (0.85 if front else 0.35) if on else 0.1))
+            brush.canvas.glow(brush.camera.seen(lamp[0]), 0.3, times(glow, (0.85 if front else 0.35) if on else 0.1))
 
 
 def _paint_side(body: Body, paint: Rgb, side: int, wheels: Span, brush: Brush) -> None:
