@@ -31,7 +31,7 @@ class Brush:
 
     def face(self, corners: Corners, colour: Rgb, label: int | None = None, *, shining: bool = False) -> bool:
         """Fill a polygon if it faces the camera, and say so; one that shines looks the same in any light."""
-        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = corners[:3]
+        (ax, ay, az), (bx, by, bz), (cx, cy, cz) = corners[0], corners[1], corners[-1]
         ux, uy, uz, vx, vy, vz = cx - ax, cy - ay, cz - az, bx - ax, by - ay, bz - az
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         ex, ey, ez = self.camera.position
