@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.training.run_folder import RunFolder
 
 FULL = ("--recipe", "edge", "--lr", "0.004", "--warmup-epochs", "2", "--val-every", "4")
@@ -80,7 +81,7 @@ def train(args: argparse.Namespace, name: str, changes: tuple[str, ...]) -> dict
 
 def main() -> None:
     """Train every row and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="scenes")
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--model", default="segfast")

@@ -6,7 +6,7 @@
 Networks at 224x224 and 360x480 (height x width), on 1 and 2 threads: eager torch, TorchScript, OpenVINO, TFLite and
 ONNX Runtime in float and int8. Every way takes the same uint8 frame and gives uint8 labels, and has a process of its
 own; the processes of a network at a size are asked in turn, in rounds of random order, and sleep meanwhile. A figure
-is the mean of the rounds' medians with its 95 % bootstrap interval; it is void for the profiler's reasons (foreign
+is the mean of the rounds' medians with its 95 % bootstrap interval; it is invalid for the profiler's reasons (foreign
 load, throttling, unsteadiness), which is then said beside it.
 
 Ours is what ``segfast-edge convert`` writes. The default path converts the network as it is: torch.jit.trace;
@@ -17,7 +17,7 @@ for time; the share of labels that agree with torch is beside each figure all th
 
 Converting is kept in the work folder and goes on where it was stopped, apart for each version of the shipped weights;
 delete that folder after changing a converter.
-Exit 5 where a figure is void, 1 where a ratio to be shown was measured and not reached.
+Exit 5 where a figure is invalid, 1 where a ratio to be shown was measured and not reached.
 """
 
 import argparse
@@ -37,7 +37,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.converter_race import measuring, results
 from benchmarks.converter_race.cases import NETWORKS, REFERENCE, SIZES, Case, cases, ways
 from benchmarks.converter_race.worker import SIDE
-from segfast_edge.contract.files import check_writable, replacing_file, write_json
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.files import check_writable, replacing_file, write_json
 from segfast_edge.errors import SegfastError, unknown
 from segfast_edge.model.summary import summarise
 from targets.common.machine import describe
@@ -145,7 +146,7 @@ def _write(result: dict[str, Any], output: Path | None) -> None:
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of the converted files")
     parser.add_argument("--output", type=Path, help="write FILE.json and FILE.md", metavar="FILE")
     parser.add_argument("--convert-only", action="store_true", help="convert and stop")
@@ -181,7 +182,7 @@ def main() -> int:
         print(json.dumps(result))
     else:
         Console().print(Markdown(results.markdown(result)))
-    if any(row.get("void") for case in result["cases"] for row in case["rows"]):
+    if any(row.get("invalid") for case in result["cases"] for row in case["rows"]):
         return 5
     return int(any(each["met"] is False for each in result["claims"]))
 

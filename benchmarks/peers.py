@@ -4,7 +4,7 @@
 
 Each round runs ours and the peer's in random order, each in a process of its own with the same number of threads
 and in float32; the figure is the median over rounds of the ratio within a round. Exit 1 where a ratio lies outside
-5 %, exit 5 where one of our measurements was void (foreign load, throttling).
+5 %, exit 5 where one of our measurements was invalid (foreign load, throttling).
 """
 
 import argparse
@@ -19,9 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import SegfastError, TargetError
-from segfast_edge.profile import profile
+from segfast_edge.profiling.local import profile
 
 ALLOWED = 0.05
 SECONDS = 3.0
@@ -41,7 +43,7 @@ def benchmark_app(model: Path, threads: int) -> float:
     done = subprocess.run([_tool("benchmark_app"), *words], check=False, capture_output=True, text=True)
     found = re.search(r"Median:\s+([\d.]+) ms", done.stdout)
     if done.returncode or found is None:
-        raise TargetError(f"benchmark_app failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        raise TargetError(failure("benchmark_app", done.returncode, done.stderr or done.stdout))
     return float(found[1])
 
 
@@ -57,7 +59,7 @@ def litert_benchmark(model: Path, threads: int) -> float:
             text=True,
         )
         if done.returncode or not result.is_file():
-            raise TargetError(f"litert-benchmark failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+            raise TargetError(failure("litert-benchmark", done.returncode, done.stderr or done.stdout))
         return float(_find(json.loads(result.read_text()), "median_ms"))
 
 
@@ -85,7 +87,7 @@ def compare(artifact: Path, threads: int, rounds: int) -> dict[str, object]:
     if manifest.format not in PEERS:
         raise SegfastError(f"{artifact} is {manifest.format}; peers are there for {', '.join(PEERS)}")
     name, peer = PEERS[manifest.format]
-    plan = Plan(threads=threads, min_secs=SECONDS, num_runs=300)
+    plan = ProfileOptions(threads=threads, min_secs=SECONDS, num_runs=300)
     ours, theirs, reasons = [], [], set()
     order = random.Random(0)
 
@@ -110,13 +112,13 @@ def compare(artifact: Path, threads: int, rounds: int) -> dict[str, object]:
         "theirs_ms": theirs,
         "ratio": statistics.median(ratios),
         "ratio_range": [min(ratios), max(ratios)],
-        "void": sorted(reasons),
+        "invalid": sorted(reasons),
     }
 
 
 def main() -> int:
     """Print a line or a JSON object per artifact."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
@@ -137,9 +139,9 @@ def main() -> int:
             f"{found['artifact']}: ours {mine:.3f} ms, {found['peer']} {other:.3f} ms,"
             f" ratio {found['ratio']:.3f} ({low:.3f} to {high:.3f}), {found['threads']} threads, float32"
         )
-        for reason in found["void"]:
-            print(f"  void: {reason}")
-    if any(found["void"] for found in results):
+        for reason in found["invalid"]:
+            print(f"  invalid: {reason}")
+    if any(found["invalid"] for found in results):
         return 5
     return int(any(abs(found["ratio"] - 1) > ALLOWED for found in results))
 

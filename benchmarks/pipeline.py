@@ -23,20 +23,21 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.postprocess import mask_at
-from segfast_edge.contract.statistics import percentile
+from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.bootstrap import percentile
 from segfast_edge.errors import SegfastError
 from targets.common.session import Options
 from targets.common.target import target
-from targets.runner.board import Board
 from targets.runner.decoding import Encoded
 from targets.runner.frames import Notice, Result
+from targets.runner.inputs import EndOfInputError, Grab
+from targets.runner.inputs._drawing import draw_road, jpeg
+from targets.runner.inputs._pace import Metronome
+from targets.runner.main_loop import Service
 from targets.runner.model import Model, ModelChoice, open_model
-from targets.runner.pipeline import Pipeline, Settings
-from targets.runner.service import Service
-from targets.runner.sources import EndOfInputError, Grab
-from targets.runner.sources._drawing import draw_road, jpeg
-from targets.runner.sources._pace import Metronome
+from targets.runner.pipeline import Pipeline, PipelineSettings
+from targets.runner.telemetry import Telemetry
 
 ROOT = Path(__file__).resolve().parents[1]
 PHASES = 16
@@ -116,8 +117,10 @@ def stages(
 def stream(model: Model, frames: Sequence[bytes], *, count: int, rate: float | None, reduced: bool) -> Kept:
     """Run the pipeline over ``count`` frames and return what came out."""
     kept = Kept()
-    settings = Settings(reduced_decode=reduced, drain_s=60, deadline_ms=3_600_000)  # nothing is late: no step down
-    pipeline = Pipeline(Memory(frames, count, rate), model, {"kept": kept}, settings=settings, board=Board())
+    settings = PipelineSettings(
+        reduced_decode=reduced, drain_s=60, deadline_ms=3_600_000
+    )  # nothing is late: no step down
+    pipeline = Pipeline(Memory(frames, count, rate), model, {"kept": kept}, settings=settings, telemetry=Telemetry())
     tally = Service(pipeline, model).run()
     assert tally.balanced
     assert tally.in_flight == 0
@@ -180,7 +183,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--target", default="x86")
     parser.add_argument("--threads", type=int, default=1, help="of the engine (default 1: the other core decodes)")

@@ -24,17 +24,19 @@ from torch import Tensor, nn
 
 from benchmarks.converter_race.cases import Case
 from benchmarks.converter_race.making import draw_frames, frames_of
-from segfast_edge.contract.images import Labels
-from segfast_edge.contract.statistics import mean_median, mean_median_interval
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import SegfastError
-from segfast_edge.evaluate import Truth, evaluate
 from segfast_edge.export import exporter
-from segfast_edge.export.common.doubling import largest
+from segfast_edge.export.common.bilinear_doubling import largest
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Int8Recipe, quantizer
 from segfast_edge.export.common.graph import Deployable
-from segfast_edge.export.common.int8 import quantizer
-from segfast_edge.export.common.job import ExportRequest, Job, Source
-from segfast_edge.export.common.quantization import Recipe
-from segfast_edge.labeller import Labeller, NamedFrame
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.prediction.evaluate import GroundTruth, evaluate
+from segfast_edge.prediction.predictor import NamedFrame, Predictor
 from segfast_edge.weights import find
 from targets.common.session import Options
 from targets.common.target import choose_engine, target
@@ -76,7 +78,7 @@ def repeated(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(labels, scale_factor=2.0, mode="nearest")[:, 0, : size[0], : size[1]].to(torch.uint8)
 
 
-def miou(source: Source, graph: Deployable, truth: Truth) -> float:
+def miou(source: PreparedNetwork, graph: Deployable, truth: GroundTruth) -> float:
     """Return the mIoU of a graph that gives labels, run by torch."""
 
     @torch.inference_mode()
@@ -86,20 +88,20 @@ def miou(source: Source, graph: Deployable, truth: Truth) -> float:
             yield graph(batch)[0].numpy()
 
     checkpoint = source.checkpoint
-    labeller = Labeller("network", graph.classes, graph.preprocess, checkpoint.protocol, label)
-    return float(evaluate(labeller, truth, lambda *_: None).matrix.miou)
+    predictor = Predictor("network", graph.classes, graph.preprocess, checkpoint.protocol, label)
+    return float(evaluate(predictor, truth, lambda *_: None).matrix.miou)
 
 
 @contextlib.contextmanager
-def artifact(source: Source, graph: Deployable, work: Path, threads: int) -> Iterator[Callable[[], object]]:
+def artifact(source: PreparedNetwork, graph: Deployable, work: Path, threads: int) -> Iterator[Callable[[], object]]:
     """Give what runs a graph in int8 once, in OpenVINO."""
     writer = exporter("openvino")
     request = ExportRequest("openvino", work)
-    job = Job(source, request, writer, work, lambda _: None)
+    conversion = begin(source, request, writer, work, lambda _: None)
     graph.lowering = request.form
     case = Case(source.checkpoint.network, source.checkpoint.preprocess.size, work)
     frames = frames_of(case, draw_frames(work.parent, PICTURES))
-    manifest = quantizer(writer, "openvino").quantize(graph, job.draft(), work, Recipe(frames)).save(work)
+    manifest = quantizer(writer, "openvino").quantize(graph, conversion.draft, work, Int8Recipe(frames)).save(work)
     _, engine = choose_engine(target("x86"), manifest)
     session = engine.load(work, manifest, Options(threads, "f32"))
     yield lambda: session.run(frames[0][np.newaxis])
@@ -125,7 +127,7 @@ def race(runs: dict[str, Callable[[], object]], rounds: int, seconds: float) -> 
 
 def main() -> int:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", nargs="+", type=Path, help="checkpoints, or names of shipped weights")
     parser.add_argument("--data", required=True)
     parser.add_argument("--data-root", type=Path)
@@ -146,10 +148,10 @@ def main() -> int:
 
 
 def _one(path: Path, args: argparse.Namespace) -> None:
-    source = Source(find(path))
+    source = PreparedNetwork(find(path))
     exact = source.graph
     graphs = {AFTER: exact, BEFORE: Before(exact.network, exact.preprocess, exact.classes)}
-    truth = Truth(args.data, args.data_root, args.split)
+    truth = GroundTruth(args.data, args.data_root, args.split)
     figures = {name: miou(source, graph, truth) for name, graph in graphs.items()}
     with TemporaryDirectory(prefix="segfast-postprocessing-") as folder, contextlib.ExitStack() as stack:
         runs = {}

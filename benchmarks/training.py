@@ -23,16 +23,17 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from segfast_edge.contract.images import write_picture
 from segfast_edge.contract.preprocess import Preprocess, parse_size
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.data import Protocol, open_dataset
 from segfast_edge.model import build
 from segfast_edge.training.distributed import World
 from segfast_edge.training.execution import execution
 from segfast_edge.training.loop import train_epoch
-from segfast_edge.training.prepare import make_state, make_work, read_data
+from segfast_edge.training.prepare import make_setup, make_state, read_data
 from segfast_edge.training.recipe import recipe
-from segfast_edge.training.settings import Hardware, Settings
+from segfast_edge.training.settings import Hardware, TrainingSettings
 from segfast_edge.training.state import Sums
 
 CLASSES = 12
@@ -81,7 +82,7 @@ def plain_epoch(args: argparse.Namespace, root: Path, device: torch.device) -> C
 
 def our_epoch(args: argparse.Namespace, root: Path) -> Callable[[], None]:
     """Return a function that trains one epoch with ``train_epoch``, as ``segfast-edge train --recipe paper`` does."""
-    settings = Settings(
+    settings = TrainingSettings(
         model=args.model,
         data="folder",
         data_root=root,
@@ -92,10 +93,10 @@ def our_epoch(args: argparse.Namespace, root: Path) -> Callable[[], None]:
     run_on, world = execution(settings.hardware), World()
     material = read_data(settings, world, lambda _, __: None)
     state = make_state(settings, material.classes, run_on)
-    work = make_work(settings, material, state, execution=run_on, world=world)
+    setup = make_setup(settings, material, state, execution=run_on, world=world)
 
     def epoch() -> None:
-        train_epoch(work, state, Sums(), stop=lambda: False, report=lambda _: None)
+        train_epoch(setup, state, Sums(), stop=lambda: False, report=lambda _: None)
         state.epoch, state.step = state.epoch + 1, 0
 
     return epoch
@@ -146,7 +147,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ExactParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="segfast")
     parser.add_argument("--size", default="224x224")
     parser.add_argument("--batch-size", type=int, default=8)

@@ -10,25 +10,28 @@ from typing import Any
 import numpy as np
 
 from segfast_edge import __version__
-from segfast_edge.contract.files import write_json
-from segfast_edge.contract.images import Frame, Labels, read_frame
+from segfast_edge.contract.formats import format_names
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import Plan
-from segfast_edge.contract.postprocess import colour_mask, mask_at, overlay
+from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.overlay import colour_mask, overlay
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report
+from segfast_edge.contract.shared.files import write_json
+from segfast_edge.contract.shared.images import Frame, Labels, read_frame
 from segfast_edge.data import Dataset, Sample, native_size, open_dataset
 from segfast_edge.data.protocol import Protocol as CountingProtocol
 from segfast_edge.errors import ArtifactError
-from segfast_edge.evaluate import Evaluation, Truth, evaluate
-from segfast_edge.export import formats
-from segfast_edge.export.convert import ExportRequest, Source, convert
-from segfast_edge.labeller import open_labeller
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 from segfast_edge.page import picture, write_page
-from segfast_edge.profile import profile
-from segfast_edge.train import Observer, Outcome, Start, train
+from segfast_edge.prediction.evaluate import Evaluation, GroundTruth, evaluate
+from segfast_edge.prediction.predictor import open_predictor
+from segfast_edge.profiling.local import profile
 from segfast_edge.training.recipe import recipe
 from segfast_edge.training.run_folder import RunFolder
-from segfast_edge.training.settings import Settings
+from segfast_edge.training.settings import TrainingSettings
+from segfast_edge.training.train import Observer, Outcome, Start, train
 
 SHOWN_FRAMES = 4
 MARK = "demo.json"
@@ -63,7 +66,7 @@ class Screen:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class DemoResult:
     """One format: what was made of it and how it did."""
 
     folder: Path
@@ -88,12 +91,12 @@ def run_demo(request: DemoRequest, screen: Screen) -> Path:
     screen.step(f"training {request.model} on {request.frames} drawn street scenes")
     outcome = _train(request, screen)
     checkpoint = request.folder / "training" / "best.pt"
-    truth = Truth(request.data)
+    truth = GroundTruth(request.data)
     screen.step("evaluating the checkpoint in torch")
     with screen.bar("evaluating") as progress:
-        reference = evaluate(open_labeller(checkpoint), truth, progress)
-    source = Source(checkpoint)
-    results = {name: _one_format(name, source, request, screen) for name in formats()}
+        reference = evaluate(open_predictor(checkpoint), truth, progress)
+    source = PreparedNetwork(checkpoint)
+    results = {name: _one_format(name, source, request, screen) for name in format_names()}
     screen.step("writing the page")
     page = request.folder / "index.html"
     _write(page, request, outcome, reference, results)
@@ -110,8 +113,10 @@ def _claim(folder: Path) -> None:
 def _train(request: DemoRequest, screen: Screen) -> Outcome:
     folder = RunFolder(request.folder / "training")
     chosen = replace(recipe("paper"), epochs=request.epochs, schedule="cosine", lr=2e-3)
-    settings = Settings(model=request.model, data=request.data, protocol="standard", size=SIZE, seed=0, recipe=chosen)
-    same = folder.last.is_file() and Settings.from_json(folder.config(), settings.hardware) == settings
+    settings = TrainingSettings(
+        model=request.model, data=request.data, protocol="standard", size=SIZE, seed=0, recipe=chosen
+    )
+    same = folder.last.is_file() and TrainingSettings.from_json(folder.config(), settings.hardware) == settings
     with screen.training as observer:
         outcome = train(settings, folder, observer, start=Start(resume=same, overwrite=not same))
     if outcome.ending == "interrupted":
@@ -119,22 +124,22 @@ def _train(request: DemoRequest, screen: Screen) -> Outcome:
     return outcome
 
 
-def _one_format(name: str, source: Source, request: DemoRequest, screen: Screen) -> Result:
+def _one_format(name: str, source: PreparedNetwork, request: DemoRequest, screen: Screen) -> DemoResult:
     folder = request.folder / name
     screen.step(f"{name}: converting, and comparing with torch")
     manifest = convert(source, ExportRequest(name, folder, overwrite=True, command="segfast-edge demo"))
     screen.step(f"{name}: evaluating the artifact, then profiling it, each in a process of its own")
     with screen.bar("evaluating") as progress:
-        evaluation = evaluate(open_labeller(folder), Truth(request.data), progress)
-    report = profile(folder, plan=Plan(threads=request.threads, max_secs=20.0))
-    return Result(folder, manifest, evaluation, report)
+        evaluation = evaluate(open_predictor(folder), GroundTruth(request.data), progress)
+    report = profile(folder, plan=ProfileOptions(threads=request.threads, max_secs=20.0))
+    return DemoResult(folder, manifest, evaluation, report)
 
 
 def _pictures(artifact: Path, dataset: Dataset) -> list[dict[str, str]]:
     """Return rows of frame, truth, prediction and overlay, the prediction by the device's code."""
     places = np.linspace(0, len(dataset) - 1, min(SHOWN_FRAMES, len(dataset))).round().astype(int)
     samples = [dataset[int(place)] for place in places]
-    with open_labeller(artifact).labels((sample.name, sample.frame) for sample in samples) as predicted:
+    with open_predictor(artifact).labels((sample.name, sample.frame) for sample in samples) as predicted:
         views = [_views(sample, labels, dataset) for sample, labels in zip(samples, predicted, strict=True)]
     return [{name: picture(pixels) for name, pixels in row.items()} for row in views]
 
@@ -155,7 +160,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _row(name: str, result: Result) -> Sequence[str]:
+def _row(name: str, result: DemoResult) -> Sequence[str]:
     parity, report = result.manifest.parity, result.report
     return (
         name,
@@ -174,7 +179,7 @@ def _row(name: str, result: Result) -> Sequence[str]:
 
 
 def _write(
-    page: Path, request: DemoRequest, outcome: Outcome, reference: Evaluation, results: Mapping[str, Result]
+    page: Path, request: DemoRequest, outcome: Outcome, reference: Evaluation, results: Mapping[str, DemoResult]
 ) -> None:
     from segfast_edge.page.plots import latency_bars
 
@@ -202,7 +207,7 @@ def _write(
     )
 
 
-def _facts(outcome: Outcome, reference: Evaluation, fastest: Result) -> dict[str, Any]:
+def _facts(outcome: Outcome, reference: Evaluation, fastest: DemoResult) -> dict[str, Any]:
     return {
         "mIoU in torch": f"{100 * reference.matrix.miou:.2f} %",
         "pixel accuracy": f"{100 * reference.matrix.pixel_accuracy:.2f} %",

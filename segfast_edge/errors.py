@@ -7,8 +7,9 @@ SegfastError                 exit 2   something the user can put right
 │   └── AccuracyGateError    exit 4   an int8 model loses more of the task metric than allowed
 ├── TargetError                       a device, runtime or engine is missing or unsuitable
 │   ├── UnreachableError              ssh cannot reach a device, or lost it
-│   └── InvalidMeasurementError   exit 5   a measurement was taken under conditions that void it
+│   └── InvalidMeasurementError   exit 5   a measurement is invalid, or too few to compare
 └── DataError                         an image, label or dataset is not what it should be
+    └── DataChoiceError               a dataset can be read in two ways, and nobody said which
 
 A message says what happened, the value, and what is allowed or what to run. The command line prints it as one
 line on stderr and exits with ``exit_code``; any other exception is a bug of ours and keeps its traceback.
@@ -61,13 +62,37 @@ class UnreachableError(TargetError):
 
 
 class InvalidMeasurementError(TargetError):
-    """A measurement was taken under conditions that void it."""
+    """A measurement is invalid because of what it was taken under, or too few were taken to compare."""
 
     exit_code = 5
 
 
 class DataError(SegfastError):
     """An image, a label or a dataset is not what it should be."""
+
+
+class DataChoiceError(DataError):
+    """A dataset's layout is known, and it can be read in two ways that mean different things."""
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with everything escaped that could end a line, move a cursor or not be written as UTF-8.
+
+    Names of files may hold any byte; Python has those that are not UTF-8 as lone surrogates.
+    """
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message as one line that can be printed anywhere."""
+    return printable(" ".join(str(error).split()))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

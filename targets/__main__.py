@@ -24,7 +24,7 @@ def start() -> int:
 
         if emulated.needs_counter(Path("/")):
             return emulated.run_counted(sys.argv[1:], Path("/"))
-    from targets.common.commands import main
+    from targets.cli.commands import main
 
     return main()
 

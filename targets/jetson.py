@@ -1,22 +1,15 @@
-"""An NVIDIA Jetson."""
+"""An NVIDIA Jetson, usually with JetPack 6, which is Ubuntu 22.04."""
 
-from segfast_edge.contract.manifest import Manifest
-from targets.common.board import is_jetson
-from targets.common.target import Target
-
-
-def _refusal(manifest: Manifest) -> str | None:
-    if manifest.format == "openvino":
-        return "OpenVINO does not use a Jetson's GPU. Convert to ONNX: segfast-edge convert ... --target onnx"
-    return None
-
+from segfast_edge.contract.engines import ARM64
+from targets.common.board_kind import is_jetson
+from targets.common.descriptor import System, Target
 
 TARGET = Target(
     name="jetson",
     description="NVIDIA Jetson",
-    engines={"onnx": ("tensorrt", "onnxruntime"), "tflite": ("litert",), "torchscript": ("torchscript",)},
+    machine=ARM64,
     is_here=is_jetson,
-    refusal=_refusal,
+    usual=System(python=(3, 10), glibc=(2, 35)),
     memory_shared_with_gpu=True,
     prefers_gpu=True,
 )

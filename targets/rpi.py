@@ -1,26 +1,16 @@
-"""A Raspberry Pi with a 64-bit system."""
+"""A Raspberry Pi with a 64-bit system, usually Raspberry Pi OS bookworm.
 
-from segfast_edge.contract.manifest import Manifest
-from targets.common.board import is_raspberry_pi
-from targets.common.target import Target
+Bullseye has glibc 2.31, for which only tflite-runtime has wheels, and needs a Python 3.10 or 3.11 of one's own.
+"""
 
-
-def _refusal(manifest: Manifest) -> str | None:
-    # OpenVINO 2026.4 int8: no kernel compiles on a Cortex-A72; on an A76 it runs 132 times the instructions of float32
-    if manifest.format == "openvino" and manifest.precision == "int8":
-        return "OpenVINO has no working int8 on ARM. Convert to TFLite: segfast-edge convert ... --target tflite --int8"
-    return None
-
+from segfast_edge.contract.engines import ARM64
+from targets.common.board_kind import is_raspberry_pi
+from targets.common.descriptor import System, Target
 
 TARGET = Target(
     name="rpi",
     description="Raspberry Pi 4 or 5, 64-bit",
-    engines={
-        "tflite": ("litert",),
-        "onnx": ("onnxruntime",),
-        "openvino": ("openvino",),
-        "torchscript": ("torchscript",),
-    },
+    machine=ARM64,
     is_here=is_raspberry_pi,
-    refusal=_refusal,
+    usual=System(python=(3, 11), glibc=(2, 36)),
 )

@@ -12,6 +12,8 @@ import pytest
 
 # a suite started in the background inherits SIGINT as ignored, and so would every process that a test interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# on a busy computer, a line of progress would come between an error and the test that expects it alone
+os.environ.setdefault("SEGFAST_PROGRESS_S", "3600")
 
 TOOL = Path(__file__).resolve().parent.parent / "tools" / "virtual_board"
 LIFE_S = 3600

@@ -13,26 +13,26 @@ from segfast_edge.model.checkpoint import Checkpoint
 SIZE = (224, 224)
 
 
-def row(tool, precision, side, ms, void=()):
+def row(tool, precision, side, ms, invalid=()):
     windows = [{"samples_ms": [ms + 0.01 * step for step in range(5)]} for _ in range(2)]
-    named = {"tool": tool, "precision": precision, "side": side, "threads": 1, "void": list(void)}
+    named = {"tool": tool, "precision": precision, "side": side, "threads": 1, "invalid": list(invalid)}
     return results.finish({**named, "windows": windows})
 
 
-def claim(theirs, ours, void=()):
+def claim(theirs, ours, invalid=()):
     """Return what the page says of OpenVINO's int8, where twice as fast is needed."""
-    rows = [row("openvino", "int8", cases.DEFAULT, theirs), row("openvino", "int8", cases.OURS, ours, void)]
+    rows = [row("openvino", "int8", cases.DEFAULT, theirs), row("openvino", "int8", cases.OURS, ours, invalid)]
     every = list(results.claims([{"network": "segfast", "size": SIZE, "rows": rows}]))
     (found,) = (each for each in every if each["claim"].startswith("OpenVINO"))
     return found
 
 
 @pytest.mark.parametrize(
-    ("ours", "void", "met"),
-    [(4.0, (), True), (6.0, (), False), (4.0, ("foreign load",), "void"), (6.0, ("x",), "void")],
+    ("ours", "invalid", "met"),
+    [(4.0, (), True), (6.0, (), False), (4.0, ("foreign load",), "invalid"), (6.0, ("x",), "invalid")],
 )
-def test_a_ratio_with_a_void_side_is_neither_met_nor_missed(ours, void, met):
-    assert claim(10.0, ours, void)["met"] == met
+def test_a_ratio_with_an_invalid_side_is_neither_met_nor_missed(ours, invalid, met):
+    assert claim(10.0, ours, invalid)["met"] == met
 
 
 def test_the_page_says_what_met_means_and_calls_void_what_is():
@@ -42,7 +42,7 @@ def test_the_page_says_what_met_means_and_calls_void_what_is():
     )
     assert results.MET in page
     told = [line.split(" | ")[6] for line in page.splitlines() if line.startswith("| segfast")]
-    assert told == ["yes", "no", "void", "not measured"]
+    assert told == ["yes", "no", "invalid", "not measured"]
 
 
 def test_files_of_older_weights_are_not_raced_as_those_of_new_ones(tmp_path, monkeypatch):

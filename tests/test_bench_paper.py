@@ -2,19 +2,29 @@ import json
 
 import pytest
 
-from segfast_edge.bench.paper import NETWORKS, PAPER_PARAMETERS, Measured, Row, Setting, measure, ratios
 from segfast_edge.cli import main
+from segfast_edge.profiling.paper_tables import (
+    NETWORKS,
+    PAPER_PARAMETERS,
+    NetworkFigures,
+    PaperFigures,
+    PaperSetting,
+    measure,
+    ratios,
+)
 
 
 def test_the_ratios_are_of_medians_to_segfast():
-    rows = [Row(name, 1, (1.0, 100.0, 2.0 * index + 2.0), (1.0,), 1, 1) for index, name in enumerate(NETWORKS)]
+    rows = [
+        NetworkFigures(name, 1, (1.0, 100.0, 2.0 * index + 2.0), (1.0,), 1, 1) for index, name in enumerate(NETWORKS)
+    ]
     assert ratios(rows) == {"fcn8s": 0.25, "segnet": 0.5, "segfast_basic": 0.75, "segfast": 1.0}
 
 
 @pytest.mark.slow
 def test_four_processes_give_times_parameters_and_memory():
     told = []
-    measured = measure(Setting(size=(32, 32), rounds=2, threads=1), lambda done, total: told.append((done, total)))
+    measured = measure(PaperSetting(size=(32, 32), rounds=2, threads=1), lambda done, total: told.append((done, total)))
     rows = measured.rows
     assert 0 <= measured.foreign_share <= 1
     assert [row.network for row in rows] == list(NETWORKS)
@@ -42,6 +52,6 @@ def test_an_unknown_benchmark_and_a_wrong_setting_are_refused(capsys):
 
 
 def test_figures_beside_other_load_are_void_with_the_reason():
-    assert Measured((), 0.05).reasons == ()
-    assert Measured((), None).reasons == ()  # where nobody counts, nobody can tell
-    assert Measured((), 0.44).reasons == ("other processes took 44% of the cores; at most 10%",)
+    assert PaperFigures((), 0.05).reasons == ()
+    assert PaperFigures((), None).reasons == ()  # where nobody counts, nobody can tell
+    assert PaperFigures((), 0.44).reasons == ("other processes took 44% of the cores; at most 10%",)

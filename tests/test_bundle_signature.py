@@ -8,7 +8,7 @@ from fuzzing import tries
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segfast_edge.bundling.keys import new_key, read_key, sign
+from segfast_edge.deployment.signing import new_key, read_key, sign
 from segfast_edge.errors import ArtifactError, TargetError
 from targets.install.ed25519 import _ORDER, _P, valid_key, verified
 from targets.install.trust import Trust, public_key, read_public_key

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segfast_edge.contract.images import list_pictures, read_frame, read_labels, write_picture
+from segfast_edge.contract.shared.images import list_pictures, read_frame, read_labels, write_picture
 from segfast_edge.errors import DataError
 
 RGB = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)

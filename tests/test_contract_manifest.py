@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.files import read_json, replacing_file, replacing_folder, sha256, write_json
 from segfast_edge.contract.manifest import Manifest, TensorSpec
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.report import percentile
+from segfast_edge.contract.shared.files import read_json, replacing_file, replacing_folder, sha256, write_json
 from segfast_edge.errors import ArtifactError
 
 CLASSES = ClassSet(("road", "car"), ((1, 2, 3), (4, 5, 6)))
@@ -55,7 +55,7 @@ def test_a_checksum_is_sha256_whichever_library_computes_it(tmp_path, size):
     ("changes", "message"),
     [
         ({"schema_version": 99}, "schema version 99"),
-        ({"format": "caffe"}, "format 'caffe' is unknown"),
+        ({"format": "caffe"}, "unknown format 'caffe'"),
         ({"classes": {"names": ["a"], "palette": [[0, 0, 0]], "ignored": None}}, "1 classes"),
         ({"files": {}}, "no checksum"),
         ({"files": {"../../etc/passwd": "0"}}, "leads out"),

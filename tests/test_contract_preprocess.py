@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from segfast_edge.contract.classes import ClassSet, distinct_palette
-from segfast_edge.contract.postprocess import class_shares, colour_mask, mask_at, overlay
+from segfast_edge.contract.masks import class_shares, mask_at
+from segfast_edge.contract.overlay import colour_mask, overlay
 from segfast_edge.contract.preprocess import Preprocess, parse_size
 from segfast_edge.errors import DataError
 

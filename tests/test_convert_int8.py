@@ -17,26 +17,31 @@ import torch
 from tiny_export import CLASSES, write_checkpoint
 
 from segfast_edge.cli import main
-from segfast_edge.contract.images import read_frame, read_labels, write_picture
-from segfast_edge.contract.layers import RESAMPLING
+from segfast_edge.contract.formats import integer_formats
+from segfast_edge.contract.layer_times import RESAMPLING
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import AccuracyGateError, ArtifactError, ConversionError, DataError
-from segfast_edge.evaluate import Truth
-from segfast_edge.export import exporter, integer_formats
-from segfast_edge.export.common.job import Job
-from segfast_edge.export.common.quantization import Gate, Quantization, Recipe
-from segfast_edge.export.common.sensitivity import fewest, sensitivities
-from segfast_edge.export.convert import ExportRequest, Source, convert
-from segfast_edge.spawn import outputs
+from segfast_edge.export import exporter
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Int8Recipe
+from segfast_edge.export.common.int8_search import fewest
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.quantization import Agreement, Gate, Quantization
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.common.sensitivity import sensitivities
+from segfast_edge.export.convert import convert
+from segfast_edge.prediction.evaluate import GroundTruth
 
 FRAMES = 6
 
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory):
-    return Source(write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pt"))
+    return PreparedNetwork(write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pt"))
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +60,7 @@ def data(tmp_path_factory, source):
 
 
 def quantization(data, *, max_drop=None, subset=None):
-    gate = None if max_drop is None else Gate(Truth("folder", data, "train"), max_drop)
+    gate = Agreement(0.0) if max_drop is None else Gate(GroundTruth("folder", data, "train"), max_drop)
     return Quantization(Calibration.open(data / "images/train", None), subset, gate)
 
 
@@ -180,7 +185,7 @@ def test_words_that_do_not_fit_together_are_refused(source, tmp_path, capsys, wo
 
 def test_a_drop_is_a_share():
     with pytest.raises(DataError, match=r"--max-drop 1\.5 is outside 0 to 1"):
-        Gate(Truth("scenes"), 1.5)
+        Gate(GroundTruth("scenes"), 1.5)
 
 
 def test_layers_are_ranked_by_the_noise_that_int8_puts_on_the_logits(tmp_path, data):
@@ -188,7 +193,7 @@ def test_layers_are_ranked_by_the_noise_that_int8_puts_on_the_logits(tmp_path, d
         weights["up_again.weight"][:, 0] *= 1e-3
         weights["up_again.weight"][0, 0, 0, 0] = 30.0  # one weight takes all steps of its channel
 
-    graph = Source(write_checkpoint(tmp_path / "spoilt.pt", spoil=spoil)).graph
+    graph = PreparedNetwork(write_checkpoint(tmp_path / "spoilt.pt", spoil=spoil)).graph
     frames = [read_frame(data / f"images/train/{seed}.png") for seed in range(2)]
     before = graph(torch.from_numpy(frames[0].copy())[None])
     ranked = sensitivities(graph, frames)
@@ -219,11 +224,15 @@ def test_none_is_found_where_none_passes():
 @pytest.mark.parametrize("name", ["openvino", "onnx"])
 def test_a_layer_that_is_kept_float_is_executed_in_float(source, data, tmp_path, name):
     request = ExportRequest(name, tmp_path / "a", lowering="subpixel", quantization=quantization(data))
-    job = Job(source, request, exporter(name), tmp_path, lambda _: None)
+    conversion = begin(source, request, exporter(name), tmp_path, lambda _: None)
     frames = [read_frame(data / "images/train/0.png")]
     executed = {}
     for kept in ((), ("network.classify", "network.up.0")):
-        manifest = exporter(name).quantize(job.graph(), job.draft(), tmp_path, Recipe(frames, kept)).save(tmp_path)
+        manifest = (
+            exporter(name)
+            .quantize(conversion.graph, conversion.draft, tmp_path, Int8Recipe(frames, kept))
+            .save(tmp_path)
+        )
         assert manifest.precision == "int8"
         with contextlib.closing(outputs(tmp_path, [("frame", frames[0])])) as found:
             list(found)
@@ -236,7 +245,7 @@ def test_a_layer_that_is_kept_float_is_executed_in_float(source, data, tmp_path,
 
 @pytest.mark.slow
 def test_in_openvino_a_depthwise_convolution_behind_interleaved_phases_is_executed_in_integers(data, tmp_path):
-    source = Source(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
+    source = PreparedNetwork(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
     manifest = convert(source, ExportRequest("openvino", tmp_path / "a", quantization=quantization(data)))
     executed = {name: precision for name, precision in manifest.parity["executed_layers"] if ".fuse.depthwise" in name}
     assert len(executed) == 3
@@ -244,7 +253,7 @@ def test_in_openvino_a_depthwise_convolution_behind_interleaved_phases_is_execut
 
 
 def test_in_openvino_the_enlargement_at_the_end_stays_float(data, tmp_path):
-    network = Source(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
+    network = PreparedNetwork(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
     convert(network, ExportRequest("openvino", tmp_path / "a", quantization=quantization(data)))
     phases = [
         each
@@ -258,7 +267,7 @@ def test_in_openvino_the_enlargement_at_the_end_stays_float(data, tmp_path):
 
 
 def test_in_openvino_a_channel_shuffle_keeps_a_range_for_each_channel(data, tmp_path):
-    source = Source(write_checkpoint(tmp_path / "a.pt", "tiny_export:shuffled"))
+    source = PreparedNetwork(write_checkpoint(tmp_path / "a.pt", "tiny_export:shuffled"))
     convert(source, ExportRequest("openvino", tmp_path / "a", lowering="phases", quantization=quantization(data)))
     model = openvino.Core().read_model(tmp_path / "a" / "model.xml")
     (mixed,) = (op for op in model.get_ops() if op.get_type_name() == "Concat")
@@ -289,7 +298,7 @@ def test_in_openvino_ranges_cut_nothing_off_and_the_first_layer_has_all_its_bits
 
 
 def test_the_search_keeps_layers_float_until_the_gate_passes(data, tmp_path):
-    source = Source(write_checkpoint(tmp_path / "two.pt", "tiny_export:two_layers"))
+    source = PreparedNetwork(write_checkpoint(tmp_path / "two.pt", "tiny_export:two_layers"))
     for seed in range(FRAMES):  # the truth is what this network says
         labels = source.graph(torch.from_numpy(read_frame(data / f"images/train/{seed}.png").copy())[None])[0]
         (tmp_path / "own/labels/train").mkdir(parents=True, exist_ok=True)
@@ -314,7 +323,7 @@ def test_a_gate_on_data_that_the_float_network_gets_all_wrong_is_refused(source,
     (tmp_path / "labels/train").mkdir(parents=True)
     for path in (data / "labels/train").iterdir():
         write_picture(tmp_path / "labels/train" / path.name, (read_labels(path) + 1) % len(CLASSES))
-    gate = Gate(Truth("folder", tmp_path, "train"), 0.5, drop_type)
+    gate = Gate(GroundTruth("folder", tmp_path, "train"), 0.5, drop_type)
     with pytest.raises(DataError, match=r"has mIoU 0\.0 on folder train \(6 frames\), so a gate would compare nothing"):
         convert(source, ExportRequest("tflite", tmp_path / "a", quantization=replace(quantization(data), gate=gate)))
     assert not (tmp_path / "a").exists()
@@ -323,7 +332,7 @@ def test_a_gate_on_data_that_the_float_network_gets_all_wrong_is_refused(source,
 @pytest.mark.slow
 def test_a_search_that_finds_nothing_says_how_far_it_went_and_leaves_nothing(source, data, tmp_path):
     """With a drop of -1 nothing passes."""
-    gate = Gate(Truth("folder", data, "train"), 0.0)
+    gate = Gate(GroundTruth("folder", data, "train"), 0.0)
     object.__setattr__(gate, "max_drop", -1.0)
     asked = replace(quantization(data), gate=gate, search=True)
     with pytest.raises(AccuracyGateError, match="with all 5 layers in float") as caught:
@@ -355,14 +364,9 @@ def test_a_disk_that_is_full_leaves_no_int8(source, data, tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_search_without_a_gate_is_refused(data):
-    with pytest.raises(ConversionError, match="--search needs --gate-data"):
-        replace(quantization(data), search=True)
-
-
 def test_a_checkpoint_that_was_replaced_meanwhile_is_no_baseline(data, tmp_path):
     path = write_checkpoint(tmp_path / "tiny.pt")
-    source = Source(path)
+    source = PreparedNetwork(path)
     write_checkpoint(path, "tiny_export:two_layers")
     with pytest.raises(ArtifactError, match="changed while it was being converted"):
         convert(source, ExportRequest("onnx", tmp_path / "a", quantization=quantization(data, max_drop=0.5)))

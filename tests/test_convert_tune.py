@@ -9,18 +9,20 @@ from tiny_export import write_checkpoint
 
 from segfast_edge.cli import main
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import Plan
 from segfast_edge.errors import ConversionError, TargetError
 from segfast_edge.export.common.lowerings import LOWERINGS
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.export.common.tuning import Timings, Tuning, candidates, place
-from segfast_edge.export.convert import ExportRequest, Source, convert_tuned
+from segfast_edge.export.convert import convert_tuned
+from segfast_edge.profiling.timer import Timer
 
-QUICK = Plan(num_runs=3, min_secs=0.0, max_secs=5.0, warmup_runs=1)
+QUICK = {"num_runs": 3, "min_secs": 0.0}
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    return Source(write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pt"))
+    return PreparedNetwork(write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pt"))
 
 
 class Stopping:
@@ -38,12 +40,12 @@ class Stopping:
 
 
 def test_a_stopped_tuning_goes_on_where_it_was_and_keeps_the_fastest(source, tmp_path):
-    request, how = ExportRequest("onnx", tmp_path / "a"), Tuning(threads=1, rounds=1, plan=QUICK)
+    request, how = ExportRequest("onnx", tmp_path / "a"), Tuning(Timer(threads=1, **QUICK), rounds=1)
     first, second = Stopping(at=2), Stopping()
     with pytest.raises(KeyboardInterrupt):
-        convert_tuned(source, request, how, say=first)
+        convert_tuned(source, request, how, announce=first)
     assert [path.name for path in tmp_path.iterdir()] == [".a.tuning"]
-    manifest = convert_tuned(source, request, how, say=second)
+    manifest = convert_tuned(source, request, how, announce=second)
     assert sorted(first.timed + second.timed) == sorted(LOWERINGS)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -77,7 +79,7 @@ def test_without_a_transposed_convolution_there_is_one_candidate():
 
 def test_a_target_that_this_is_not_is_refused(source, tmp_path):
     with pytest.raises(ConversionError, match="no candidate could be timed"):
-        convert_tuned(source, ExportRequest("onnx", tmp_path / "a"), Tuning("jetson", rounds=1, plan=QUICK))
+        convert_tuned(source, ExportRequest("onnx", tmp_path / "a"), Tuning(Timer("jetson", **QUICK), rounds=1))
     assert not (tmp_path / "a").exists()
 
 
@@ -87,7 +89,7 @@ def test_the_place_of_a_tuning_is_beside_its_artifact():
 
 def test_rounds_out_of_range_are_refused():
     with pytest.raises(TargetError, match="--tune-rounds 0 is outside 1 to 100"):
-        Tuning(rounds=0)
+        Tuning(Timer(), rounds=0)
 
 
 @pytest.mark.parametrize(

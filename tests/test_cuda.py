@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segfast_edge.errors import TargetError
-from targets.common.cuda import Cuda, Stream, Tensor, libraries
+from targets.common.cuda import Cuda, CudaStream, CudaTensor, libraries
 
 
 def found() -> list[str]:
@@ -51,7 +51,7 @@ def test_every_function_that_is_called_is_in_the_library(library):
 @no_gpu
 def test_without_a_gpu_the_librarys_own_words_are_the_message():
     cuda = Cuda(found()[0])
-    tries = (cuda.gpus, cuda.gpu, cuda.free_bytes, lambda: Tensor(cuda, (1, 2), "uint8"), lambda: Stream(cuda))
+    tries = (cuda.gpus, cuda.gpu, cuda.free_bytes, lambda: CudaTensor(cuda, (1, 2), "uint8"), lambda: CudaStream(cuda))
     for each in tries:
         with pytest.raises(TargetError, match=rf"^cuda\w+ failed: .+ \(CUDA runtime {cuda.version()}\)$"):
             each()
@@ -70,7 +70,7 @@ def test_a_tensor_goes_to_the_gpu_and_back_and_the_way_is_timed():
     cuda = Cuda.open()
     assert cuda.gpu().name
     assert float(cuda.gpu().capability) >= 5
-    stream, tensor = Stream(cuda), Tensor(cuda, (1, 480, 640, 3), "uint8")
+    stream, tensor = CudaStream(cuda), CudaTensor(cuda, (1, 480, 640, 3), "uint8")
     values = np.random.default_rng(0).integers(0, 256, tensor.host.shape, np.uint8)
     np.copyto(tensor.host, values)
     stream.mark(0)
@@ -87,7 +87,7 @@ def test_a_tensor_goes_to_the_gpu_and_back_and_the_way_is_timed():
 @needs_gpu
 def test_memory_comes_back_when_a_tensor_is_dropped():
     cuda = Cuda.open()
-    tensor = Tensor(cuda, (256 << 20,), "uint8")
+    tensor = CudaTensor(cuda, (256 << 20,), "uint8")
     held = cuda.free_bytes()
     del tensor
     assert cuda.free_bytes() - held >= 200 << 20

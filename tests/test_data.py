@@ -177,7 +177,7 @@ def test_a_corrupt_image_is_named(own):
 
 def test_a_colour_label_is_refused_not_guessed_from(own):
     Image.new("RGB", (30, 20), (128, 64, 128)).save(own / "labels" / "photo 1.png")
-    with pytest.raises(DataError, match="expected 8-bit class ids"):
+    with pytest.raises(DataError, match="nothing says which colour is which class"):
         open_dataset("folder", own, "all", STANDARD)[1]
 
 

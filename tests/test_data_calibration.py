@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from segfast_edge.cli import main
-from segfast_edge.contract.files import sha256
-from segfast_edge.contract.images import read_frame
 from segfast_edge.contract.preprocess import Preprocess
-from segfast_edge.data.calibration import Calibration, CalibrationList, Entry, choose, shipped
+from segfast_edge.contract.shared.files import sha256
+from segfast_edge.contract.shared.images import read_frame
+from segfast_edge.data.calibration import Calibration, CalibrationList, ListedFrame, choose, shipped
 from segfast_edge.errors import DataError
 
 CAMVID = Path(__file__).resolve().parents[2] / "shared" / "camvid"
@@ -75,7 +75,7 @@ def test_a_list_from_what_is_measured_on_is_refused(camvid, tmp_path, split):
 
 def test_a_list_that_says_train_but_holds_val_is_refused():
     with pytest.raises(DataError, match="'val' is what models are measured on"):
-        Entry("val/0.png", "0")
+        ListedFrame("val/0.png", "0")
 
 
 def test_choosing_from_val_is_refused(camvid):

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from segfast_edge.data import Protocol, open_dataset, open_source
+from segfast_edge.data.cityscapes_classes import NINETEEN
 from segfast_edge.data.png16 import first_channel
-from segfast_edge.data.urban import NINETEEN
+from segfast_edge.data.recognise import recognise
 from segfast_edge.errors import DataError
 
 STANDARD = Protocol.named("standard", (20, 30))
@@ -216,6 +217,25 @@ def test_mapillary_takes_classes_from_its_config_and_indices_from_palette_files(
     assert len(open_dataset("mapillary", tmp_path, "train", PAPER).classes) == 66
 
 
+def both_versions(root):
+    vistas(root, config="config_v1.2.json", labels="v1.2/labels")
+    vistas(root, count=124, config="config_v2.0.json", labels="v2.0/labels")
+
+
+def test_mapillary_version_2_is_taken_by_choice_only(tmp_path):
+    vistas(tmp_path, count=124, config="config_v2.0.json", labels="v2.0/labels")
+    for source in (lambda: open_source("mapillary", tmp_path), lambda: recognise(tmp_path)):
+        with pytest.raises(DataError, match=r"labels of version 2\.0.*Choose with --data mapillary:version=2\.0"):
+            source()
+    both_versions(tmp_path)
+    with pytest.raises(DataError, match=r"labels of version 1\.2 and 2\.0"):
+        recognise(tmp_path)
+    assert len(open_source("mapillary:version=2.0", tmp_path).classes) == 123
+    assert len(open_source("mapillary:version=1.2", tmp_path).classes) == 65
+    with pytest.raises(DataError, match="unknown version of Mapillary Vistas '3'"):
+        open_source("mapillary:version=3", tmp_path)
+
+
 def test_mapillary_version_1_2_inside_the_download_of_version_2(tmp_path):
     vistas(tmp_path, config="config_v1.2.json", labels="v1.2/labels")
     assert len(open_source("mapillary", tmp_path).open("train")) == 1
@@ -237,13 +257,13 @@ def test_a_config_that_is_not_mapillarys_is_refused(tmp_path, text, message):
         open_source("mapillary", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["bdd100k", "cityscapes", "mapillary", "synthia"])
+@pytest.mark.parametrize("name", ["ade20k", "bdd100k", "camvid", "cityscapes", "mapillary", "synthia", "voc"])
 def test_a_folder_that_is_something_else_says_what_is_expected(tmp_path, name):
     with pytest.raises(DataError, match="expected"):
         open_source(name, tmp_path)
     with pytest.raises(DataError, match="needs its folder"):
         open_source(name, None)
-    with pytest.raises(DataError, match="takes no option"):
+    with pytest.raises(DataError, match=f"unknown {name} option 'seed'"):
         open_source(f"{name}:seed=1", tmp_path)
 
 

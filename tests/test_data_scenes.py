@@ -98,8 +98,8 @@ def test_a_wide_or_a_tall_picture_is_drawn_too():
         ("scenes:train=-4", "not a whole number"),
         ("scenes:train", "not key=value"),
         ("scenes:size=4x4", "outside 16"),
-        ("camvid:seed=3", "takes no option 'seed'"),
-        ("folder:seed=3", "takes no option 'seed'"),
+        ("camvid:seed=3", "unknown camvid option 'seed'"),
+        ("folder:seed=3", "unknown folder option 'seed'"),
         ("scene", "unknown dataset 'scene'. Did you mean 'scenes'"),
     ],
 )

@@ -6,8 +6,9 @@ from PIL import Image
 
 from segfast_edge.cli import main
 from segfast_edge.data import Protocol, open_dataset, open_source
-from segfast_edge.data.check import check, recognise
-from segfast_edge.data.sheet import sheet
+from segfast_edge.data.check import check
+from segfast_edge.data.contact_sheet import sheet
+from segfast_edge.data.recognise import recognise
 
 TINY = "scenes:size=32x48,train=3,val=2,test=1"
 
@@ -168,3 +169,81 @@ def test_a_sheet_holds_the_frame_and_the_class_colours():
     present = {source.classes.palette[k] for k in np.unique(sample.labels) if k < len(source.classes)}
     assert present <= colours
     assert page.shape[1] > 6 * 320
+
+
+def own(root, split, labels, seed=0, names=("road", "sky", "car")):
+    """Write pictures with these label arrays, one picture of noise each."""
+    rng = np.random.default_rng(seed)
+    for number, ids in enumerate(labels):
+        small = rng.integers(0, 256, (6, 8, 3), np.uint8)
+        picture = Image.fromarray(small).resize((np.shape(ids)[1], np.shape(ids)[0]), Image.Resampling.BILINEAR)
+        write(root / "images" / split / f"{split}{number}.png", np.asarray(picture))
+        write(root / "labels" / split / f"{split}{number}.png", ids)
+    (root / "classes.json").write_text(json.dumps({"names": list(names)}))
+    return root
+
+
+def areas(*values, high=48, wide=64):
+    """Labels of a few areas, none of them small."""
+    ids = np.full((high, wide), values[0])
+    for number, value in enumerate(values[1:], 1):
+        ids[8 * number :, 10 * number :] = value
+    return ids
+
+
+@pytest.mark.parametrize("filter_", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
+@pytest.mark.parametrize("classes", [3, 19])
+def test_check_sees_that_labels_were_resized_with_smoothing(tmp_path, capsys, filter_, classes):
+    values = (0, classes // 2, classes - 1) if classes > 3 else (0, 100, 200)
+    sharp = Image.fromarray(areas(*values, high=96, wide=128).astype(np.uint8))
+    names = [f"class {n}" for n in range(classes)]
+    soft = own(tmp_path / "soft", "train", [np.asarray(sharp.resize((96, 72), filter_))] * 3, names=names)
+    code, found, err = check_json(capsys, soft)
+    if classes > 3:  # the values between two classes are classes themselves
+        assert code == 0
+        assert "the labels look smoothed" in found["warnings"][0]
+    else:
+        assert code == 2
+        assert "the first: train: the labels look smoothed" in err
+    plain = own(tmp_path / "plain", "train", [np.asarray(sharp.resize((96, 72), 0))] * 3, names=names)
+    assert not any("smoothed" in line for line in check_json(capsys, plain)[1]["warnings"])
+
+
+def test_check_does_not_take_noise_or_thin_stripes_for_smoothing(tmp_path, capsys):
+    noise = np.random.default_rng(0).integers(0, 3, (48, 64))
+    own(tmp_path, "train", [noise, np.resize([0, 1, 2], (48, 64))])
+    assert not any("smoothed" in line for line in check_json(capsys, tmp_path)[1]["warnings"])
+
+
+def test_check_finds_the_same_picture_and_its_copies_on_both_sides(tmp_path, capsys):
+    own(tmp_path, "train", [areas(0, 1, 2)] * 4)
+    own(tmp_path, "val", [areas(0, 1, 2)] * 3, seed=1)
+    first = Image.open(tmp_path / "images/train/train0.png")
+    first.save(tmp_path / "images/val/val0.png")
+    second = Image.open(tmp_path / "images/train/train1.png")
+    second.save(tmp_path / "images/val/val1.jpg", quality=60)
+    (tmp_path / "images/val/val1.png").unlink()
+    code, found, _ = check_json(capsys, tmp_path)
+    assert code == 0
+    text = "\n".join(found["warnings"])
+    assert "1 of 3 pictures of val are in train too, such as train0 (train) and val0 (val)" in text
+    assert "1 of 3 pictures of val look like one of train, such as train1 (train) and val1 (val)" in text
+    assert "more than once" not in text
+
+
+def test_check_finds_what_cannot_be_learned_and_what_is_odd(tmp_path, capsys):
+    own(tmp_path, "train", [areas(0, 1), areas(0, 1), np.zeros((300, 40)), np.zeros((12, 96))])
+    own(tmp_path, "val", [areas(1, 2)], seed=1)
+    text = "\n".join(check_json(capsys, tmp_path)[1]["warnings"])
+    assert "classes that val has and train has not: car" in text
+    assert "2 of 5 labels hold a single class, such as train2 (road)" in text
+    assert "sizes differ: from 12x96 to 300x40" in text
+    assert "shapes differ: 300x40 and 12x96" in text
+    assert "a picture of 12x96 (height x width) is very elongated" in text
+
+
+def test_check_prints_warnings_below_the_table(tmp_path, capsys):
+    own(tmp_path, "train", [areas(0, 1)])
+    own(tmp_path, "val", [areas(1, 2)], seed=1)
+    assert main(["data", "check", str(tmp_path)]) == 0
+    assert "warning: classes that val has and train has not: car" in capsys.readouterr().out

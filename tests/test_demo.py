@@ -1,8 +1,8 @@
 import pytest
 
 from segfast_edge.cli import main
+from segfast_edge.contract.formats import format_names
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export import formats
 
 
 @pytest.mark.slow
@@ -14,7 +14,7 @@ def test_the_demo_writes_one_page_that_needs_nothing_else(tmp_path, capsys):
     assert "http://" not in page.replace("http://www.w3.org/", "")
     assert "https://" not in page
     assert "<script" not in page
-    for name in formats():
+    for name in format_names():
         assert f"<td>{name}</td>" in page
         assert Manifest.load(out / name).parity["label_agreement"] > 0.999
     assert page.count("data:image/webp") == 2 * 4 + 1  # two frames in four views, and the curves

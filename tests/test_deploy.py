@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,13 +16,13 @@ from types import SimpleNamespace
 import pytest
 import tiny_bundle
 from tiny_bundle import install, public, variant, write
-from tiny_runner import wait_for
+from tiny_runner import pictures, wait_for
 
 from segfast_edge.errors import TargetError
 from targets.install.guard import STARTS, guard
 from targets.install.health import Patience, watch
 from targets.install.layout import NAME_LENGTH, Layout
-from targets.install.service import Nothing, Process, Systemd, choose
+from targets.install.service_manager import Nothing, Process, Systemd, choose
 from targets.install.steps import KILL_VARIABLE, STEPS
 from targets.install.trial import proven
 
@@ -138,22 +139,21 @@ def test_installing_the_same_release_again_is_no_change(bundles, root):
     assert Layout(root).pointed("previous") is None
 
 
-def test_a_damaged_release_is_replaced_unless_it_runs(bundles, root):
-    install(bundles["old"][0], root, "--trust", public())
-    (root / "releases" / bundles["old"][1] / "run.py").write_text("damaged")
-    done = install(bundles["old"][0], root, check=False)
-    assert (done.returncode, "is damaged and runs now" in done.stderr) == (2, True)
-    install(bundles["new"][0], root)
-    install(bundles["old"][0], root)
-    assert self_test(root) == 0
-
-
 def test_two_installers_do_not_work_at_the_same_time(bundles, root):
     install(bundles["old"][0], root, "--trust", public())
     with (root / ".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = install(bundles["new"][0], root, check=False)
     assert (done.returncode, "another installation is at work" in done.stderr) == (2, True)
+
+
+def test_whoever_finds_the_installation_locked_is_told_by_whom_and_for_how_long(bundles, root):
+    install(bundles["old"][0], root, "--trust", public())
+    with Layout(root).locked(75.0):
+        done = install(bundles["new"][0], root, check=False)
+    assert done.returncode == 2
+    assert f"at work in {root}: process {os.getpid()}, for " in done.stderr
+    assert "health check takes up to 75 s; try again then" in done.stderr
 
 
 def running_release(root):
@@ -294,6 +294,18 @@ def test_a_release_that_is_not_well_is_taken_back_and_the_old_one_runs_again(bun
     assert not (root / "pending.json").exists()
 
 
+def test_a_release_that_is_late_on_every_frame_is_not_well(bundles, root):
+    install(bundles["old"][0], root, "--trust", public(), *RUN)
+    words = ("--input", "test:64x48", "--option=--rate=20", "--option=--deadline-ms=0.001", "--health-s", "6")
+    done = install(bundles["new"][0], root, *words, "--well-s", "0.5", check=False)
+    assert done.returncode == 2
+    assert re.search(
+        r"every result was late: \d+ ms old in the middle, the deadline is --deadline-ms=0.001", done.stderr
+    )
+    assert current(root) == bundles["old"][1]
+    assert running_release(root) == bundles["old"][1]
+
+
 def test_the_kind_of_service_is_kept_once_a_release_was_well_with_it(bundles, root):
     install(bundles["old"][0], root, "--trust", public())
     words = ("--service", "process", "--input", "nowhere.png", "--health-s", "1", "--well-s", "0.5")
@@ -364,7 +376,7 @@ def test_a_good_release_that_nobody_watches_proves_itself(bundles, root, monkeyp
     (root / "sitecustomize.py").write_text(
         "import sys\nif sys.argv[0:1] and 'run.py' in ' '.join(sys.orig_argv):\n"
         "    sys.path.insert(0, sys.orig_argv[1].rpartition('/')[0])\n"
-        "    import targets.runner.service as s\n    s.PROVEN_S = 0.5\n"
+        "    import targets.runner.main_loop as s\n    s.PROVEN_S = 0.5\n"
     )
     assert power_on(root) == bundles["new"][1]
     wait_for(lambda: not (root / "pending.json").exists())
@@ -385,11 +397,37 @@ def test_the_guard_survives_any_file(tmp_path):
         assert guard(tmp_path) == ""
 
 
+def test_a_release_that_reads_its_folder_to_the_end_is_well_and_ends_its_trial(bundles, root, tmp_path):
+    folder = pictures(tmp_path / "in", 4)
+    install(bundles["old"][0], root, "--trust", public(), "--input", folder, *RUN[3:])
+    on_folder = {**os.environ, KILL_VARIABLE: "switched"}
+    install(bundles["new"][0], root, "--service", "process", check=False, env=on_folder)
+    for _ in range(STARTS + 2):  # switched on so often, nobody watching
+        guard(root)
+        service = Process(Layout(root), sys.executable)
+        service.set_up()
+        service.restart()
+        assert wait_for(service.ending, 20) == "the runner ended with status 0"
+    assert current(root) == bundles["new"][1]
+    assert guard(root) == ""
+
+
+def test_a_folder_of_which_no_picture_can_be_used_is_no_proof(bundles, root, tmp_path):
+    folder = pictures(tmp_path / "in", 2)
+    for path in folder.iterdir():
+        path.write_bytes(b"no picture")
+    install(bundles["old"][0], root, "--trust", public())
+    words = ("--input", folder, "--service", "process", "--health-s", "3", "--well-s", "0.5")
+    done = install(bundles["new"][0], root, *words, check=False)
+    assert (done.returncode, "no frame could be used" in done.stderr) == (2, True)
+    assert current(root) == bundles["old"][1]
+
+
 def test_the_unit_is_written_for_this_installation(bundles, root):
     install(bundles["old"][0], root, "--trust", public())
     text = Systemd(Layout(root), "/usr/bin/python3", user=False).text()
     assert f"ExecStart=/usr/bin/python3 {root}/current/run.py --status-file %t/segfast-edge/status.json" in text
-    assert f"ExecStartPre=-/usr/bin/python3 {root}/guard.py" in text
+    assert f"ExecStartPre=-/usr/bin/python3 {root}/guard.pyz" in text
     assert "Type=notify" in text
     assert "@" not in text
     if shutil.which("systemd-analyze"):
@@ -508,6 +546,8 @@ def test_patience_out_of_range_is_refused(limit_s, well_s):
         (("none.tar.gz", "--trust", "none.pub"), "cannot read key none.pub"),
         (("none.tar.gz", "--output", "x"), "--output and --option need --input"),
         (("none.tar.gz", "--keep", "0"), "outside 1 to 1000"),
+        (("none.tar.gz", "--unsigned", "--trust", "none.pub"), "not allowed with argument"),
+        (("none.tar.gz", "--trust", "none.pub", "--verify", "--unsigned"), "not allowed with argument"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(root, words, message):

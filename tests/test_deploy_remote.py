@@ -7,8 +7,8 @@ import tiny_artifacts as tiny
 import tiny_bundle
 from tiny_runner import wait_for
 
-from segfast_edge.bundling.build import BundleRequest, build, parse_platform, prepare
 from segfast_edge.cli import main
+from segfast_edge.deployment.bundle import BundleRequest, build, parse_platform, prepare
 from targets.install.layout import NAME_LENGTH
 from targets.install.trust import Trust
 from targets.install.unpack import inspect
@@ -57,7 +57,7 @@ def test_a_bare_computer_gets_everything_with_the_bundle_and_runs_it(clean, tmp_
 
 
 def unpacked(bundle, tmp_path):
-    from segfast_edge.bundling.build import Prepared
+    from segfast_edge.deployment.bundle import Prepared
     from targets.install.unpack import unpack
 
     (tmp_path / "sound").mkdir()
@@ -83,7 +83,7 @@ def test_a_bad_bundle_does_not_leave_this_machine(tmp_path, capsys, monkeypatch)
     (tmp_path / "cut.tar.gz").write_bytes(bundle.read_bytes()[:-5000])
     for trust in (["--trust", str(tiny_bundle.public())], []):  # without a key here the checksums still tell
         assert main(["deploy", str(tmp_path / "cut.tar.gz"), "--host", "x", *trust]) == 2
-        assert "no whole tar.gz" in capsys.readouterr().err
+        assert "not a whole tar.gz" in capsys.readouterr().err
     assert main(["deploy", str(bundle), "--host", "127.0.0.1", "--unsigned"]) == 2
     assert "cannot reach 127.0.0.1" in capsys.readouterr().err
     for words, message in (
@@ -110,7 +110,7 @@ def test_an_emulated_raspberry_pi_proves_the_model_and_takes_a_broken_bundle_bac
     bad = tiny_bundle.write(
         tiny_bundle.variant(tmp_path / "bad", tiny_bundle.dies_later, of=made), tmp_path / "bad.tar.gz"
     )
-    slow = [f"--option=--{name}" for name in ("rate=1", "stall-s=60", "stuck-s=120")]
+    slow = [f"--option=--{name}" for name in ("rate=1", "stall-s=60", "stuck-s=120", "deadline-ms=600000")]
     run = ("--service", "process", "--health-s", "300", "--input", "test:64x48", *slow)
     assert deploy(board, good, "--trust", tiny_bundle.public(), *run) == 0
     assert "golden frame: 100.000% of labels agree, engine litert" in capsys.readouterr().err

@@ -9,14 +9,15 @@ import pytest
 import tiny_artifacts as tiny
 
 from segfast_edge.cli import main
-from segfast_edge.contract.figures import figures
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.engines import engine_named
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import PROCESSOR, Latency, Memory, Report
+from segfast_edge.contract.report_text import figures
 from segfast_edge.errors import TargetError
-from segfast_edge.remote.site import requirements
+from segfast_edge.remote.device_packages import requirements
 from targets.common import measure
-from targets.common.session import Options, engine
-from targets.common.target import open_artifact, target
+from targets.common.session import Options
+from targets.common.target import open_artifact, preferring, target
 from targets.runner.notify import Notifier
 
 REPORT = Report(
@@ -38,11 +39,11 @@ REPORT = Report(
 def test_a_gpu_is_used_where_asked_for_or_preferred_and_there():
     assert Options(device="cuda").uses_gpu(available=False)
     assert not Options().uses_gpu(available=True)
-    preferring = target("jetson").preferring(Options(threads=2))
-    assert preferring.threads == 2
-    assert [preferring.uses_gpu(available=each) for each in (True, False)] == [True, False]
-    assert not target("jetson").preferring(Options(device="cpu")).uses_gpu(available=True)
-    assert not target("x86").preferring(Options()).uses_gpu(available=True)
+    options = preferring(target("jetson"), Options(threads=2))
+    assert options.threads == 2
+    assert [options.uses_gpu(available=each) for each in (True, False)] == [True, False]
+    assert not preferring(target("jetson"), Options(device="cpu")).uses_gpu(available=True)
+    assert not preferring(target("x86"), Options()).uses_gpu(available=True)
 
 
 def test_an_unknown_device_is_refused():
@@ -51,16 +52,17 @@ def test_an_unknown_device_is_refused():
 
 
 def test_a_plan_carries_the_device():
-    plan = Plan(device="cuda", threads=2, precision="f16")
+    plan = ProfileOptions(device="cuda", threads=2, precision="f16")
     assert plan.words() == ["--threads", "2", "--precision", "f16", "--device", "cuda"]
     assert Options.of(plan) == Options(2, "f16", "cuda")
-    assert Options.of(Plan()) == Options()
+    assert Options.of(ProfileOptions()) == Options()
 
 
 @pytest.mark.parametrize(("name", "model_format"), [("litert", "tflite"), ("openvino", "openvino"), ("null", "onnx")])
 def test_an_engine_of_the_processor_refuses_a_gpu(name, model_format, tmp_path):
+    artifact = tiny.write_artifact(tmp_path / "a", model_format)
     with pytest.raises(TargetError, match=f"engine {name} runs on the processor; --device cuda is for onnxruntime"):
-        engine(name).load(tmp_path, tiny.manifest(model_format), Options(device="cuda"))
+        open_artifact(target("x86"), artifact, Options(device="cuda"), name)
 
 
 def _cuda_reason(name: str) -> str:
@@ -126,7 +128,7 @@ def test_what_runs_after_a_timed_call_is_in_no_sample():
         calls.append(1)
         time.sleep(0.02)
 
-    plan = Plan(num_runs=5, min_secs=0.0, warmup_runs=0)
+    plan = ProfileOptions(num_runs=5, min_secs=0.0, warmup_runs=0)
     assert max(measure.single_stream(lambda: None, plan, after=slow).samples_ms) < 20
     assert len(calls) == 5
     stages, _ = measure.constant_stream(lambda: {"inference": 1000}, plan, after=slow)
@@ -164,4 +166,4 @@ def test_systemd_is_asked_for_the_time_that_building_an_engine_takes(tmp_path):
 def test_what_jetpack_brings_is_not_installed_by_pip():
     (choice,) = requirements("jetson", "onnx")
     assert [word.partition(">")[0] for word in choice] == ["numpy", "pillow", "onnxruntime"]
-    assert engine("tensorrt").PACKAGES == ("tensorrt",)
+    assert engine_named("tensorrt").packages == ()

@@ -180,3 +180,7 @@ def test_a_users_own_factory_is_found_in_the_current_folder(tmp_path, monkeypatc
             build(name, 4)
     with pytest.raises(ModuleNotFoundError, match="no_such_package"):
         build("own_broken:make", 4)
+
+
+def test_segfast_lite_stays_under_a_million_parameters():
+    assert parameters(on_meta("segfast_lite", 22)) < 1_000_000

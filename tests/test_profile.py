@@ -14,14 +14,14 @@ import tiny_artifacts as tiny
 
 from segfast_edge import __version__
 from segfast_edge.cli import main
-from segfast_edge.contract.images import write_picture
-from segfast_edge.contract.plan import OVER_SSH, Plan
+from segfast_edge.contract.profile_options import OVER_SSH, ProfileOptions
 from segfast_edge.contract.report import read_reports
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.errors import TargetError
-from segfast_edge.profile import distinct_names, profile
+from segfast_edge.profiling.local import distinct_names, profile
 from targets.common.target import refuse_elsewhere, target
 
-SHORT = Plan(threads=1, num_runs=40, min_secs=0.0, max_secs=3.0, warmup_runs=2)
+SHORT = ProfileOptions(threads=1, num_runs=40, min_secs=0.0, max_secs=3.0, warmup_runs=2)
 SHORT_WORDS = SHORT.words()
 
 
@@ -61,7 +61,7 @@ def test_the_end_to_end_time_is_the_sum_of_its_stages(nothing):
 
 
 def test_a_constant_stream_accounts_for_every_frame(nothing):
-    plan = Plan(num_runs=10, min_secs=0, scenario="constant-stream", target_fps=100)
+    plan = ProfileOptions(num_runs=10, min_secs=0, scenario="constant-stream", target_fps=100)
     report = profile(nothing, target="null", plan=plan)
     assert report.stream["arrived"] == report.stream["taken"] + report.stream["dropped"]
     assert report.stream["taken"] >= 10
@@ -71,16 +71,16 @@ def test_a_constant_stream_accounts_for_every_frame(nothing):
 def test_a_picture_of_ones_own_goes_through_the_stages(nothing, tmp_path, monkeypatch):
     write_picture(tmp_path / "mine.png", tiny.frame(50, 70))
     monkeypatch.chdir(tmp_path)
-    report = profile(nothing, target="null", plan=Plan(num_runs=3, min_secs=0, input="mine.png"))
+    report = profile(nothing, target="null", plan=ProfileOptions(num_runs=3, min_secs=0, input="mine.png"))
     assert report.conditions["frame"].endswith("mine.png")
 
 
-def test_few_samples_make_a_measurement_void_and_require_valid_exits_5(nothing, capsys):
+def test_few_samples_make_a_measurement_invalid_and_require_valid_exits_5(nothing, capsys):
     words = ["profile", str(nothing), "--target", "null", "--num-runs", "3", "--min-secs", "0"]
     assert main(words) == 0
     assert "too few samples: 3" in capsys.readouterr().out
     assert main([*words, "--require-valid"]) == 5
-    assert "measurement is void: nothing: " in capsys.readouterr().err
+    assert "measurement is invalid: nothing: " in capsys.readouterr().err
 
 
 def test_several_artifacts_make_one_table_and_one_file(nothing, tmp_path, capsys):
@@ -189,7 +189,9 @@ def test_a_measurement_ends_with_the_process_that_asked_for_it(nothing, tmp_path
     mine = {**os.environ, "TMPDIR": str(tmp_path)}  # a killed process cannot tidy up
     parent = subprocess.Popen([sys.executable, "-m", "segfast_edge", *words], stderr=subprocess.DEVNULL, env=mine)
     child = wait_for(lambda: Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())
-    wait_for(lambda: len(list(Path(f"/proc/{child[0]}/task").iterdir())) >= 3)  # it measures: leash and conditions
+    wait_for(
+        lambda: len(list(Path(f"/proc/{child[0]}/task").iterdir())) >= 3
+    )  # it measures: the watch on standard input and the conditions
     parent.kill()
     parent.wait()
     wait_for(lambda: not Path(f"/proc/{child[0]}").exists())
@@ -220,8 +222,17 @@ def wait_for(found, seconds=60):
     return value
 
 
-def test_repeated_measurements_keep_every_run(nothing, tmp_path):
-    words = ["profile", str(nothing), "--target", "null", *SHORT_WORDS, "--repeat", "2"]
+def test_repeated_measurements_keep_every_run_in_rounds(nothing, tmp_path, capsys):
+    other = tiny.write_null_artifact(tmp_path / "other")
+    words = ["profile", str(nothing), str(other), "--target", "null", *SHORT_WORDS, "--repeat", "3"]
     assert main([*words, "--output", str(tmp_path / "r.json")]) == 0
-    assert [report.artifact["name"] for report in read_reports(tmp_path / "r.json")] == ["nothing", "nothing"]
+    names = [report.artifact["name"] for report in read_reports(tmp_path / "r.json")]
+    assert names == ["nothing"] * 3 + ["other"] * 3  # by artifact; when each was measured is in it
+    at_s = [report.conditions["started_at"] for report in read_reports(tmp_path / "r.json")]
+    assert at_s[:3] == sorted(at_s[:3])
+    assert at_s[0] <= at_s[5]
+    assert at_s[3] <= at_s[2]  # the other was not left for the end
+    said = capsys.readouterr().out
+    assert "nothing: 3 processes: p50 " in said
+    assert "other: 3 processes: p50 " in said
     assert main(["profile", str(nothing), "--repeat", "0"]) == 2

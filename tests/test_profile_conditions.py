@@ -1,16 +1,21 @@
 """Sensors and conditions, on files laid out as real boards lay them out."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from segfast_edge.contract.report import Latency
-from targets.common import board, power, sensors
-from targets.common.conditions import CpuTime, Sampler, foreign_share
+from segfast_edge.contract.validity import reasons
+from targets.common import board_kind, cgroups, power, sensors
+from targets.common.conditions import Sampler
+from targets.common.load import CpuTime, foreign_share, summary, windows
 from targets.common.machine import describe
-from targets.common.validity import reasons
+from targets.common.session import usable_cores
 
 CPU = "sys/devices/system/cpu"
 INA = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon4"
@@ -63,13 +68,13 @@ def put_tool(root: Path, name: str, script: str) -> None:
 
 def test_each_board_is_known_by_its_own_files(tmp_path):
     pi, orin, none = lay(tmp_path / "pi", PI5), lay(tmp_path / "orin", ORIN), tmp_path / "none"
-    assert [board.is_raspberry_pi(root) for root in (pi, orin, none)] == [True, False, False]
-    assert [board.is_jetson(root) for root in (pi, orin, none)] == [False, True, False]
+    assert [board_kind.is_raspberry_pi(root) for root in (pi, orin, none)] == [True, False, False]
+    assert [board_kind.is_jetson(root) for root in (pi, orin, none)] == [False, True, False]
 
 
 def test_the_model_is_read_where_proc_lacks_it(tmp_path):
     lay(tmp_path, {"sys/firmware/devicetree/base/model": "Raspberry Pi 4 Model B Rev 1.4\0"})
-    assert board.model(tmp_path) == "Raspberry Pi 4 Model B Rev 1.4"
+    assert board_kind.model(tmp_path) == "Raspberry Pi 4 Model B Rev 1.4"
 
 
 def test_a_machine_without_any_sensor_reads_as_unknown(tmp_path):
@@ -286,6 +291,121 @@ def test_our_own_work_is_not_foreign():
     assert after.busy_s - before.busy_s >= 0.2  # ticks of 10 ms
 
 
+def readings(cores: np.ndarray, own: np.ndarray) -> list[CpuTime]:
+    """Return what is read every 100 ms if each core [windows, cores] and this process were busy for these shares."""
+    busy, ours = np.cumsum(0.1 * cores, axis=0), np.cumsum(0.1 * own)
+    return [
+        CpuTime(0.1 * (k + 1), row.sum(), mine, tuple(row))
+        for k, (row, mine) in enumerate(zip(busy, ours, strict=True))
+    ]
+
+
+def hog(cores: int, windows_taken: int) -> list[CpuTime]:
+    """Return 4 s in which this process fills the first core, and another one the second for some windows."""
+    busy = np.zeros((41, cores))
+    busy[:, 0] = 1
+    busy[10 : 10 + windows_taken, 1] = 1
+    return readings(busy, np.ones(41))
+
+
+@pytest.mark.parametrize("cores", [2, 4, 32])
+def test_a_short_hog_is_seen_however_many_cores_there_are(cores):
+    load = summary(hog(cores, 7))
+    assert load["measured_s"] == pytest.approx(4)
+    assert load["disturbed_s"] == pytest.approx(0.7)
+    assert load["foreign_cores"][9:17] == [1] * 7 + [0]
+    assert 0.7 / 4 / cores < 0.1  # the average over time and cores shows nothing
+    says = "foreign load: other processes took over 0.3 of a core for 0.7 of 4.0 s; at most 5% of the time"
+    assert reasons(STEADY, {"load": load}) == (says,)
+    assert reasons(STEADY, {"load": summary(hog(cores, 2))}) == ()
+
+
+def test_a_hog_on_our_own_core_is_seen():
+    busy, own = np.ones((41, 1)), np.ones(41)
+    own[10:17] = 0.5
+    assert summary(readings(busy, own))["disturbed_s"] == pytest.approx(0.7)
+
+
+def test_counting_by_ticks_is_not_taken_for_load():
+    draw = np.random.default_rng(2)
+    half = draw.binomial(10, 0.5, (400, 16)) / 10  # a pool of threads that is busy half of the time
+    load = summary(readings(half, np.full(400, 8.0)))
+    assert load["disturbed_s"] < 0.05 * load["measured_s"]
+
+
+def test_windows_that_came_late_or_too_early_are_told_by_their_length():
+    times = [CpuTime(at, at, at, (at,)) for at in (0.0, 0.02, 0.1, 0.5)]
+    assert [each.seconds for each in windows(times)] == pytest.approx([0.1, 0.4])
+    assert summary(times[:1]) == {}
+    assert summary([CpuTime(at, None, at) for at in (0.0, 0.1)]) == {}
+
+
+def test_a_real_hog_is_seen_by_the_real_clocks():
+    busy = "import time\nend = time.time() + 0.7\nwhile time.time() < end: pass"
+    with Sampler(Path("/")) as sampler:
+        subprocess.run([sys.executable, "-c", busy], check=True)
+    load = sampler.summary()["load"]
+    if not load:
+        pytest.skip("/proc/stat tells nothing here")
+    assert load["disturbed_s"] >= 0.3
+    assert len(load["foreign_cores"]) >= 4
+
+
+VERSION_2 = {
+    "proc/self/cgroup": "0::/box/job\n",
+    "sys/fs/cgroup/box/cpu.max": "150000 100000\n",
+    "sys/fs/cgroup/box/cpu.stat": "usage_usec 5\nnr_periods 9\nnr_throttled 3\n",
+    "sys/fs/cgroup/box/job/cpu.max": "max 100000\n",
+    "sys/fs/cgroup/box/job/cpu.stat": "nr_throttled 1\n",
+    "sys/fs/cgroup/box/job/cpuset.cpus.effective": "0-1\n",
+}
+VERSION_1 = {
+    "proc/self/cgroup": "4:cpu,cpuacct:/docker/abc\n2:cpuset:/docker/abc\n0::/\n",
+    "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "50000\n",  # the container sees its own group at the mount
+    "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "20000\n",
+    "sys/fs/cgroup/cpu,cpuacct/cpu.stat": "nr_throttled 7\n",
+    "sys/fs/cgroup/cpuset/cpuset.effective_cpus": "2,5\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "quota", "throttled", "cores"),
+    [
+        (VERSION_2, 1.5, 4, "0-1"),
+        (VERSION_1, 2.5, 7, "2,5"),
+        (VERSION_1 | {"sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1\n"}, None, 7, "2,5"),
+        ({}, None, 0, None),
+    ],
+    ids=["version 2", "version 1", "no limit", "no control groups"],
+)
+def test_control_groups_tell_quota_throttling_and_cores(files, quota, throttled, cores, tmp_path):
+    lay(tmp_path, files)
+    assert cgroups.quota_cores(tmp_path) == quota
+    assert cgroups.throttled_count(tmp_path) == throttled
+    assert cgroups.cpuset(tmp_path) == cores
+    machine = describe(tmp_path)
+    assert (machine["cpu_quota_cores"], machine["cpuset"]) == (quota, cores)
+
+
+def test_a_quota_that_holds_the_run_back_is_an_alarm(tmp_path):
+    lay(tmp_path, VERSION_2)
+    with Sampler(tmp_path) as sampler:
+        lay(tmp_path, {"sys/fs/cgroup/box/cpu.stat": "nr_throttled 4\n"})
+    assert sampler.summary()["alarms"] == ["CPU quota of the control group"]
+    with Sampler(tmp_path) as sampler:
+        pass
+    assert sampler.summary()["alarms"] == []
+
+
+def test_a_quota_limits_the_threads_that_are_used_unasked(tmp_path):
+    cores = len(os.sched_getaffinity(0))
+    assert usable_cores(tmp_path) == cores
+    lay(tmp_path, VERSION_2)
+    assert usable_cores(tmp_path) == 1  # a second thread would be held back half of the time
+    lay(tmp_path, {"sys/fs/cgroup/box/cpu.max": "9900000 100000\n"})
+    assert usable_cores(tmp_path) == cores
+
+
 STEADY = Latency((2.0, 2.1) * 50)
 
 
@@ -297,10 +417,11 @@ STEADY = Latency((2.0, 2.1) * 50)
         (STEADY, {"foreign_cpu_share": 0.05}, ()),
         (STEADY, {"foreign_cpu_share": 0.31}, ("foreign load: other processes took 31% of the cores; at most 10%",)),
         (STEADY, {"alarms": ["under-voltage"]}, ("throttled: under-voltage",)),
+        (STEADY, {"layers": {"alarms": ["under-voltage"]}}, ("layers: throttled: under-voltage",)),
         (Latency((2.0,) * 29), {}, ("too few samples: 29; at least 30",)),
         (Latency((1.0, 3.0) * 50), {}, ("unsteady: coefficient of variation 0.50; at most 0.2",)),
     ],
-    ids=["good", "unknown", "a little load", "load", "voltage", "few", "unsteady"],
+    ids=["good", "unknown", "a little load", "load", "voltage", "layers", "few", "unsteady"],
 )
-def test_what_voids_a_measurement_is_said(latency, conditions, says):
+def test_what_makes_a_measurement_invalid_is_said(latency, conditions, says):
     assert reasons(latency, conditions) == says

@@ -2,6 +2,9 @@
 
 import ctypes
 import json
+import math
+import os
+import shutil
 import subprocess
 import sys
 from itertools import cycle
@@ -10,16 +13,17 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.bundle import device_code
 from segfast_edge.cli import main
 from segfast_edge.cli._console import console
-from segfast_edge.cli.profile import _parts, _show_layers
-from segfast_edge.contract.figures import layer_lines, short_name
-from segfast_edge.contract.layers import Layer, by_kind
+from segfast_edge.cli._profile_view import parts, show_layers
+from segfast_edge.contract.layer_times import Layer, by_kind
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.report import Latency, Memory, Report
+from segfast_edge.contract.report_text import layer_lines, short_name
+from segfast_edge.device.code import device_code
 from segfast_edge.errors import TargetError
-from targets.common.session import Options, Trace, engine
+from targets.common.peak import peak_gmacs_per_s
+from targets.common.session import LayerTrace, Options, engine
 from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
 from targets.engines import _litert_trace
 
@@ -30,7 +34,7 @@ CONVOLUTIONS = {"openvino": "Convolution", "litert": "Fully Connected", "onnxrun
 def traced(model_format, name, tmp_path, threads=1):
     artifact = tiny.write_artifact(tmp_path / "a", model_format)
     batch = tiny.frame(tiny.HEIGHT, tiny.WIDTH)[np.newaxis]
-    return engine(name).layers(artifact, Manifest.load(artifact), Trace(Options(threads=threads), batch, runs=8))
+    return engine(name).layers(artifact, Manifest.load(artifact), LayerTrace(Options(threads=threads), batch, runs=8))
 
 
 @pytest.mark.parametrize(("model_format", "name"), [("openvino", "openvino"), ("tflite", "litert")])
@@ -77,7 +81,7 @@ def test_torchscript_tells_depthwise_and_transposed_convolutions_apart(tmp_path)
     network = torch.jit.trace(Network().eval(), torch.from_numpy(batch))
     network.save(str(artifact / "model.ts"))
     manifest = tiny.manifest("torchscript").save(artifact)
-    layers = engine("torchscript").layers(artifact, manifest, Trace(Options(threads=1), batch, runs=4))
+    layers = engine("torchscript").layers(artifact, manifest, LayerTrace(Options(threads=1), batch, runs=4))
     macs = {layer.kind: layer.macs for layer in layers if layer.macs is not None}
     positions = tiny.HEIGHT * tiny.WIDTH // 4
     assert macs == {
@@ -104,7 +108,7 @@ def test_a_narrow_terminal_cuts_names_and_no_figure(monkeypatch, capsys):
     name = "a.very.long.name.of.a.layer.that.no.terminal.shows.whole"
     layers = [Layer(name, "Convolution", "a_kernel_with_a_long_name_too", 123.456, 789_120_000, "float32").to_json()]
     named, times = {"name": "a"}, (1.0, 2.0, 3.0, Latency((1.0,)), Memory(2, 1))
-    _show_layers(Report(named, "x86", "litert", "float32", 1, *times, layers=tuple(layers)), console())
+    show_layers(Report(named, "x86", "litert", "float32", 1, *times, layers=tuple(layers)), console())
     lines = capsys.readouterr().out.splitlines()
     (line,) = (line for line in lines if "float32" in line)
     assert max(map(len, lines)) <= 80
@@ -114,19 +118,14 @@ def test_a_narrow_terminal_cuts_names_and_no_figure(monkeypatch, capsys):
 
 def test_more_columns_than_a_terminal_holds_become_several_tables_without_a_broken_cell():
     columns = [(f"name {n}", "x" * 17) for n in range(5)]  # each needs 20
-    assert [len(part) for part in _parts(columns, 45)] == [2, 2, 1]
-    assert [column for part in _parts(columns, 45) for column in part] == columns
-    assert [len(part) for part in _parts(columns, 10)] == [1] * 5  # one at least, however narrow
+    assert [len(part) for part in parts(columns, 45)] == [2, 2, 1]
+    assert [column for part in parts(columns, 45) for column in part] == columns
+    assert [len(part) for part in parts(columns, 10)] == [1] * 5  # one at least, however narrow
 
 
 def test_litert_names_a_layer_by_its_tensor_and_tells_the_kernel(tmp_path):
     layers = {layer.name: layer for layer in traced("tflite", "litert", tmp_path, threads=2)}
     assert "F32" in layers["scores"].kernel
-
-
-def test_the_null_engine_has_no_layers(tmp_path):
-    with pytest.raises(TargetError, match="no layers"):
-        traced("onnx", "null", tmp_path)
 
 
 def test_events_of_another_form_are_refused_before_their_text_is_read():
@@ -170,6 +169,41 @@ def test_kinds_sum_their_layers_and_the_longest_comes_first():
     assert Layer.from_json(json.loads(json.dumps(layers[0].to_json()))) == layers[0]
 
 
+def test_a_layer_is_held_to_the_limit_of_its_precision():
+    layers = [
+        Layer("a", "Conv", "k", 2.0, 40_000_000, "float32", 50.0),  # 20 of 50 GMACs/s
+        Layer("b", "Conv", "k", 1.0, 100_000_000, "int8", 200.0),  # 100 of 200
+        Layer("c", "Resize", "k", 1.0),
+    ]
+    assert [layer.share_of_limit for layer in layers] == [pytest.approx(0.4), pytest.approx(0.5), None]
+    conv = next(kind for kind, _ in by_kind(layers) if kind.kind == "Conv")
+    assert conv.share_of_limit == pytest.approx((0.8 + 0.5) / 3)  # ms at the limit over ms
+    assert [line.split()[-1] for line in layer_lines(layers) if line.startswith(("a ", "b "))] == ["40%", "50%"]
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_the_peak_is_what_another_way_to_the_same_units_does_not_exceed():
+    """numpy's matrix product is written by others; in processor time of one thread, it comes close and stays below."""
+    product = (
+        "import numpy, time\n"
+        "a = numpy.ones((512, 512), numpy.float32)\n"
+        "spent = []\n"
+        "for _ in range(30):\n"
+        "    start = time.thread_time(); a @ a; spent.append(time.thread_time() - start)\n"
+        "print(512**3 / min(spent) / 1e9)\n"
+    )
+    one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    said = subprocess.run([sys.executable, "-c", product], capture_output=True, text=True, check=True, env=one_thread)
+    peaks = peak_gmacs_per_s(1)
+    assert 0.4 < float(said.stdout) / peaks["float32"] < 1.05
+    assert peaks.get("int8", math.inf) > 0.9 * peaks["float32"]
+
+
+def test_without_a_compiler_there_is_no_limit(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert peak_gmacs_per_s(1) == {}
+
+
 def test_convolution_macs_are_weights_times_positions():
     assert convolution_macs((16, 3, 3, 3), (10, 12)) == 16 * 3 * 3 * 3 * 10 * 12
 
@@ -181,7 +215,12 @@ def test_the_profile_verb_shows_the_layers_and_writes_them(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "kind of layer" in shown
     assert "GMACs/s" in shown
-    layers = json.loads((tmp_path / "r.json").read_text())["layers"]
+    report = json.loads((tmp_path / "r.json").read_text())
+    layers = report["layers"]
+    assert report["conditions"]["layers"]["load"]["measured_s"] > 0
+    peaks = report["conditions"]["layers"]["peak_gmacs_per_s"]
+    limits = {layer["precision"]: layer["limit_gmacs_per_s"] for layer in layers}
+    assert limits["float32"] == peaks.get("float32")  # none without a C compiler
     assert "scores" in [layer["name"] for layer in layers]
 
 

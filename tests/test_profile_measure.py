@@ -12,11 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segfast_edge.contract.figures import figures
-from segfast_edge.contract.files import write_json
-from segfast_edge.contract.plan import Plan, add_plan_arguments, plan_from
+from segfast_edge.contract.profile_options import ProfileOptions, add_profile_arguments, profile_options_from
 from segfast_edge.contract.report import Latency, Memory, Report, read_reports, reports_json
-from segfast_edge.contract.statistics import median_interval, median_ratio_interval, percentile, variation
+from segfast_edge.contract.report_text import figures
+from segfast_edge.contract.shared.bootstrap import (
+    median_interval,
+    median_ratio_interval,
+    percentile,
+    student_t,
+    variation,
+)
+from segfast_edge.contract.shared.files import write_json
 from segfast_edge.errors import ArtifactError, TargetError
 from targets.common import measure
 from targets.common.memory import MemoryMeter
@@ -61,11 +67,31 @@ def test_samples_that_follow_one_another_give_a_wider_interval():
     assert width(slow) > 1.5 * width(shuffled)
 
 
-def test_the_interval_of_a_ratio_holds_the_ratio():
-    draw = np.random.default_rng(9)
-    base = draw.normal(10, 0.5, 200).tolist()
-    low, high = median_ratio_interval([draw.normal(12, 0.5, 200).tolist()], [base])
-    assert 1.0 < low < 1.2 < high < 1.3
+@pytest.mark.parametrize(
+    ("freedom", "reach"), [(1, 12.706), (2, 4.303), (4, 2.776), (5, 2.571), (10, 2.228), (30, 2.042), (1000, 1.962)]
+)
+def test_students_t_is_that_of_the_tables(freedom, reach):
+    assert student_t(freedom) == pytest.approx(reach, abs=0.001)
+
+
+def test_the_interval_of_a_ratio_holds_the_true_ratio_about_as_often_as_it_says():
+    draw, held, tries = np.random.default_rng(9), 0, 200
+    for _ in range(tries):
+        sides = [
+            [draw.normal(level, 0.2, 40).tolist() for level in middle * np.exp(draw.normal(0, 0.05, count))]
+            for middle, count in ((12, 3), (10, 5))
+        ]
+        low, high = median_ratio_interval(*sides)
+        held += low <= 1.2 <= high
+    assert 0.90 * tries <= held <= 0.99 * tries
+    assert median_ratio_interval(sides[0][:1], sides[1]) is None
+
+
+def test_runs_that_are_alike_by_chance_are_no_surer_than_each_is_by_itself():
+    run = np.random.default_rng(3).normal(10, 2, 60).tolist()
+    low, high = median_ratio_interval([run, run], [run, run])
+    assert low < 0.97
+    assert high > 1.03
 
 
 def test_an_interval_is_the_same_every_time():
@@ -73,8 +99,8 @@ def test_an_interval_is_the_same_every_time():
     assert median_interval(samples) == median_interval(samples)
 
 
-def plan(**more) -> Plan:
-    return Plan(**{"num_runs": 5, "min_secs": 0.0, "max_secs": 5.0, "warmup_runs": 0, **more})
+def plan(**more) -> ProfileOptions:
+    return ProfileOptions(**{"num_runs": 5, "min_secs": 0.0, "max_secs": 5.0, "warmup_runs": 0, **more})
 
 
 def test_runs_go_on_until_both_count_and_seconds_are_reached():
@@ -152,13 +178,15 @@ def test_memory_shows_what_a_phase_took_and_let_go():
 
 
 def test_a_plan_survives_the_way_through_the_command_line():
-    asked = Plan(threads=1, engine="null", num_runs=9, min_secs=0.5, scenario="constant-stream", input="a b.png")
+    asked = ProfileOptions(
+        threads=1, engine="null", num_runs=9, min_secs=0.5, scenario="constant-stream", input="a b.png"
+    )
     parser = argparse.ArgumentParser()
-    add_plan_arguments(parser)
-    assert plan_from(parser.parse_args(asked.words())) == asked
-    assert plan_from(parser.parse_args([])) == Plan()
-    assert Plan().words() == []
-    assert plan_from(parser.parse_args(["--num-threads", "3"])).threads == 3
+    add_profile_arguments(parser)
+    assert profile_options_from(parser.parse_args(asked.words())) == asked
+    assert profile_options_from(parser.parse_args([])) == ProfileOptions()
+    assert ProfileOptions().words() == []
+    assert profile_options_from(parser.parse_args(["--num-threads", "3"])).threads == 3
 
 
 @pytest.mark.parametrize(
@@ -174,7 +202,7 @@ def test_a_plan_survives_the_way_through_the_command_line():
 )
 def test_a_plan_out_of_range_is_refused(wrong, says):
     with pytest.raises(TargetError, match=says):
-        Plan(**wrong)
+        ProfileOptions(**wrong)
 
 
 def report(**more) -> Report:
@@ -222,7 +250,7 @@ def test_a_person_reads_memory_by_phase_and_what_went_on_around():
 
 
 def test_a_report_survives_json(tmp_path):
-    one, other = report(), report(reasons=(), threads=1)
+    one, other = report(), report(reasons=(), threads=1, latency=Latency((1.0, 1.1) * 20))
     write_json(tmp_path / "one.json", reports_json([one]))
     write_json(tmp_path / "two.json", reports_json([one, other]))
     assert read_reports(tmp_path / "one.json") == [one]
@@ -247,6 +275,16 @@ def test_the_json_has_the_derived_figures_beside_the_samples():
         ({"report_version": 99}, "version 99; this release reads 1"),
         ({"latency": {"samples_ms": []}}, "at least one number"),
         ({"latency": {"samples_ms": [1, -2]}}, "each above zero"),
+        ({"latency": {"samples_ms": "123"}}, "TypeError '123' is not a list"),
+        ({"latency": {"samples_ms": ["1", "2"]}}, "TypeError '1' is not a number"),
+        ({"latency": {"samples_ms": [True, 2]}}, "TypeError True is not a number"),
+        ({"latency": {"samples_ms": {"1": 2}}}, "is not a list"),
+        ({"gpu": {"samples_ms": "123"}}, "TypeError '123' is not a list"),
+        ({"reasons": "throttled"}, "TypeError 'throttled' is not a list"),
+        ({"conditions": {"alarms": "hot"}}, "TypeError 'hot' is not a list"),
+        ({"conditions": {"ends_s": {"latency": "123"}}}, "TypeError '123' is not a list"),
+        ({"conditions": {"load": {"measured_s": 4}}}, "KeyError 'disturbed_s'"),
+        ({"conditions": {"layers": {"alarms": 3}}}, "TypeError 3 is not a list"),
         ({"memory": {"phases": {}}}, "pss_bytes"),
         ({"stages": 3}, "not valid"),
         ({"layers": [{"name": "conv"}]}, "not valid: KeyError 'macs'"),
@@ -255,20 +293,40 @@ def test_the_json_has_the_derived_figures_beside_the_samples():
         ({"conditions": {"timeline": [[0.0, "fast", None, None]]}}, "not valid: ValueError"),
         ({"conditions": {"temperature_c": {"first": 50.0}}}, "not valid: KeyError 'least'"),
         ({"conditions": {"ends_s": {"latency": 3}}}, "not valid: TypeError"),
-        ({"conditions": {"governors": [1]}}, "not valid: TypeError 1 is no text"),
-        ({"conditions": {"governors": None}}, "not valid: TypeError None is no list"),
-        ({"conditions": {"governors": "schedutil"}}, "not valid: TypeError 'schedutil' is no list"),
+        ({"conditions": {"governors": [1]}}, "not valid: TypeError 1 is not a text"),
+        ({"conditions": {"governors": None}}, "not valid: TypeError None is not a list"),
+        ({"conditions": {"governors": "schedutil"}}, "not valid: TypeError 'schedutil' is not a list"),
         ({"conditions": {"energy_per_frame_j": 1.0}}, "energy_per_frame_j is given without watts"),
-        ({"versions": {"onnxruntime": None}}, "not valid: TypeError None is no text"),
-        ({"versions": {"onnxruntime": 1.2}}, "not valid: TypeError 1.2 is no text"),
+        ({"versions": {"onnxruntime": None}}, "not valid: TypeError None is not a text"),
+        ({"versions": {"onnxruntime": 1.2}}, "not valid: TypeError 1.2 is not a text"),
         ({"machine": {"memory_bytes": "much"}}, "not valid: ValueError"),
-        ({"artifact": {"name": "a", "sha256": ["1"]}}, r"not valid: TypeError \['1'\] is no text"),
+        ({"artifact": {"name": "a", "sha256": ["1"]}}, r"not valid: TypeError \['1'\] is not a text"),
     ],
 )
 def test_a_report_that_is_none_is_one_clear_error(spoil, says, tmp_path):
     write_json(tmp_path / "r.json", report().to_json() | spoil)
     with pytest.raises(ArtifactError, match=says):
         read_reports(tmp_path / "r.json")
+
+
+def test_whether_a_report_is_valid_is_worked_out_again():
+    good = report(latency=Latency((2.0, 2.1) * 50), reasons=(), conditions={}).to_json()
+    assert Report.from_json(good).valid
+    load = {"measured_s": 4.0, "disturbed_s": 0.7, "foreign_cores": [0, 1]}
+    for spoilt, says in (
+        ({"latency": {"samples_ms": [2.0, 2.1]}}, "too few samples: 2; at least 30"),
+        (
+            {"conditions": {"foreign_cpu_share": 0.5}},
+            "foreign load: other processes took 50% of the cores; at most 10%",
+        ),
+        ({"conditions": {"load": load}}, "foreign load: other processes took over 0.3 of a core for 0.7 of 4.0 s"),
+        ({"valid": False}, "marked as invalid, without a reason"),
+        ({"reasons": ["throttled: heat"]}, "throttled: heat"),
+    ):
+        (reason,) = Report.from_json(good | spoilt).reasons
+        assert reason.startswith(says)
+    twice = report(latency=Latency((2.0,)), reasons=("too few samples: 1; at least 30",))
+    assert Report.from_json(twice.to_json()).reasons == ("too few samples: 1; at least 30",)
 
 
 def test_numbers_that_a_report_holds_as_text_are_numbers_once_read():

@@ -17,6 +17,13 @@ COMMANDS = [
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
     if line.startswith("$ ")
 ]
+INLINE = [
+    pytest.param(command, id=f"{page.name}-{command}")
+    for page in PAGES
+    for command in re.findall(r"`(segfast-edge [a-z]+ [^`]*-[^`]*)`", page.read_text(encoding="utf-8"))
+    if not command.endswith("--help") and "..." not in command  # which shows that something is left out
+]
+EXAMPLES = {"N": "2", "SHARE": "5%"}  # what the text calls a value that its reader chooses
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.values[0].startswith("segfast-edge ")])
@@ -25,6 +32,14 @@ def test_every_command_shown_is_accepted_by_its_verb(command):
     parser = argparse.ArgumentParser(exit_on_error=False)
     cli._verb(verb).arguments(parser)
     parser.parse_args(words)
+
+
+@pytest.mark.parametrize("command", INLINE)
+def test_every_command_in_a_sentence_has_all_that_its_verb_requires(command):
+    _, verb, *words = shlex.split(command)
+    parser = argparse.ArgumentParser()
+    cli._verb(verb).arguments(parser)
+    parser.parse_args([EXAMPLES.get(word, word) for word in words])
 
 
 def test_every_link_to_a_file_leads_somewhere():

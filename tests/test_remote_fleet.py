@@ -6,12 +6,12 @@ import pytest
 import tiny_artifacts as tiny
 
 from segfast_edge.cli import main
-from segfast_edge.contract.counts import CountReport, any_report
+from segfast_edge.contract.instruction_report import CountReport, any_report
 from segfast_edge.contract.report import Report, read_reports
 from segfast_edge.errors import ArtifactError, TargetError
-from segfast_edge.remote.fleet import Device, measure, read_fleet
-from segfast_edge.remote.profile import Wish
-from segfast_edge.remote.site import requirements
+from segfast_edge.profiling.fleet import Device, measure, read_fleet
+from segfast_edge.profiling.over_ssh import RemoteProfile
+from segfast_edge.remote.device_packages import gathered, requirements
 
 GOOD = """
 [[device]]
@@ -41,6 +41,12 @@ def test_a_fleet_file_names_its_devices(tmp_path):
         ("device = 3", r"has no \[\[device\]\]"),
         ("[[device", "is not TOML"),
         ('[[device]]\nname = "a"\nhost = "b"', "lacks target"),
+        ("device = [3, 4]", "device 3 is not a table"),
+        ('device = [{name = "a", host = "b", target = "rpi"}, "c"]', "device 'c' is not a table"),
+        ('[[device]]\nname = "a"\nhost = " "\ntarget = "rpi"', "lacks host"),
+        ('[[device]]\nname = ["a"]\nhost = "b"\ntarget = "rpi"', "lacks name"),
+        ("[[devices]]" + GOOD.partition("]]")[2], "unknown key 'devices'. Did you mean 'device'"),
+        ("retries = 3\n" + GOOD, "unknown key 'retries'"),
         ('[[device]]\nname = "a"\nhost = 7\ntarget = "rpi"', "lacks host"),
         (GOOD.replace("target", "traget"), "Did you mean 'target'"),
         (GOOD.replace('"car"', '"shelf"', 1), "gives a name twice: shelf, shelf"),
@@ -60,7 +66,7 @@ def test_a_missing_fleet_file_is_one_clear_line(tmp_path):
 
 def test_an_unknown_target_is_refused_with_the_nearest():
     with pytest.raises(TargetError, match=r"unknown target 'rpi4'\. Did you mean 'rpi'"):
-        Wish("rpi4")
+        RemoteProfile("rpi4")
 
 
 def test_a_damaged_artifact_is_refused_before_anything_is_sent(tmp_path, monkeypatch, capsys):
@@ -85,15 +91,33 @@ def test_every_artifact_that_fails_on_a_device_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGFAST_SSH", "sh -c :")  # a device that answers nothing
     artifacts = [tiny.write_null_artifact(tmp_path / name) for name in ("a", "b")]
     device = Device("car", "car", "x86")
-    failures = measure([device], artifacts, Wish("x86")).failures
-    assert [line.partition(": car has no POSIX shell")[0] for line in failures] == ["car: a", "car: b"]
-    (failure,) = measure([device], artifacts[:1], Wish("x86")).failures
-    assert failure.startswith("car: car has no POSIX shell")
+    failures = measure([device], artifacts, RemoteProfile("x86")).failures
+    assert [line.partition(": the login shell on car did not run sh")[0] for line in failures] == ["car: a", "car: b"]
+    (failure,) = measure([device], artifacts[:1], RemoteProfile("x86")).failures
+    assert failure.startswith("car: the login shell on car did not run sh")
+
+
+def test_one_computer_under_two_names_is_refused(tmp_path, monkeypatch):
+    """Two names may be aliases of ssh's configuration, a user more or less, or a name and its address."""
+    aliases = "".join(
+        f"Host {name}\n HostName 127.0.0.1\n Port {port}\n" for name, port in (("a", 1), ("b", 1), ("c", 2))
+    )
+    (tmp_path / "config").write_text(aliases)
+    monkeypatch.setenv("SEGFAST_SSH", f"ssh -F {tmp_path / 'config'}")
+    artifact = tiny.write_null_artifact(tmp_path / "artifact")
+    for first, second in (("a", "b"), ("a", "pi@b"), ("localhost", "127.0.0.1")):
+        devices = [Device("one", first, "x86"), Device("two", second, "x86")]
+        with pytest.raises(TargetError, match=rf"^one \({first}\) and two \({second}\) are one computer: "):
+            measure(devices, [artifact], RemoteProfile("x86"))
+    other_ports = [Device("one", "a", "x86"), Device("two", "c", "x86")]
+    assert len(measure(other_ports, [artifact], RemoteProfile("x86")).failures) == 2  # nothing listens there
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--host", ""], "'' is not a host"),
+        (["--host", "", "--fleet", "b"], "exclude each other"),
         (["--host", "a", "--fleet", "b"], "exclude each other"),
         (["--install"], "for other computers"),
         (["--host", "a", "--samples", "s"], "--samples is for this machine"),
@@ -112,10 +136,10 @@ def test_a_target_needs_the_runtime_of_the_format_and_nothing_of_the_others():
 
 
 def test_what_no_target_runs_or_what_is_too_large_is_not_installed():
-    with pytest.raises(TargetError, match="nothing to install for openvino on target jetson"):
+    with pytest.raises(TargetError, match=r"OpenVINO does not use a Jetson's GPU\. Convert again for one of .*onnx"):
         requirements("jetson", "openvino")
     with pytest.raises(TargetError, match="does not send torch"):
-        requirements("rpi", "torchscript")
+        gathered("rpi", "torchscript", None)
 
 
 COUNTS = CountReport(

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.bundle import device_code
 from segfast_edge.cli import main
-from segfast_edge.contract.counts import CountReport
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.instruction_report import CountReport
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report
+from segfast_edge.device.code import device_code
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.profile import Wish, profile_remote
-from segfast_edge.spawn import outputs
+from segfast_edge.profiling.over_ssh import RemoteProfile, profile_remote
 
-SHORT = Plan(threads=1, num_runs=40, min_secs=0.1, max_secs=5)
+SHORT = ProfileOptions(threads=1, num_runs=40, min_secs=0.1, max_secs=5)
 LEFT = "ls -d /tmp/segfast-edge.* 2>/dev/null; pgrep -x 'tail|timeout'"
 
 
@@ -47,9 +47,9 @@ def keys(value) -> set[str]:
 def test_a_board_without_a_runtime_is_told_so_and_with_install_it_measures(pc, tflite, capsys):
     said = []
     with pytest.raises(TargetError, match=r"numpy and PIL missing.* Or let --install bring it"):
-        profile_remote(tflite, pc.host, Wish("x86", SHORT, even_if_busy=True))
-    wish = Wish("x86", SHORT, install=True, even_if_busy=True, say=said.append)
-    report = profile_remote(tflite, pc.host, wish)
+        profile_remote(tflite, pc.host, RemoteProfile("x86", SHORT, even_if_busy=True))
+    request = RemoteProfile("x86", SHORT, install=True, even_if_busy=True, announce=said.append)
+    report = profile_remote(tflite, pc.host, request)
     assert isinstance(report, Report)
     assert len(report.latency.samples_ms) >= 40
     assert report.machine["system"].startswith("Debian GNU/Linux 12")
@@ -57,14 +57,14 @@ def test_a_board_without_a_runtime_is_told_so_and_with_install_it_measures(pc, t
     assert said[-1].startswith("measuring on")
     assert pc.shell(LEFT, check=False) == ""
     first = pc.shell("ls -di ~/.cache/segfast-edge/site-*")
-    profile_remote(tflite, pc.host, wish)
+    profile_remote(tflite, pc.host, request)
     assert pc.shell("ls -di ~/.cache/segfast-edge/site-*") == first  # kept, and not sent again
 
 
 def test_a_target_that_the_host_is_not_is_refused_there(pc, tflite):
-    wish = Wish("rpi", SHORT, install=True, even_if_busy=True)
+    request = RemoteProfile("rpi", SHORT, install=True, even_if_busy=True)
     with pytest.raises(TargetError, match=r"this machine \(x86_64\) is no Raspberry Pi.*; it is --target x86$"):
-        profile_remote(tflite, pc.host, wish)  # and nothing about measuring over ssh, which this is
+        profile_remote(tflite, pc.host, request)  # and nothing about measuring over ssh, which this is
     assert pc.shell(LEFT, check=False) == ""
 
 
@@ -98,10 +98,10 @@ def test_samples_outlive_a_connection_that_is_lost_for_good(start_board, tflite,
         if step.endswith("inferences"):
             board.shell("kill -9 $(pgrep -f '[n]ative/sshd')", check=False)
 
-    plan = Plan(threads=1, min_secs=60)
-    wish = Wish("x86", plan, True, True, lose, tmp_path / "kept.json", reconnect_s=1)
+    plan = ProfileOptions(threads=1, min_secs=60)
+    request = RemoteProfile("x86", plan, True, True, lose, tmp_path / "kept.json", reconnect_s=1)
     with pytest.raises(UnreachableError, match=r"samples until then are in .*kept\.json, marked partial"):
-        profile_remote(tflite, board.host, wish)
+        profile_remote(tflite, board.host, request)
     kept = json.loads((tmp_path / "kept.json").read_text())
     assert kept["partial"] is True
     assert kept["valid"] is False
@@ -174,7 +174,7 @@ def test_onnx_and_the_older_tflite_runtime_run_on_a_board(start_board, tflite, t
     current, older = start_board("rpi4"), start_board("rpi4", "--site", "tflite-runtime")
     for board, artifact, engine in ((current, onnx, "onnxruntime"), (older, tflite, "tflite-runtime")):
         monkeypatch.setenv("SEGFAST_SSH", board.ssh_command)
-        report = profile_remote(artifact, board.host, Wish("rpi", SHORT))
+        report = profile_remote(artifact, board.host, RemoteProfile("rpi", SHORT))
         assert isinstance(report, CountReport)
         assert engine in report.versions
         assert report.per_inference["mla_f32"] > 0
@@ -193,9 +193,9 @@ def test_what_only_times_is_refused_on_an_emulated_board(start_board, tflite, tm
 @pytest.mark.parametrize(
     ("plan", "says"),
     [
-        (Plan(threads=2), "2 threads on an emulated board"),
-        (Plan(layers=True), "--layers on an emulated board, where a time means nothing"),
-        (Plan(scenario="constant-stream"), "--scenario constant-stream on an emulated board"),
+        (ProfileOptions(threads=2), "2 threads on an emulated board"),
+        (ProfileOptions(layers=True), "--layers on an emulated board, where a time means nothing"),
+        (ProfileOptions(scenario="constant-stream"), "--scenario constant-stream on an emulated board"),
     ],
 )
 def test_what_a_count_cannot_give_is_refused_where_instructions_are_counted(
@@ -204,13 +204,13 @@ def test_what_a_count_cannot_give_is_refused_where_instructions_are_counted(
     board = start_board("rpi5")
     monkeypatch.setenv("SEGFAST_SSH", board.ssh_command)
     with pytest.raises(TargetError, match=says):
-        profile_remote(tflite, board.host, Wish("rpi", plan))
+        profile_remote(tflite, board.host, RemoteProfile("rpi", plan))
 
 
 def test_a_runtime_is_gathered_for_the_boards_own_processor(start_board, tflite, monkeypatch):
     board = start_board("rpi5", "--site", "bare")
     monkeypatch.setenv("SEGFAST_SSH", board.ssh_command)
-    report = profile_remote(tflite, board.host, Wish("rpi", SHORT, install=True))
+    report = profile_remote(tflite, board.host, RemoteProfile("rpi", SHORT, install=True))
     assert isinstance(report, CountReport)
     assert report.machine["architecture"] == "aarch64"
     assert "SEGFAST_COUNTS" not in os.environ

@@ -2,24 +2,28 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 import types
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.board import check, refuse_busy, refuse_full
+from segfast_edge.remote.device_packages import install
 from segfast_edge.remote.job import Command, job
-from segfast_edge.remote.ssh import Ssh, quoted
-from segfast_edge.remote.stopping import orderly
+from segfast_edge.remote.probe import check, refuse_busy, refuse_full
+from segfast_edge.remote.ssh import Ssh, one_word
 from segfast_edge.remote.transfer import copy, size_of, workspace
 
 MINUTE = 60
+OWN_HAND = "own-hand"
 
 
 def wait_until(condition, seconds=20):
@@ -31,12 +35,12 @@ def wait_until(condition, seconds=20):
 
 @contextlib.contextmanager
 def login_script(board, text):
-    """Have the board's shell read ``text`` first, as a user's own ~/.bashrc would."""
-    board.shell(f"cat >.bashrc <<'END'\n{text}\nEND")
+    """Have the board's shell read ``text`` first, as a user's own ~/.bashrc would, unless a test's own hand logs in."""
+    board.shell(f"cat >.bashrc <<'END'\ncase $BASH_EXECUTION_STRING in *{OWN_HAND}*) return ;; esac\n{text}\nEND")
     try:
         yield
     finally:
-        board.shell("PATH=/usr/bin:/bin; rm -rf .bashrc /tmp/few")
+        board.shell(f": {OWN_HAND}; rm -rf .bashrc /tmp/few")
 
 
 @pytest.mark.parametrize("host", ["", "-oProxyCommand=true", "two words", "tab\there"])
@@ -115,11 +119,129 @@ def test_a_host_without_basic_tools_is_told_which(pc):
         check(Ssh(pc.host))
 
 
-def test_a_login_script_that_talks_does_no_harm(pc):
-    with login_script(pc, "echo welcome to the board"):
-        assert check(Ssh(pc.host)).name == "pc"
-        with workspace(Ssh(pc.host)) as folder:
+def login_shell(words):
+    """Return a login script that makes another program the login shell: sshd starts it as ``SHELL -c COMMAND``."""
+    return f'exec {words} -c "$BASH_EXECUTION_STRING"'
+
+
+def mounted(*options):
+    """Return a login script that gives the session its own view of folders: ``/tmp:noexec`` or ``/home/pi:ro``."""
+    lines = []
+    for each in options:
+        folder, _, flag = each.partition(":")
+        lines.append(f"mount --bind {folder} {folder} && mount -o remount,bind,{flag} {folder} || exit 99")
+    return f"""exec unshare -Urm sh -c '{"; ".join(lines)}; cd; exec dash -c "$0"' "$BASH_EXECUTION_STRING\""""
+
+
+AWKWARD = "echo 'it'\"'\"'s'; echo \"a!b \\\\ \\$HOME ü\"; # and a comment\necho last"
+
+
+@pytest.mark.parametrize("shell", ["tcsh", "fish", "dash"])
+@pytest.mark.parametrize("by", ["rsync", "tar"])
+def test_every_login_shell_will_do(shell, by, pc, tmp_path):
+    (tmp_path / "it's").write_text("here")
+    with login_script(pc, login_shell(shell)):
+        ssh = Ssh(pc.host)
+        board = check(ssh)
+        assert board.name == "pc"
+        if by == "tar":
+            board = replace(board, tools=frozenset())
+        assert ssh.output(AWKWARD).decode() == "it's\na!b \\ $HOME ü\nlast\n"
+        with workspace(ssh) as folder:
+            copy(ssh, board, tmp_path, f"{folder}/load")
+            assert ssh.fetch(f"{folder}/load/it's") == b"here"
+            with job(ssh, folder, shell_job(AWKWARD)) as running:
+                assert list(running.lines()) == ["it's", "a!b \\ $HOME ü", "last"]
+                assert running.ended().status == 0
+        with pytest.raises(TargetError, match=r"^[\w-]*pc: cat: /nowhere: No such file"):
+            ssh.fetch("/nowhere")
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))
+def test_a_script_arrives_as_it_is(text):
+    command = one_word(f"printf %s {shlex.quote(text)}")
+    assert not set(command.partition(" sh '")[2]) & set("!\n")
+    said = subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout
+    assert said.decode() == text
+
+
+def test_what_login_scripts_print_is_kept_apart(pc, tmp_path):
+    (tmp_path / "data").write_bytes(b"content")
+    talking = "echo welcome; echo 'motd of the day' >&2; printf 'no end of line'"
+    with login_script(pc, talking):
+        ssh = Ssh(pc.host)
+        board = check(ssh)
+        assert board.name == "pc"
+        assert ssh.noisy
+        with workspace(ssh) as folder:
             assert folder.startswith("/tmp/segfast-edge.")
+            copy(ssh, board, tmp_path, f"{folder}/load")  # rsync would end here: is your shell clean?
+            assert ssh.fetch(f"{folder}/load/data") == b"content"
+            with job(ssh, folder, shell_job("echo one")) as running:
+                assert list(running.lines()) == ["one"]
+                assert running.ended().status == 0
+                assert running.result() == b"one\n"
+        with pytest.raises(TargetError, match=r"^[\w-]*pc: cat: /nowhere: No such file"):
+            ssh.fetch("/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("echo This account is currently not available.; exit 1", ": it printed 'This account is currently not avail"),
+        ("echo please log in at the front desk >&2; exit 1", ": it printed 'please log in at the front desk'"),
+        ("exit 0", r" did not run sh\. "),
+    ],
+    ids=["nologin", "stderr", "silent"],
+)
+def test_an_account_that_runs_no_commands_is_refused_in_one_line(script, says, pc):
+    with (
+        login_script(pc, script),
+        pytest.raises(TargetError, match=rf"login shell on [\w-]*pc.*{says}.*chsh -s /bin/sh"),
+    ):
+        check(Ssh(pc.host))
+
+
+@pytest.mark.parametrize(
+    ("mounts", "place"),
+    [
+        ((), "/home/pi/.cache/segfast-edge"),
+        (("/home/pi:noexec",), "/tmp/segfast-edge."),
+        (("/home/pi:ro",), "/tmp/segfast-edge."),
+        (("/tmp:noexec",), "/home/pi/.cache/segfast-edge"),
+        (("/tmp:ro",), "/home/pi/.cache/segfast-edge"),
+        (("/home/pi:ro", "/tmp:noexec"), ""),
+        (("/home/pi:ro", "/tmp:ro"), ""),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_the_runtime_goes_where_libraries_can_be_loaded(mounts, place, pc, tmp_path):
+    packages = tmp_path / "site-test"
+    packages.mkdir()
+    (packages / "module.py").touch()
+    script = mounted(*mounts) if mounts else "true"
+    with contextlib.ExitStack() as stack:
+        stack.callback(pc_clean, pc)
+        stack.enter_context(login_script(pc, script))
+        ssh = Ssh(pc.host)
+        if set(mounts) == {"/home/pi:ro", "/tmp:ro"}:
+            with pytest.raises(TargetError, match="no folder for temporary files is writable"):
+                check(ssh)
+            return
+        board = check(ssh)
+        folder = stack.enter_context(workspace(ssh))
+        if not place:
+            with pytest.raises(TargetError, match=r"has no folder for the runtime.*noexec"):
+                install(ssh, board, packages, folder)
+            return
+        path = install(ssh, board, packages, folder)
+        assert path.startswith(place)
+        assert ssh.output(f"ls {path}") == b"module.py\n"
+
+
+def pc_clean(board):
+    board.shell("rm -rf ~/.cache/segfast-edge/site-test", check=False)
 
 
 def test_the_devices_own_message_comes_back(pc):
@@ -127,24 +249,12 @@ def test_the_devices_own_message_comes_back(pc):
         Ssh(pc.host).fetch("/nowhere")
 
 
-@settings(deadline=None)
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0'"), max_size=30))
-def test_a_quoted_word_reaches_the_script_as_it_is(text):
-    said = subprocess.run(["sh", "-c", f"printf %s {quoted(text)}"], capture_output=True, check=True).stdout
-    assert said.decode() == text
-
-
-def test_a_single_quote_is_refused_because_scripts_travel_in_them():
-    with pytest.raises(TargetError, match="single quote"):
-        quoted("it's")
-
-
 @pytest.mark.parametrize("by", ["rsync", "tar"])
 def test_a_folder_arrives_as_it_is(by, pc, tmp_path):
     ssh = Ssh(pc.host)
     board = check(ssh)
     if by == "tar":
-        board = type(board)(**{name: getattr(board, name) for name in board.__slots__} | {"tools": frozenset()})
+        board = replace(board, tools=frozenset())
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / "data").write_bytes(bytes(range(256)) * 1000)
     (tmp_path / "empty").touch()
@@ -210,7 +320,7 @@ def test_a_job_is_followed_and_its_end_is_known(pc):
         ended = running.ended()
         assert running.result().decode().splitlines() == lines
     assert lines == ["it's $HOME", "two"]
-    assert (ended.status, ended.last_line) == (7, "wrong")
+    assert (ended.status, ended.errors) == (7, "wrong\n")
 
 
 def test_a_job_sees_packages_before_the_devices_own(pc):
@@ -239,13 +349,15 @@ def test_a_second_job_finds_the_board_busy(pc):
 
 def test_a_dropped_connection_is_taken_up_again_without_loss(pc):
     ssh = Ssh(pc.host)
-    counting = "for i in $(seq 1 40); do echo $i; sleep 0.1; done"
+    waiting = "case $i in 5|20) while [ ! -e dropped$i ]; do sleep 0.1; done ;; esac"
+    counting = f"for i in $(seq 1 40); do echo $i; {waiting}; done"
     lines = []
     with workspace(ssh) as folder, job(ssh, folder, shell_job(counting)) as running:
         for line in running.lines():
             lines.append(line)
             if line in ("5", "20"):
-                pc.shell("kill -9 $(ps -o ppid= -C tail)")  # the server's end of the connection that follows the job
+                # the server's end of the connection that follows the job
+                pc.shell(f"kill -9 $(ps -o ppid= -C tail) && touch {folder}/dropped{line}")
         assert running.ended().status == 0
         assert running.reconnections >= 2
     assert lines == [str(i) for i in range(1, 41)]
@@ -273,7 +385,7 @@ INTERRUPTED = """
 import sys
 from segfast_edge.remote.job import Command, job
 from segfast_edge.remote.ssh import Ssh
-from segfast_edge.remote.stopping import orderly
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.remote.transfer import workspace
 ssh = Ssh(sys.argv[1])
 with orderly(), workspace(ssh) as folder, job(ssh, folder, Command(["sh", "-c", sys.argv[2]], 600)) as running:

@@ -73,6 +73,9 @@ def test_the_cache_is_where_the_variable_says(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGFAST_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
     monkeypatch.delenv("SEGFAST_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "usual"))
+    assert cache_folder() == tmp_path / "usual" / "segfast-edge"
+    monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder().parts[-2:] == (".cache", "segfast-edge")
 
 

@@ -17,11 +17,11 @@ from tiny_runner import jpeg
 
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import ArtifactError, DataError
-from targets.runner.board import Board
 from targets.runner.decoding import FORMATS, Encoded
+from targets.runner.inputs import InputLostError, InputOptions, open_input
+from targets.runner.inputs._multipart import MAX_PART_BYTES, PartParser, boundary_of
 from targets.runner.outputs import OutputContext, open_output
-from targets.runner.sources import SourceLostError, SourceOptions, open_source
-from targets.runner.sources._multipart import MAX_PART_BYTES, PartParser, boundary_of
+from targets.runner.telemetry import Telemetry
 
 FEW = tries(100)
 JSON = st.recursive(
@@ -107,7 +107,7 @@ def test_no_content_type_makes_the_boundary_reader_fail(text):
 
 @pytest.fixture(scope="module")
 def page():
-    output = open_output("web:0", OutputContext(Board(), 1))
+    output = open_output("web:0", OutputContext(Telemetry(), 1))
     yield output
     output.close()
 
@@ -178,8 +178,8 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\
 @example(b"HTTP/1.1 " + b"x" * 70_000, b"")
 def test_no_camera_makes_its_reader_fail_with_anything_but_losing_it(camera, head, body):
     camera.answer = head + body
-    source = open_source(f"http://127.0.0.1:{camera.listener.getsockname()[1]}/", SourceOptions(silence_s=2))
-    with pytest.raises(SourceLostError):
+    source = open_input(f"http://127.0.0.1:{camera.listener.getsockname()[1]}/", InputOptions(silence_s=2))
+    with pytest.raises(InputLostError):
         source.connect()
         while True:
             with contextlib.suppress(DataError):

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,20 +13,20 @@ import tiny_artifacts as tiny
 from PIL import Image
 from tiny_runner import result
 
-from segfast_edge.contract.images import read_labels
+from segfast_edge.contract.shared.images import read_labels
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
 from targets.runner.frames import Notice
-from targets.runner.lane import Lane
+from targets.runner.output_thread import Lane
 from targets.runner.outputs import OutputContext, kinds, open_output
 from targets.runner.outputs._avi import AviFile
 from targets.runner.shared_mask import HEADER_BYTES, MaskReader, MaskWriter
+from targets.runner.telemetry import Telemetry
 
 NOTICE = Notice("no_result", "the engine failed", 5)
 
 
 def opened(text, stdout=1):
-    return open_output(text, OutputContext(Board(), stdout))
+    return open_output(text, OutputContext(Telemetry(), stdout))
 
 
 def test_masks_are_class_ids_at_the_frames_size_and_old_ones_go(tmp_path):
@@ -35,6 +36,85 @@ def test_masks_are_class_ids_at_the_frames_size_and_old_ones_go(tmp_path):
     output.notice(NOTICE)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{n:06d}.mask.png" for n in (3, 4, 5)]
     assert np.array_equal(read_labels(tmp_path / "000005.mask.png"), result(5).mask)
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("masks", ".mask.png"), ("overlays", ".overlay.jpg")])
+def test_a_restart_overwrites_no_picture_and_the_pictures_of_two_runs_do_not_mix(tmp_path, kind, suffix):
+    runs = [(1, 4), (1, 6), (1, 2)]
+    for first, end in runs:
+        output = opened(f"{kind}:{tmp_path}")
+        for number in range(first, end):
+            output.write(result(number, name="same" if number == 3 else f"{number:06d}"))
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    expected = [f"{n}{suffix}" for n in ("000001", "000002", "same")]
+    expected += [f"run0002-{n}{suffix}" for n in ("000001", "000002", "000004", "000005", "same")]
+    assert sorted(path.name for path in before) == sorted([*expected, f"run0003-000001{suffix}"])
+    again = opened(f"{kind}:{tmp_path}")
+    for number in (1, 2, 3):
+        again.write(result(number, name="a"))  # a folder read over and over, or a.jpg beside a.png
+    assert {path.name for path in tmp_path.iterdir()} - {path.name for path in before} == {
+        f"run0004-{name}{suffix}" for name in ("a", "a-2", "a-3")
+    }
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_keep_counts_the_pictures_of_earlier_runs_even_if_the_clock_went_back(tmp_path):
+    first = opened(f"masks:{tmp_path}")
+    for number in (1, 2, 3):
+        first.write(result(number))
+    for path in tmp_path.iterdir():
+        os.utime(path, (4e9 + int(path.name[:6]), 4e9 + int(path.name[:6])))
+    second = opened(f"masks:{tmp_path},keep=3")
+    second.write(result(1))
+    second.write(result(2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "000003.mask.png", "run0002-000001.mask.png", "run0002-000002.mask.png",
+    ]  # fmt: skip
+
+
+def test_a_restart_overwrites_no_video_and_keep_bounds_the_files_of_all_runs(tmp_path):
+    (tmp_path / "a-b.avi").write_bytes(b"of another recording")
+    seen = {}
+    for run in (1, 2, 3):
+        output = opened(f"video:{tmp_path}/a.avi,fps=5")
+        output.write(result(run))
+        output.write(result(run, size=(20, 30)))  # another size is another file
+        output.close()
+        for path in tmp_path.iterdir():
+            assert path.read_bytes() == seen.setdefault(path, path.read_bytes())
+    assert sorted(path.name for path in seen) == [
+        "a-2.avi",
+        "a-3.avi",
+        "a-4.avi",
+        "a-5.avi",
+        "a-6.avi",
+        "a-b.avi",
+        "a.avi",
+    ]
+    output = opened(f"video:{tmp_path}/a.avi,fps=5,keep=2")
+    output.write(result(1))
+    output.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-6.avi", "a-7.avi", "a-b.avi"]
+
+
+def test_lines_after_a_power_cut_begin_on_a_line_of_their_own(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"state": "running"}\n{"state": "runn')
+    for number in (1, 2):
+        output = opened(f"jsonl:{tmp_path}/a.jsonl")
+        output.write(result(number))
+        output.close()
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines[2:]] == [1, 2]
+
+
+def test_a_video_is_forced_to_the_disk_every_two_seconds(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("targets.runner.outputs._avi.os", SimpleNamespace(fdatasync=synced.append))
+    video = AviFile(tmp_path / "a.avi", (40, 60), fps=None)
+    for number in range(1, 61):
+        video.append(b"\xff\xd8\xff\xd9", 10**12 + number * 100_000_000)
+    video.close()
+    assert len(synced) == 3  # with the first frame, then every 20
 
 
 def test_overlays_show_the_frame_through_the_mask(tmp_path):

@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +9,13 @@ from hypothesis import strategies as st
 
 from segfast_edge.contract.classes import ClassSet, distinct_palette
 from segfast_edge.errors import DataError
+from targets.common.sensors import temperature_c
 from targets.runner.backoff import Backoff
 from targets.runner.decoding import ReducedScale
+from targets.runner.degradation import LONGEST_HOLD_S, Limits, Pace, Policy, ladder
+from targets.runner.drivable import ahead, drivable_labels
 from targets.runner.ledger import OUT, Ledger
-from targets.runner.policy import LONGEST_HOLD_S, Limits, Pace, Policy, hottest_c, ladder
-from targets.runner.road import ahead, drivable_labels
-from targets.runner.slot import ClosedError, Slot
+from targets.runner.newest_frame import ClosedError, Slot
 
 
 def test_a_slot_gives_the_newest_item_and_hands_back_the_older_one():
@@ -103,6 +105,37 @@ def test_a_short_spike_changes_nothing():
     assert watch(policy, 2, late=0.9, start=7) == []
 
 
+def slow(policy, seconds, helps, start=0.0, temperature=None):
+    """Let every frame be late for so long; return the steps taken."""
+    looks = range(seconds)
+    return [policy.step.name for now in looks if policy.observe(start + now, temperature, 1.0, skipping_helps=helps)]
+
+
+def test_fewer_frames_are_no_answer_to_work_that_takes_too_long_and_a_smaller_artifact_is():
+    policy = Policy(Limits(), ladder(None))
+    assert slow(policy, 60, helps=False) == []
+    assert (
+        policy.reason
+        == "100% of frames late, the limit is 20%; fewer frames would not help, the work on one takes too long"
+    )
+    assert policy.step.name == "full"
+    policy.observe(100, None, 0.0)
+    assert policy.reason == ""
+    policy = Policy(Limits(), ladder(Path("small")))
+    assert slow(policy, 60, helps=False) == ["fallback"]
+    assert slow(policy, 3, helps=True, start=100) == ["half"]  # with the smaller artifact it would help
+    assert slow(policy, 60, helps=False, start=200) == ["fallback"]  # and is taken back where it did not
+
+
+def test_heat_is_answered_with_fewer_frames_however_long_the_work_takes():
+    assert slow(Policy(Limits(), ladder(None)), 14, helps=False, temperature=95.0) == ["half", "quarter", "eighth"]
+
+
+def test_where_every_frame_counts_none_is_skipped():
+    assert [step.divisor for step in ladder(Path("small"), may_skip=False)] == [1, 1]
+    assert [step.name for step in ladder(None, may_skip=False)] == ["full"]
+
+
 def test_swinging_between_two_steps_slows_down():
     policy, now, waits = Policy(Limits(hold_s=10), ladder(None)), 0.0, []
     for _ in range(8):
@@ -125,12 +158,12 @@ def test_limits_that_contradict_are_refused():
 
 
 def test_the_hottest_zone_counts_and_broken_zones_do_not(tmp_path):
-    for index, text in enumerate(("45000", "71500", "broken")):
+    for index, text in enumerate(("45000", "71500", "broken", "-256000", "2147483")):
         zone = tmp_path / f"sys/class/thermal/thermal_zone{index}"
         zone.mkdir(parents=True)
         (zone / "temp").write_text(text)
-    assert hottest_c(tmp_path) == 71.5
-    assert hottest_c(tmp_path / "none") is None
+    assert temperature_c(tmp_path) == 71.5
+    assert temperature_c(tmp_path / "none") is None
 
 
 CLASSES = ClassSet(("Sky", "Road", "Car"), distinct_palette(3))

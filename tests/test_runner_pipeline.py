@@ -1,6 +1,8 @@
 """The pipeline with real threads: sources and outputs of the tests' own, the null engine, one that can be broken."""
 
 import dataclasses
+import itertools
+import threading
 import time
 
 import numpy as np
@@ -9,20 +11,22 @@ import tiny_artifacts as tiny
 import tiny_runner
 from tiny_runner import Kept, Script, null_labels, null_model, proven_artifact, serving, wait_for
 
-from segfast_edge.contract.postprocess import mask_at
+from segfast_edge.contract.masks import mask_at
 from segfast_edge.errors import DataError
 from targets.common.session import CheckedSession
+from targets.runner import degradation, main_loop
 from targets.runner.decoding import Encoded
+from targets.runner.degradation import Limits, Policy, Step
 from targets.runner.frames import Broken
-from targets.runner.policy import Limits, Policy, Step
-from targets.runner.sources import EndOfInputError, SourceLostError, SourceOptions, open_source
+from targets.runner.inputs import EndOfInputError, InputLostError, InputOptions, open_input
+from targets.runner.notify import Notifier
 
 
 def test_every_picture_of_a_folder_comes_out_in_order_with_the_right_mask(tmp_path):
     model, kept = null_model(tmp_path / "a"), Kept()
     folder = tiny_runner.pictures(tmp_path / "in", 12)
     kept.hold = 0.01
-    with serving(open_source(str(folder), SourceOptions()), model, kept) as (_, pipeline):
+    with serving(open_input(str(folder), InputOptions()), model, kept) as (_, pipeline):
         assert pipeline.ended.wait(10)
     assert [result.name for result in kept.results] == [f"{index:03d}" for index in range(12)]
     frame = tiny.frame(40, 60, seed=3)
@@ -57,6 +61,65 @@ def test_corrupt_frames_are_counted_and_the_stream_goes_on(tmp_path):
     assert "gif" in pipeline.decoder.last_damage
 
 
+class CameraScript(Script):
+    """A camera of the tests' own."""
+
+    camera = True
+
+
+def scene(number):
+    """Return a frame with texture and noise, another for each number, as a sensor gives it."""
+    noise = np.random.default_rng(number).integers(0, 40, (60, 80, 3))
+    return (np.linspace(40, 180, 80)[None, :, None] + noise).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("doubt", "picture"),
+    [
+        ("black", lambda number: np.random.default_rng(number).integers(0, 15, (60, 80, 3)).astype(np.uint8)),
+        ("overexposed", lambda number: np.random.default_rng(number).integers(251, 256, (60, 80, 3)).astype(np.uint8)),
+        ("frozen", lambda _: scene(0)),
+    ],
+)
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_cameras_picture_that_nobody_should_trust_is_marked_then_withheld_and_comes_back(
+    tmp_path, doubt, picture, encoded
+):
+    kept, source, numbers = Kept(), CameraScript(), itertools.count()
+    with serving(source, null_model(tmp_path / "a"), kept, stall_s=0.3, stuck_s=60.0) as (service, pipeline):
+
+        def give(frame):
+            source.give(Encoded(tiny_runner.jpeg(frame, 98), "frame") if encoded else frame)
+            time.sleep(0.02)
+
+        wait_for(lambda: give(scene(next(numbers))) or kept.results)
+        wait_for(lambda: give(picture(next(numbers))) or pipeline.state()[0] == "no_frames")
+        assert pipeline.state()[1] == f"the picture has been {doubt} for over 0.3 s"
+        wait_for(lambda: give(picture(next(numbers))) or any(each.state == "no_frames" for each in kept.notices))
+        assert {each.doubt for each in kept.results} == (
+            {""} if doubt == "frozen" else {"", doubt}
+        )  # it takes a second
+        assert service.describe()["picture"]["doubt"] == doubt
+        seen = len(kept.results)
+        for _ in range(5):
+            give(picture(next(numbers)))
+        assert len(kept.results) == seen
+        wait_for(lambda: give(scene(next(numbers))) or (kept.results[-1].doubt == "" and len(kept.results) > seen))
+        wait_for(lambda: give(scene(next(numbers))) or pipeline.state()[0] == "running")
+    dropped = pipeline.ledger.tally().dropped
+    assert dropped["distrusted"] >= 5
+    assert service.describe()["picture"]["doubtful"][doubt] >= dropped["distrusted"]
+
+
+def test_pictures_of_a_folder_are_marked_only_and_so_are_a_cameras_if_told(tmp_path):
+    black = np.zeros((60, 80, 3), np.uint8)
+    for source, withhold in ((Script(), True), (CameraScript(), False)):
+        kept = Kept()
+        with serving(source, null_model(tmp_path / f"{withhold}"), kept, stall_s=0.2, withhold=withhold):
+            wait_for(lambda s=source, k=kept: s.give(black) or time.sleep(0.02) or len(k.results) > 40)
+        assert {each.doubt for each in kept.results} == {"black"}
+
+
 def test_a_change_of_resolution_changes_the_mask_and_is_counted(tmp_path):
     kept, source = Kept(), Script()
     with serving(source, null_model(tmp_path / "a"), kept, keep_all=True) as (_, pipeline):
@@ -88,7 +151,7 @@ class Pluggable(Script):
     def connect(self):
         super().connect()
         if not self.plugged:
-            raise SourceLostError("still unplugged")
+            raise InputLostError("still unplugged")
 
 
 def test_an_unplugged_source_is_said_to_be_gone_and_comes_back(tmp_path):
@@ -98,7 +161,7 @@ def test_an_unplugged_source_is_said_to_be_gone_and_comes_back(tmp_path):
         source.give(frame)
         wait_for(lambda: kept.results)
         source.plugged = False
-        source.give(SourceLostError("unplugged"))
+        source.give(InputLostError("unplugged"))
         wait_for(lambda: any(notice.state == "no_frames" for notice in kept.notices))
         wait_for(lambda: pipeline.state() == ("no_frames", "still unplugged"))
         source.plugged = True
@@ -203,6 +266,66 @@ def test_an_engine_that_hangs_is_no_result_and_stuck(tmp_path):
         wait_for(lambda: not pipeline.stuck)
 
 
+class Hanging(Script):
+    """A source that hangs in one of its calls until it is let go."""
+
+    def __init__(self, where):
+        super().__init__()
+        self.where, self.free = where, threading.Event()
+
+    def connect(self):
+        super().connect()
+        if self.where == "connect":
+            self.free.wait(30)
+
+    def read(self, wait_s):
+        if self.where == "read":
+            self.free.wait(30)
+        return super().read(wait_s)
+
+
+class HangingPayload:
+    """A frame whose decoding hangs until it is let go."""
+
+    def __init__(self):
+        self.free = threading.Event()
+
+    def decode(self, _):
+        self.free.wait(30)
+        raise DataError("let go")
+
+
+class Beats(Notifier):
+    """Counts how often the watchdog is fed."""
+
+    def __init__(self):
+        super().__init__({})
+        self.count = 0
+
+    def beat(self):
+        self.count += 1
+
+
+@pytest.mark.parametrize("where", ["read", "connect", "decode", "engine"])
+def test_the_watchdog_is_fed_only_while_no_thread_hangs(tmp_path, where):
+    source, model, payload = Hanging(where), broken_model(tmp_path, delay=3.0 * (where == "engine")), HangingPayload()
+    source.give(payload if where == "decode" else np.zeros((20, 20, 3), np.uint8))
+    limits = {"stuck_s": 0.2, "read_s": 0.4}
+    with serving(source, model, Kept(), **limits) as (service, pipeline):
+        service._notifier = Beats()
+        who = {"decode": "decoder", "engine": "engine"}.get(where, "reader")
+        said = wait_for(lambda: pipeline.stuck)
+        assert said.startswith(f"the {who} has been busy for over 0.")
+        wait_for(lambda: pipeline.state() == ("no_result", said))
+        fed = wait_for(lambda: service._state == "no_result" and [service._notifier.count])
+        time.sleep(0.5)
+        assert not pipeline.stuck or service._notifier.count == fed[0]
+        source.free.set()
+        payload.free.set()
+        wait_for(lambda: not pipeline.stuck)
+        wait_for(lambda: service._notifier.count > fed[0])
+
+
 def test_a_slow_output_drops_its_own_results_only(tmp_path):
     slow, quick, source = Kept(), Kept(), Script()
     slow.hold = 0.2
@@ -239,7 +362,7 @@ def test_a_closed_pipe_ends_its_output_and_the_last_one_ends_the_service(tmp_pat
     with serving(source, null_model(tmp_path / "a"), gone) as (_, pipeline):
         assert pipeline.picture_wanted()
         source.give(np.zeros((20, 20, 3), np.uint8))
-        wait_for(lambda: pipeline.deaf)
+        wait_for(lambda: pipeline.all_outputs_ended)
         assert not pipeline.picture_wanted()  # nobody looks at frames any more
     assert gone.closed
 
@@ -278,6 +401,24 @@ def test_too_slow_falls_back_to_the_smaller_artifact_and_to_fewer_frames(tmp_pat
     assert pipeline.ledger.tally().dropped["paced"] == 10
 
 
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_work_that_takes_too_long_lowers_no_frame_rate_and_neither_does_a_folder_that_is_late(
+    tmp_path, monkeypatch, every_frame
+):
+    monkeypatch.setattr(degradation, "SUSTAINED_S", 0.2)
+    monkeypatch.setattr(main_loop, "_EVERY_S", 0.05)
+    kept, source = Kept(), Script()
+    settings = {"deadline_ms": 20.0, "keep_all": every_frame, "stall_s": 60.0}
+    with serving(source, broken_model(tmp_path, delay=0.03), kept, **settings) as (service, pipeline):
+        wait_for(lambda: source.give(scene(0)) or time.sleep(0.02) or len(kept.results) > 30)
+        assert all(each.late for each in kept.results)
+        reason = "" if every_frame else "100% of frames late, the limit is 20%; fewer frames would not help"
+        wait_for(lambda: service.policy.reason.startswith(reason))
+        assert service.policy.step.divisor == 1
+        source.queue.queue.clear()
+    assert "paced" not in pipeline.ledger.tally().dropped
+
+
 def test_a_late_mask_is_marked_and_counted(tmp_path):
     kept, source = Kept(), Script()
     with serving(source, broken_model(tmp_path, delay=0.05), kept, deadline_ms=10) as (_, pipeline):
@@ -285,7 +426,7 @@ def test_a_late_mask_is_marked_and_counted(tmp_path):
         result = wait_for(lambda: kept.results)[0]
     assert result.late
     assert result.age_ms >= 50
-    assert pipeline.board.late == 1
+    assert pipeline.telemetry.late == 1
 
 
 def test_a_thread_that_meets_a_bug_of_ours_ends_the_service_with_that_bug(tmp_path):
@@ -327,7 +468,7 @@ def test_reduced_decoding_is_used_while_it_gives_the_same_labels_and_no_longer(t
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(DataError, match="deadline_ms is 0"):
-        tiny_runner.Settings(deadline_ms=0)
+        tiny_runner.PipelineSettings(deadline_ms=0)
 
 
 def test_a_policy_with_one_step_stays_on_it():

@@ -17,7 +17,7 @@ import tiny_artifacts as tiny
 from PIL import Image
 from tiny_runner import ROOT, null_labels, pictures, proven_artifact, wait_for
 
-from segfast_edge.contract.postprocess import mask_at
+from segfast_edge.contract.masks import mask_at
 
 
 @contextlib.contextmanager
@@ -124,6 +124,39 @@ def test_raw_frames_in_and_masks_out_through_pipes(tmp_path):
     mask = np.asarray(Image.open(io.BytesIO(out[: len(out) // 2])))
     resized = np.asarray(Image.fromarray(frame).resize((tiny.WIDTH, tiny.HEIGHT), Image.Resampling.BILINEAR))
     assert np.array_equal(mask, mask_at(null_labels(resized), (40, 60)))
+
+
+_PEAK = """
+import atexit, pathlib, runpy, sys
+atexit.register(lambda: print(pathlib.Path("/proc/self/status").read_text(), file=sys.stderr))
+runpy.run_module("targets", run_name="__main__")
+"""
+
+
+def test_a_small_file_of_many_pixels_takes_no_memory_unless_it_is_allowed(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("RGB", (7000, 5800), (90, 120, 30)).save(folder / "bomb.png")
+    Image.fromarray(tiny.frame(120, 160)).save(folder / "sound.png")
+    assert (folder / "bomb.png").stat().st_size < 150_000
+    said, peaks = {}, {}
+    for most in ("9000000", "41000000"):
+        words = [
+            "null",
+            "stream",
+            proven_artifact(tmp_path / most),
+            folder,
+            f"overlays:{tmp_path}/o",
+            "--max-pixels",
+            most,
+        ]
+        command = [sys.executable, "-c", _PEAK, *map(str, words), "--deadline-ms", "60000"]
+        said[most] = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr
+        peaks[most] = int(re.search(r"VmHWM:\s+(\d+) kB", said[most])[1])
+    assert "bomb.png is 7000x5800; at most 9000000 pixels are decoded. See --max-pixels" in said["9000000"]
+    assert "'out': 1, 'corrupt': 1" in said["9000000"]
+    assert "'corrupt': 0" in said["41000000"]
+    assert peaks["9000000"] < 100_000 < peaks["41000000"]
 
 
 def test_input_of_which_nothing_can_be_used_is_an_error(tmp_path):
@@ -252,3 +285,17 @@ def test_a_model_file_cut_short_under_a_running_engine_does_not_end_the_process(
         child.send_signal(signal.SIGTERM)
         child.stdout.read()
     assert child.returncode == 0
+
+
+def test_a_folder_read_to_its_end_is_an_end_and_a_signal_is_not(tmp_path):
+    status_file = tmp_path / "status.json"
+    words = (proven_artifact(tmp_path / "a"), pictures(tmp_path / "in", 3), "--status-file", status_file, "jsonl:-")
+    with running(*words) as child:
+        assert ended(child)[0] == 0
+    last = json.loads(status_file.read_text())
+    assert (last["state"], last["reason"], last["frames"]["out"]) == ("ended", "the input has ended", 3)
+    with running(*words, "--rate", "10", "--repeat") as child:
+        lines_until(child, lambda line: line["frame"] is not None)
+        child.send_signal(signal.SIGTERM)
+        assert ended(child)[0] == 0
+    assert json.loads(status_file.read_text())["state"] == "stopping"

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_runner import Kept, jpeg, null_model, serving, wait_for
 
-from segfast_edge.contract.images import write_picture
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.errors import DataError, TargetError
-from targets.runner.decoding import MAX_STREAM_PIXELS, Encoded
+from targets.runner.decoding import MAX_PIXELS, Encoded
 from targets.runner.frames import Broken
+from targets.runner.inputs import EndOfInputError, InputLostError, InputOptions, open_input
+from targets.runner.inputs._multipart import MAX_PART_BYTES, PartParser, boundary_of
+from targets.runner.inputs.raw import RawFrames
 from targets.runner.outputs._avi import AviFile
-from targets.runner.sources import EndOfInputError, SourceLostError, SourceOptions, open_source
-from targets.runner.sources._multipart import MAX_PART_BYTES, PartParser, boundary_of
-from targets.runner.sources.raw import RawFrames
 
 FRAMES = [jpeg(tiny.frame(48, 64, seed)) for seed in range(3)]
 
@@ -36,13 +36,13 @@ def camera():
 
 def test_a_network_camera_is_read_and_its_frames_decode(camera, tmp_path):
     kept = Kept()
-    with serving(open_source(camera.url, SourceOptions()), null_model(tmp_path / "a"), kept):
+    with serving(open_input(camera.url, InputOptions()), null_model(tmp_path / "a"), kept):
         wait_for(lambda: len(kept.results) > 5)
     assert {result.mask.shape for result in kept.results} == {(48, 64)}
 
 
 def test_a_camera_that_is_unplugged_comes_back_by_itself(camera, tmp_path):
-    kept, source = Kept(), open_source(camera.url, SourceOptions())
+    kept, source = Kept(), open_input(camera.url, InputOptions())
     with serving(source, null_model(tmp_path / "a"), kept, stall_s=0.3) as (_, pipeline):
         wait_for(lambda: kept.results)
         camera.unplug()
@@ -55,7 +55,7 @@ def test_a_camera_that_is_unplugged_comes_back_by_itself(camera, tmp_path):
 
 
 def test_a_camera_that_stalls_is_lost_after_its_silence_and_read_again(camera, tmp_path):
-    kept, source = Kept(), open_source(camera.url, SourceOptions(silence_s=0.3))
+    kept, source = Kept(), open_input(camera.url, InputOptions(silence_s=0.3))
     with serving(source, null_model(tmp_path / "a"), kept, stall_s=0.2) as (_, pipeline):
         wait_for(lambda: kept.results)
         camera.fault = "stall"
@@ -68,7 +68,7 @@ def test_a_camera_that_stalls_is_lost_after_its_silence_and_read_again(camera, t
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "stall"])
 def test_no_fault_of_a_camera_ends_the_stream(camera, tmp_path, fault):
     kept = Kept()
-    with serving(open_source(camera.url, SourceOptions()), null_model(tmp_path / "a"), kept) as (_, pipeline):
+    with serving(open_input(camera.url, InputOptions()), null_model(tmp_path / "a"), kept) as (_, pipeline):
         camera.fault = fault
         before = camera.sent
         wait_for(lambda: camera.sent > before + 5)
@@ -83,14 +83,14 @@ def test_no_fault_of_a_camera_ends_the_stream(camera, tmp_path, fault):
 
 def test_a_camera_that_is_not_there_is_lost_not_fatal(camera):
     camera.unplug()
-    with pytest.raises(SourceLostError, match=r"http://127.0.0.1:\d+/stream does not answer"):
-        open_source(camera.url, SourceOptions()).connect()
+    with pytest.raises(InputLostError, match=r"http://127.0.0.1:\d+/stream does not answer"):
+        open_input(camera.url, InputOptions()).connect()
 
 
 def test_a_password_is_sent_and_never_said():
-    source = open_source("http://me:secret@127.0.0.1:9/video?x=1", SourceOptions())
+    source = open_input("http://me:secret@127.0.0.1:9/video?x=1", InputOptions())
     assert source._headers() == {"Authorization": "Basic bWU6c2VjcmV0"}
-    with pytest.raises(SourceLostError) as caught:
+    with pytest.raises(InputLostError) as caught:
         source.connect()
     assert "secret" not in str(caught.value)
 
@@ -157,7 +157,7 @@ def pipe():
 
 def test_raw_frames_are_cut_from_a_pipe_and_a_rest_is_corrupt(pipe):
     frame = tiny.frame(6, 8)
-    source = RawFrames(pipe[0], SourceOptions(raw_size=(6, 8)))
+    source = RawFrames(pipe[0], InputOptions(raw_size=(6, 8)))
     source.connect()
     assert source.read(0.01) is None
     os.write(pipe[1], frame.tobytes() + frame.tobytes()[:50])
@@ -171,7 +171,7 @@ def test_raw_frames_are_cut_from_a_pipe_and_a_rest_is_corrupt(pipe):
 
 
 def test_closing_wakes_a_reader_of_raw_frames(pipe):
-    source = RawFrames(pipe[0], SourceOptions(raw_size=(6, 8)))
+    source = RawFrames(pipe[0], InputOptions(raw_size=(6, 8)))
     source.interrupt()
     with pytest.raises(EndOfInputError):
         source.read(60)
@@ -192,7 +192,7 @@ def test_closing_wakes_a_reader_of_raw_frames(pipe):
 )
 def test_inputs_that_are_none_are_refused_with_what_is_allowed(text, options, message):
     with pytest.raises(DataError, match=message):
-        open_source(text, SourceOptions(**options))
+        open_input(text, InputOptions(**options))
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ def test_inputs_that_are_none_are_refused_with_what_is_allowed(text, options, me
 )
 def test_an_address_is_escaped_as_a_browser_would(text, asked):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        source = open_source(f"http://127.0.0.1:{listener.getsockname()[1]}{text}", SourceOptions(silence_s=0.2))
-        with pytest.raises(SourceLostError):
+        source = open_input(f"http://127.0.0.1:{listener.getsockname()[1]}{text}", InputOptions(silence_s=0.2))
+        with pytest.raises(InputLostError):
             source.connect()
         with listener.accept()[0] as camera:
             assert camera.recv(4096).startswith(b"GET " + asked + b" HTTP/1.1\r\n")
@@ -214,7 +214,7 @@ def test_an_address_is_escaped_as_a_browser_would(text, asked):
 
 def test_a_camera_that_trickles_without_ever_finishing_a_frame_is_lost():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        source = open_source(f"http://127.0.0.1:{listener.getsockname()[1]}/", SourceOptions(silence_s=0.2))
+        source = open_input(f"http://127.0.0.1:{listener.getsockname()[1]}/", InputOptions(silence_s=0.2))
 
         def trickle():
             with listener.accept()[0] as camera, contextlib.suppress(OSError):
@@ -227,7 +227,7 @@ def test_a_camera_that_trickles_without_ever_finishing_a_frame_is_lost():
 
         threading.Thread(target=trickle, daemon=True).start()
         source.connect()
-        with pytest.raises(SourceLostError, match=r"no whole frame for 0\.8 s"):
+        with pytest.raises(InputLostError, match=r"no whole frame for 0\.8 s"):
             source.read(1)
         source.close()
 
@@ -242,7 +242,7 @@ def test_what_is_no_picture_is_said_in_the_same_words_each_time():
 
 
 def test_a_folder_at_a_rate_behaves_like_a_camera_and_repeats(tmp_path):
-    source = open_source(str(tiny_runner.pictures(tmp_path / "in", 2)), SourceOptions(rate=50, repeat=True))
+    source = open_input(str(tiny_runner.pictures(tmp_path / "in", 2)), InputOptions(rate=50, repeat=True))
     assert source.live
     started = time.monotonic()
     names = [source.read(1).name for _ in range(6)]
@@ -255,14 +255,14 @@ def test_a_folder_at_a_rate_behaves_like_a_camera_and_repeats(tmp_path):
 
 def test_a_picture_that_vanishes_is_a_corrupt_frame(tmp_path):
     folder = tiny_runner.pictures(tmp_path / "in", 2)
-    source = open_source(str(folder), SourceOptions())
+    source = open_input(str(folder), InputOptions())
     (folder / "000.png").unlink()
     assert isinstance(source.read(1).payload, Broken)
     assert isinstance(source.read(1).payload, Encoded)
 
 
 def test_the_test_pattern_moves(tmp_path):
-    source = open_source("test:64x48", SourceOptions(rate=1000))
+    source = open_input("test:64x48", InputOptions(rate=1000))
     first, second = (source.read(1).payload.decode(None)[0] for _ in range(2))
     assert first.size == (64, 48)
     assert not np.array_equal(first, second)
@@ -283,9 +283,9 @@ def test_a_picture_that_lies_on_its_side_is_turned_and_so_is_its_size(orientatio
 
 
 def test_a_picture_bomb_is_refused_before_it_is_decoded(tmp_path):
-    side = 1 + int(MAX_STREAM_PIXELS**0.5)
+    side = 1 + int(MAX_PIXELS**0.5)
     write_picture(tmp_path / "bomb.png", np.zeros((side, side), np.uint8))
-    with pytest.raises(DataError, match="at most 40000000 pixels"):
+    with pytest.raises(DataError, match="at most 9000000 pixels"):
         Encoded((tmp_path / "bomb.png").read_bytes(), "bomb").decode(None)
 
 
@@ -297,14 +297,14 @@ def test_a_video_file_is_read_frame_by_frame_with_colours_the_right_way_round(tm
     for index in range(5):
         video.append(jpeg(frame, 95), index * 40_000_000)
     video.close()
-    source = open_source(str(tmp_path / "a.avi"), SourceOptions())
+    source = open_input(str(tmp_path / "a.avi"), InputOptions())
     assert not source.live
     source.connect()
     pixels = [source.read(1).payload.decode(None)[0] for _ in range(5)]
     assert np.allclose(pixels[4], frame, atol=8)
     with pytest.raises(EndOfInputError):
         source.read(1)
-    again = open_source(str(tmp_path / "a.avi"), SourceOptions(repeat=True, rate=1000))
+    again = open_input(str(tmp_path / "a.avi"), InputOptions(repeat=True, rate=1000))
     again.connect()
     assert [again.read(1).name for _ in range(12)][-1] == "000012"
 
@@ -313,12 +313,12 @@ def test_a_file_that_is_no_video_and_a_camera_that_is_not_there_are_told_apart(t
     pytest.importorskip("cv2", reason="OpenCV is an optional extra of the device")
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(DataError, match="is not a video that OpenCV can read"):
-        open_source(str(tmp_path / "a.mp4"), SourceOptions()).connect()
-    with pytest.raises(SourceLostError, match="/dev/video99 does not open"):
-        open_source("/dev/video99", SourceOptions()).connect()
+        open_input(str(tmp_path / "a.mp4"), InputOptions()).connect()
+    with pytest.raises(InputLostError, match="/dev/video99 does not open"):
+        open_input("/dev/video99", InputOptions()).connect()
 
 
 def test_without_opencv_the_refusal_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     with pytest.raises(TargetError, match="Run: pip install opencv-python-headless"):
-        open_source("0", SourceOptions())
+        open_input("0", InputOptions())

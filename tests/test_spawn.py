@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.bundle import device_code
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.device.code import device_code
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ArtifactError, DataError, TargetError
-from segfast_edge.spawn import outputs
 
 
 def frames(count: int):
@@ -112,7 +112,7 @@ def test_a_process_that_dies_says_how(tmp_path):
         yield "after", tiny.frame()
         yield "later", tiny.frame()
 
-    with pytest.raises(TargetError, match="ended by signal 9"):
+    with pytest.raises(TargetError, match="was ended by SIGKILL: most likely the system ran out of memory"):
         list(outputs(tiny.write_null_artifact(tmp_path / "a"), killing(), target="null"))
 
 
@@ -133,7 +133,7 @@ def test_the_process_ends_with_its_interrupted_parent(tmp_path):
     script = (
         "import sys, time, numpy as np\n"
         "from pathlib import Path\n"
-        "from segfast_edge.spawn import outputs\n"
+        "from segfast_edge.device.spawn import outputs\n"
         "def frames():\n"
         "    for index in range(10**6):\n"
         "        yield str(index), np.zeros((20, 20, 3), np.uint8)\n"

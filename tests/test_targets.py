@@ -12,13 +12,15 @@ import pytest
 import tiny_artifacts as tiny
 from PIL import Image
 
-from segfast_edge.bundle import device_code, target_names
-from segfast_edge.contract.images import read_frame, read_labels, write_picture
-from segfast_edge.contract.manifest import MODEL_FILES, Manifest
-from segfast_edge.contract.postprocess import mask_at
+from segfast_edge.contract.engines import engine_names
+from segfast_edge.contract.formats import format_named, formats_of
+from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import labels_of, mask_at
+from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
+from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import ArtifactError, DataError, TargetError
-from targets.common.runner import labels_of, parse_outputs
-from targets.common.session import CheckedSession, Options, engine, engines, import_runtime, installed
+from targets.common.segment import parse_outputs
+from targets.common.session import CheckedSession, Options, import_runtime, installed
 from targets.common.target import choose_engine, open_artifact, target, targets
 
 
@@ -39,33 +41,25 @@ def run_device(code: Path, *words: object) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("name", targets())
-def test_each_target_is_named_as_its_file_and_names_engines_that_exist_and_open_the_format(name):
+def test_each_target_is_named_as_its_file_and_serves_formats_with_engines_that_open_them(name):
     found = target(name)
     assert found.name == name
-    assert found.engines
-    for model_format, names in found.engines.items():
-        assert names
-        assert all(model_format in engine(each).FORMATS for each in names)
-
-
-@pytest.mark.parametrize("name", engines())
-def test_each_engine_says_what_it_opens_and_what_to_install(name):
-    found = engine(name)
-    assert set(found.FORMATS) <= set(MODEL_FILES)
-    assert bool(found.PACKAGES) == bool(found.MODULES)
+    assert found.formats()
+    for model_format in found.formats():
+        assert all(model_format in formats_of(each) for each in found.engines(model_format))
 
 
 def test_the_toolkit_finds_the_targets_by_listing():
     assert target_names() == targets()
 
 
-ENGINE_FORMATS = [(name, each) for name in engines() if name != "null" for each in engine(name).FORMATS]
+ENGINE_FORMATS = [(name, each) for name in engine_names() if name != "null" for each in formats_of(name)]
 
 
 @pytest.mark.parametrize(("name", "model_format"), ENGINE_FORMATS)
 def test_each_engine_gives_the_labels_that_numpy_gives(name, model_format, artifacts):
-    if not installed(engine(name)):
-        pytest.skip(f"{name} is not installed: pip install {engine(name).PACKAGES[0]}")
+    if not installed(name):
+        pytest.skip(f"engine {name} is not installed")
     session = open_artifact(target("x86"), artifacts[model_format], Options(threads=1), name)
     for seed in range(3):
         batch = tiny.frame(tiny.HEIGHT, tiny.WIDTH, seed)[np.newaxis]
@@ -75,9 +69,9 @@ def test_each_engine_gives_the_labels_that_numpy_gives(name, model_format, artif
     assert facts["versions"]["numpy"] == np.__version__
 
 
-@pytest.mark.parametrize("name", [name for name in engines() if installed(engine(name))])
+@pytest.mark.parametrize("name", [name for name in engine_names() if installed(name)])
 def test_an_output_stays_as_it_was_when_the_next_frame_runs(name, artifacts):
-    model_format = engine(name).FORMATS[0]
+    model_format = formats_of(name)[0]
     session = open_artifact(target("x86"), artifacts[model_format], Options(threads=1), name)
     first = session.run(tiny.frame(tiny.HEIGHT, tiny.WIDTH, 1)[np.newaxis])
     kept = first.copy()
@@ -156,9 +150,9 @@ def test_a_tampered_torchscript_file_is_refused_before_it_is_opened(artifacts, t
 
 @pytest.mark.parametrize("model_format", tiny.FORMATS)
 def test_a_model_file_that_is_none_is_one_clear_error(model_format, tmp_path):
-    (tmp_path / MODEL_FILES[model_format]).write_bytes(b"this is no model at all")
+    (tmp_path / format_named(model_format).model_file).write_bytes(b"this is no model at all")
     tiny.manifest(model_format).save(tmp_path)
-    with pytest.raises(ArtifactError, match=f"cannot open .*{MODEL_FILES[model_format]}"):
+    with pytest.raises(ArtifactError, match=f"cannot open .*{format_named(model_format).model_file}"):
         open_artifact(target("x86"), tmp_path, Options())
 
 
@@ -184,9 +178,14 @@ def test_options_out_of_range_are_refused():
         Options(precision="bf-16")
 
 
-def test_a_missing_runtime_says_what_to_install():
-    with pytest.raises(TargetError, match=r"no_such_runtime is missing\. Run: pip install this or pip install that"):
-        import_runtime(("no_such_runtime",), ("this", "that"))
+def test_a_missing_runtime_says_what_to_install(monkeypatch):
+    for package in ("ai_edge_litert", "tflite_runtime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        TargetError,
+        match=r"ai_edge_litert\S* is missing\. Run: pip install 'ai-edge-litert>=1.2' or pip install tflite",
+    ):
+        import_runtime("litert")
 
 
 def test_int8_for_openvino_is_refused_on_arm_boards():
@@ -197,7 +196,7 @@ def test_int8_for_openvino_is_refused_on_arm_boards():
 
 
 def test_a_format_that_a_target_does_not_run_is_refused():
-    with pytest.raises(TargetError, match="Convert to ONNX"):
+    with pytest.raises(TargetError, match=r"does not use a Jetson's GPU\. Convert again for one of .*onnx"):
         choose_engine(target("jetson"), tiny.manifest("openvino"))
 
 

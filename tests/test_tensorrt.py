@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 
-from segfast_edge.bundle import device_code
+from segfast_edge.contract.shared.files import user_cache_folder
+from segfast_edge.device.code import device_code
 from segfast_edge.errors import TargetError
-from targets.common import kept
+from targets.common import result_cache
 from targets.common.cuda import Cuda, Gpu
-from targets.common.session import Options, engine
+from targets.common.session import Options, engine, refuse
 from targets.common.target import choose_engine, open_artifact, target
-from targets.engines._tensorrt_build import Messages, Recipe, precision_for, version_of
+from targets.engines._tensorrt_build import BuildSettings, Messages, precision_for, version_of
 from targets.engines.tensorrt import described_layers, layer_types
 
-RECIPE = Recipe("ab" * 32, "float32", False, "10.3.0", Gpu("Orin", "8.7"))
+RECIPE = BuildSettings("ab" * 32, "float32", False, "10.3.0", Gpu("Orin", "8.7"))
 INSTALLED = importlib.util.find_spec("tensorrt") is not None
 
 
@@ -41,8 +42,8 @@ needs_gpu = pytest.mark.skipif(bool(gpu_reason()), reason=gpu_reason() or "there
 
 
 def test_what_was_kept_is_found_again(tmp_path):
-    kept.keep(tmp_path / "deep" / "a.plan", RECIPE.facts(), b"plan\nof two lines")
-    assert kept.find(tmp_path / "deep" / "a.plan", RECIPE.facts()) == b"plan\nof two lines"
+    result_cache.keep(tmp_path / "deep" / "a.plan", RECIPE.facts(), b"plan\nof two lines")
+    assert result_cache.find(tmp_path / "deep" / "a.plan", RECIPE.facts()) == b"plan\nof two lines"
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.plan"]
 
 
@@ -59,8 +60,8 @@ def test_what_was_kept_is_found_again(tmp_path):
     ids=["model", "precision", "int8", "TensorRT", "GPU", "compute capability"],
 )
 def test_a_plan_made_from_anything_else_is_not_used(other, tmp_path):
-    kept.keep(tmp_path / "a.plan", RECIPE.facts(), b"plan")
-    assert kept.find(tmp_path / "a.plan", other.facts()) is None
+    result_cache.keep(tmp_path / "a.plan", RECIPE.facts(), b"plan")
+    assert result_cache.find(tmp_path / "a.plan", other.facts()) is None
 
 
 @pytest.mark.parametrize(
@@ -79,17 +80,17 @@ def test_a_plan_made_from_anything_else_is_not_used(other, tmp_path):
 )
 def test_a_damaged_plan_is_not_used(damage, tmp_path):
     path = tmp_path / "a.plan"
-    kept.keep(path, RECIPE.facts(), b"the plan")
+    result_cache.keep(path, RECIPE.facts(), b"the plan")
     path.write_bytes(damage(path.read_bytes()))
-    assert kept.find(path, RECIPE.facts()) is None
+    assert result_cache.find(path, RECIPE.facts()) is None
 
 
 def test_a_plan_that_cannot_be_kept_is_said_and_costs_nothing_else(tmp_path, caplog):
     (tmp_path / "file").write_bytes(b"")
     with caplog.at_level(logging.WARNING):
-        kept.keep(tmp_path / "file" / "a.plan", RECIPE.facts(), b"plan")
+        result_cache.keep(tmp_path / "file" / "a.plan", RECIPE.facts(), b"plan")
     assert "made again at the next start" in caplog.text
-    assert kept.find(tmp_path / "file" / "a.plan", RECIPE.facts()) is None
+    assert result_cache.find(tmp_path / "file" / "a.plan", RECIPE.facts()) is None
 
 
 def test_another_tensorrt_takes_the_old_plans_place_and_nothing_else_does():
@@ -108,19 +109,19 @@ def test_kernel_timings_serve_every_model_on_one_gpu_and_tensorrt():
 
 def test_the_cache_is_where_it_is_named_else_where_it_is_usual(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGFAST_CACHE", str(tmp_path / "a"))
-    assert kept.folder() == tmp_path / "a"
+    assert user_cache_folder() == tmp_path / "a"
     monkeypatch.delenv("SEGFAST_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert kept.folder() == tmp_path / "segfast-edge"
+    assert user_cache_folder() == tmp_path / "segfast-edge"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert kept.folder() == tmp_path / ".cache" / "segfast-edge"
+    assert user_cache_folder() == tmp_path / ".cache" / "segfast-edge"
 
 
 def test_a_recipe_holds_the_checksum_of_the_file(tmp_path):
     artifact = tiny.write_artifact(tmp_path / "a", "onnx")
     listed = json.loads((artifact / "manifest.json").read_text())["files"]["model.onnx"]
-    recipe = Recipe.of(artifact / "model.onnx", "float32", holds_int8=False, tensorrt="10.3.0", gpu=RECIPE.gpu)
+    recipe = BuildSettings.of(artifact / "model.onnx", "float32", holds_int8=False, tensorrt="10.3.0", gpu=RECIPE.gpu)
     assert recipe.facts()["model_sha256"] == listed
 
 
@@ -155,9 +156,9 @@ def test_without_tensorrt_one_line_says_what_to_install(tmp_path):
     assert "pip install tensorrt" in done.stderr
 
 
-def test_the_processor_is_refused(tmp_path):
-    with pytest.raises(TargetError, match="runs on an NVIDIA GPU only; --device cpu goes with --engine onnxruntime"):
-        engine("tensorrt").load(tmp_path, tiny.manifest("onnx"), Options(device="cpu"))
+def test_the_processor_is_refused():
+    with pytest.raises(TargetError, match="runs on an NVIDIA GPU only; leave --device cpu out"):
+        refuse("tensorrt", Options(device="cpu"))
 
 
 def test_int8_that_is_for_onnx_runtime_is_refused(tmp_path):
@@ -167,7 +168,7 @@ def test_int8_that_is_for_onnx_runtime_is_refused(tmp_path):
 
 
 def test_a_jetson_prefers_tensorrt_where_it_is_installed():
-    assert target("jetson").engines["onnx"] == ("tensorrt", "onnxruntime")
+    assert target("jetson").engines("onnx") == ("tensorrt", "onnxruntime")
     name, _ = choose_engine(target("jetson"), tiny.manifest("onnx"))
     assert name == ("tensorrt" if INSTALLED else "onnxruntime")
 

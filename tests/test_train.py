@@ -83,7 +83,7 @@ def test_a_long_epoch_is_saved_on_the_way(tmp_path, monkeypatch):
     def die():
         raise MemoryError
 
-    monkeypatch.setattr("segfast_edge.train.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("segfast_edge.training.train.SAVE_EVERY_S", 0.0)
     chosen = settings(FULL, "tiny_networks:normalised")
     run(chosen, tmp_path / "whole")
     with pytest.raises(MemoryError):
@@ -164,7 +164,9 @@ def test_a_teacher_changes_what_is_learnt_and_must_know_the_same_classes(tmp_pat
         run(settings(teacher=teacher, protocol="standard"), tmp_path / "other")
 
 
-@pytest.mark.parametrize("change", [{"loss": "ohem"}, {"loss": "ce+dice"}, {"class_weights": True, "optimiser": "sgd"}])
+@pytest.mark.parametrize(
+    "change", [{"loss": "ohem"}, {"loss": "ce+dice"}, {"class_weights": "enet", "optimiser": "sgd"}]
+)
 def test_every_loss_trains(tmp_path, change):
     recorder = Recorder()
     run(settings(PAPER.changed({**change, "lr": 1e-2, "epochs": 6})), tmp_path / "run", recorder)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from segfast_edge.model import build
-from segfast_edge.training.cpu import with_fast_upsampling
+from segfast_edge.training.cpu import with_fast_depthwise, with_fast_upsampling
 from segfast_edge.training.execution import Execution
 
 LAST = torch.channels_last
@@ -58,3 +58,35 @@ def test_a_layer_with_unequal_sides_and_odd_maps_computes_the_same_in_either_sto
     assert images.grad is not None
     with torch.no_grad():
         assert fast(images.detach(), output_size=[9, 14]).shape == (2, 5, 9, 14)
+
+
+@pytest.mark.parametrize("size", [(12, 16), (11, 15)], ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_fast_depthwise_gradients_are_those_of_float32_up_to_bfloat16(kernel, stride, size):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(8, 8, kernel, stride, kernel // 2, groups=8, bias=False)
+    images = torch.randn(2, 8, *size).contiguous(memory_format=LAST)
+    weight = torch.randn_like(layer(images))
+    found = []
+    for one, autocast in ((layer, False), (with_fast_depthwise(copy.deepcopy(layer)), True)):
+        x = images.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            (one(x).float() * weight).sum().backward()
+        found.append((x.grad, one.weight.grad))
+    assert type(one).__name__ == "_DepthwiseConv2d"
+    for exact, fast in zip(*found, strict=True):
+        torch.testing.assert_close(fast, exact, rtol=0.02, atol=0.02 * exact.abs().max().item())
+
+
+def test_depthwise_layers_of_another_form_are_left_alone_and_float32_keeps_its_bits():
+    for other in (
+        nn.Conv2d(4, 8, 3, padding=1, groups=4, bias=False),
+        nn.Conv2d(4, 4, 3, padding=0, groups=4, bias=False),
+        nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4, bias=False),
+        nn.Conv2d(4, 4, 3, padding=1, groups=4),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect", groups=4, bias=False),
+    ):
+        assert type(with_fast_depthwise(other)) is nn.Conv2d
+    layer, images = nn.Conv2d(4, 4, 5, padding=2, groups=4, bias=False), torch.randn(1, 4, 9, 9)
+    assert torch.equal(with_fast_depthwise(copy.deepcopy(layer))(images), layer(images))

@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 import torch
@@ -112,3 +113,29 @@ def test_rare_classes_weigh_more():
     weights = balanced_weights(torch.tensor([0.7, 0.29, 0.01]))
     assert weights[0] < weights[1] < weights[2]
     assert float(weights.mean()) == pytest.approx(1)
+
+
+def test_lovasz_and_dice_are_those_of_each_frame_alone_without_the_pixels_that_do_not_count(batch):
+    """The frames one by one, with the pixels that do not count cut out beforehand: no mask is involved."""
+    logits, targets = batch
+    for loss in ("ce+lovasz", "ce+dice"):
+        parts = []
+        for scores, target in zip(logits, targets, strict=True):
+            counted = target != NOT_COUNTED
+            parts.append(
+                float(terms(loss, scores[:, counted][None, :, None], target[counted][None, None], None)[1].total)
+            )
+        assert float(terms(loss, logits, targets, None)[1].total) == pytest.approx(sum(parts), rel=1e-5)
+
+
+def test_class_weights_follow_their_published_formulas():
+    shares = torch.tensor([0.6, 0.3, 0.1, 0.0])
+    for name, formula in (
+        ("enet", lambda p: 1 / math.log(1.02 + p)),
+        ("soft", lambda p: 1 / math.log(1.10 + p)),
+        ("median", lambda p: 0.3 / p),
+    ):
+        expected = [formula(p) for p in (0.6, 0.3, 0.1)]
+        found = balanced_weights(shares, name)
+        assert found[:3].tolist() == pytest.approx([3 * value / sum(expected) for value in expected], rel=1e-5)
+        assert found[3] == 1

@@ -9,16 +9,19 @@ import torch
 from torch import nn
 
 from segfast_edge.cli import main
-from segfast_edge.contract.files import sha256
+from segfast_edge.contract.formats import integer_formats
+from segfast_edge.contract.shared.files import sha256
 from segfast_edge.data import Protocol, native_size, open_dataset
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import SegfastError
-from segfast_edge.export import exporter, integer_formats
-from segfast_edge.export.common.job import ExportRequest, Job, Source
-from segfast_edge.export.common.quantization import Recipe
+from segfast_edge.export import exporter
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Int8Recipe
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.fake_int8 import plain, rounded_input, with_fake_int8
-from segfast_edge.spawn import outputs
 from segfast_edge.training.recipe import recipe
 
 QAT = recipe("qat").changed({"epochs": 8, "batch_size": 2, "lr": 1e-3, "augment": False})
@@ -87,7 +90,7 @@ def test_a_network_without_layers_to_round_is_refused():
 def test_training_for_int8_begins_with_weights(capsys, tmp_path):
     assert main(["train", "--recipe", "qat", "--data", tiny.DATA, "--output-dir", str(tmp_path / "a")]) == 2
     said = capsys.readouterr().err
-    assert said == "segfast-edge: training for int8 goes on from trained weights; name them: --start CHECKPOINT\n"
+    assert said == "segfast-edge: training for int8 needs trained weights; pass --start CHECKPOINT\n"
     words = ["train", "--recipe", "qat", "--start", str(tmp_path / "none.pt"), "--output-dir", str(tmp_path / "a")]
     assert main(words) == 2
     assert "no checkpoint file" in capsys.readouterr().err
@@ -132,12 +135,12 @@ def test_the_loss_in_int8_falls_and_the_checkpoint_says_what_it_is(tuned, wide):
 
 def agreement(path, name, folder):
     """Return the share of labels that the int8 file shares with its own float network, on the training frames."""
-    source = Source(path)
-    job = Job(source, ExportRequest(name, folder), exporter(name), folder, lambda _: None)
+    source = PreparedNetwork(path)
+    conversion = begin(source, ExportRequest(name, folder), exporter(name), folder, lambda _: None)
     protocol = Protocol.named("paper", native_size(tiny.DATA, None), (32, 48))
     dataset = open_dataset(tiny.DATA, None, "train", protocol)
     frames = [source.checkpoint.preprocess.image(dataset[index].frame) for index in range(len(dataset))]
-    exporter(name).quantize(job.graph(), job.draft(), folder, Recipe(frames)).save(folder)
+    exporter(name).quantize(conversion.graph, conversion.draft, folder, Int8Recipe(frames)).save(folder)
     expected = [source.graph(torch.from_numpy(np.array(frame))[None])[0].numpy() for frame in frames]
     found = outputs(folder, [(str(index), frame) for index, frame in enumerate(frames)])
     alike = [np.mean(raw[0] == labels) for raw, labels in zip(found, expected, strict=True)]

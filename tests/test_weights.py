@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from segfast_edge.cli import main
-from segfast_edge.contract.images import read_labels, write_picture
+from segfast_edge.contract.shared.images import read_labels, write_picture
 from segfast_edge.data.scene import render
 from segfast_edge.errors import ArtifactError
 from segfast_edge.model.checkpoint import Checkpoint
@@ -17,6 +17,7 @@ def test_shipped_weights_come_with_their_card_and_log_and_the_card_gives_their_f
     card = path.with_suffix(".md").read_text()
     assert f"| protocol | {checkpoint.protocol} |" in card
     assert "research use only" in card
+    assert card.index("| on `test`, 233 frames | ") < card.index("| on `val`, 101 frames | ")
     assert path.with_suffix(".jsonl").read_text().count("\n") >= checkpoint.provenance["epoch"]
     checkpoint.module()
 

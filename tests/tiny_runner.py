@@ -13,17 +13,18 @@ import numpy as np
 import tiny_artifacts as tiny
 from PIL import Image
 
-from segfast_edge.contract.images import write_picture
-from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, MODEL_FILES
-from segfast_edge.contract.postprocess import mask_at
+from segfast_edge.contract.formats import format_named
+from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS
+from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.shared.images import write_picture
 from targets.common.session import Options
 from targets.common.target import target
-from targets.runner.board import Board
 from targets.runner.frames import Notice, Pixels, Result
+from targets.runner.inputs import Grab
+from targets.runner.main_loop import Service
 from targets.runner.model import Model, ModelChoice, open_model
-from targets.runner.pipeline import Pipeline, Settings
-from targets.runner.service import Service
-from targets.runner.sources import Grab
+from targets.runner.pipeline import Pipeline, PipelineSettings
+from targets.runner.telemetry import Telemetry
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools/soak"))  # for ``camera``
@@ -37,7 +38,7 @@ def null_labels(frame: np.ndarray) -> np.ndarray:
 def proven_artifact(folder: Path, *, wrong: bool = False) -> Path:
     """Write an artifact for the null engine with its golden frame; ``wrong`` labels are those of another model."""
     (folder / "golden").mkdir(parents=True)
-    (folder / MODEL_FILES["tflite"]).write_bytes(b"nothing reads this")
+    (folder / format_named("tflite").model_file).write_bytes(b"nothing reads this")
     golden = tiny.frame(tiny.HEIGHT, tiny.WIDTH)
     labels = null_labels(golden)
     write_picture(folder / GOLDEN_FRAME, golden)
@@ -105,6 +106,7 @@ class Script:
     """A live source that gives what a test puts into it."""
 
     live = True
+    camera = False
 
     def __init__(self) -> None:
         self.queue: queue.Queue = queue.Queue()
@@ -138,7 +140,7 @@ class Script:
 def serving(source, model: Model, *outputs, **settings):
     """Run a service in a thread; on leaving, stop it and check that no frame is unaccounted for."""
     named = {str(index): each for index, each in enumerate(outputs)}
-    pipeline = Pipeline(source, model, named, settings=Settings(**settings), board=Board())
+    pipeline = Pipeline(source, model, named, settings=PipelineSettings(**settings), telemetry=Telemetry())
     service = Service(pipeline, model)
     done: list = []
     thread = threading.Thread(target=lambda: done.append(_ended(service)), daemon=True)

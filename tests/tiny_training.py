@@ -5,10 +5,10 @@ import signal
 
 import torch
 
-from segfast_edge.train import Start, train
 from segfast_edge.training.recipe import recipe
 from segfast_edge.training.run_folder import RunFolder
-from segfast_edge.training.settings import Hardware, Settings
+from segfast_edge.training.settings import Hardware, TrainingSettings
+from segfast_edge.training.train import Start, train
 
 DATA = "scenes:size=32x48,train=9,val=2"
 CPU = Hardware(device="cpu", precision="fp32", workers=0)
@@ -36,7 +36,7 @@ class Recorder:
 
 
 def settings(one=PAPER, model="tiny_networks:plain", **changes):
-    return Settings(model=model, data=DATA, size=(32, 48), recipe=one, hardware=CPU, **changes)
+    return TrainingSettings(model=model, data=DATA, size=(32, 48), recipe=one, hardware=CPU, **changes)
 
 
 def run(chosen, folder, observer=None, **start):

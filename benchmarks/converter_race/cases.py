@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from segfast_edge.contract.files import sha256
+from segfast_edge.contract.shared.files import sha256
 from segfast_edge.weights import find, shipped
 
 NETWORKS = ("segfast", "segfast_fast", "fast_scnn", "lraspp_mobilenet_v3_large")

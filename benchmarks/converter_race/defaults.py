@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.endings import failure
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError
-from segfast_edge.export import require
-from segfast_edge.export.common.failure import explained, quiet
+from segfast_edge.export.common.converter_errors import explained, quiet
+from segfast_edge.export.common.converter_packages import require
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.model.checkpoint import Checkpoint
 
@@ -104,7 +105,7 @@ def tflite(checkpoint: Path, path: Path, python: Path, *, lowering: str = "nativ
     done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True)
     if done.returncode:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        telling = [line for line in said if "error:" in line.lower()] or said or [f"status {done.returncode}"]
+        telling = [line for line in said if "error:" in line.lower()] or [failure("it", done.returncode, done.stderr)]
         raise ConversionError(f"litert-torch: {telling[-1][:300]}")
 
 

@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,22 +12,24 @@ from torch import nn
 
 from benchmarks.converter_race import defaults
 from benchmarks.converter_race.cases import DEFAULT, OURS, Case, Conversion, conversions, weights
-from segfast_edge.contract.files import replacing_file, replacing_folder
-from segfast_edge.contract.images import Frame, write_picture
 from segfast_edge.contract.manifest import FILE_NAME
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import replacing_file, replacing_folder
+from segfast_edge.contract.shared.images import Frame, write_picture
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
 from segfast_edge.errors import ArtifactError, ConversionError, SegfastError
 from segfast_edge.export import exporter
-from segfast_edge.export.common.int8 import quantizer
-from segfast_edge.export.common.job import ExportRequest, Job, Source
-from segfast_edge.export.common.quantization import Quantization, Recipe
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Int8Recipe, quantizer
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.quantization import Quantization
+from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
+from segfast_edge.progress import Announce
 
-Say = Callable[[str], None]
 SETTLING = 8  # frames from which batch normalisation takes its statistics where weights are random
 LITERT = defaults.ROOT / ".venv-litert-torch" / "bin" / "python"
 INSTALL = (
@@ -53,13 +55,13 @@ def draw_frames(work: Path, count: int) -> Path:
     return folder
 
 
-def make(case: Case, pictures: Path, litert: Path | None, say: Say) -> list[str]:
+def make(case: Case, pictures: Path, litert: Path | None, announce: Announce) -> list[str]:
     """Make what a case lacks; return a line for each file that cannot be made.
 
     A failure is noted beside the folder that it left out (``.failed``); remove the note to try again.
     """
     _write_checkpoint(case, pictures)
-    source = Source(case.checkpoint)
+    source = PreparedNetwork(case.checkpoint)
     _write_golden(case, source)
     lines = []
     for conversion in conversions(case):
@@ -68,7 +70,7 @@ def make(case: Case, pictures: Path, litert: Path | None, say: Say) -> list[str]
         if (folder / FILE_NAME).is_file():
             continue
         if not note.is_file():
-            say(f"{case.name}: {conversion.format} {conversion.precision}, {conversion.side}")
+            announce(f"{case.name}: {conversion.format} {conversion.precision}, {conversion.side}")
             try:
                 _convert(source, case, conversion, pictures, litert)
                 continue
@@ -116,7 +118,7 @@ def _settle(network: nn.Module, preprocess: Preprocess, frames: Sequence[Frame])
     network.eval()
 
 
-def _write_golden(case: Case, source: Source) -> None:
+def _write_golden(case: Case, source: PreparedNetwork) -> None:
     """Keep the frame that every process runs, as the network gets it, and torch's labels of it."""
     frame, labels = source.expected.golden
     for name, value in (("frame", source.checkpoint.preprocess.image(frame)), ("labels", labels)):
@@ -124,23 +126,23 @@ def _write_golden(case: Case, source: Source) -> None:
             np.save(case.folder / f"{name}.npy", value)
 
 
-def _convert(source: Source, case: Case, conversion: Conversion, pictures: Path, litert: Path | None) -> None:
+def _convert(source: PreparedNetwork, case: Case, conversion: Conversion, pictures: Path, litert: Path | None) -> None:
     """Write one file; ours neither compared nor gated, since the race itself says how many labels agree."""
     frames = [] if conversion.precision == "float32" else frames_of(case, pictures)
     quantization = Quantization(Calibration.open(pictures, None)) if frames and conversion.side == OURS else None
     lowering = None if conversion.side == OURS else "native"
     request = ExportRequest(conversion.format, conversion.folder(case), lowering=lowering, quantization=quantization)
     with replacing_folder(request.folder) as folder:
-        job = Job(source, request, exporter(conversion.format), folder, lambda _: None)
+        begun = begin(source, request, exporter(conversion.format), folder, lambda _: None)
         if conversion.side != OURS:
-            draft = replace(job.draft(), precision=conversion.precision)
+            draft = replace(begun.draft, precision=conversion.precision)
             _by_default(case, conversion, frames, folder / draft.model_file, litert)
             draft.save(folder)
         elif frames:
-            writer = quantizer(job.writer, conversion.format)
-            writer.quantize(job.graph(), job.draft(), folder, Recipe(frames)).save(folder)
+            writer = quantizer(begun.writer, conversion.format)
+            writer.quantize(begun.graph, begun.draft, folder, Int8Recipe(frames)).save(folder)
         else:
-            job.writer.export(job.graph(), job.draft(), folder).save(folder)
+            begun.export()
 
 
 def _by_default(case: Case, conversion: Conversion, frames: Sequence[Frame], path: Path, litert: Path | None) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 
 from benchmarks.converter_race.cases import DEFAULT, Case, Way
 from benchmarks.converter_race.defaults import ROOT
+from segfast_edge.contract import validity
 from segfast_edge.contract.manifest import FILE_NAME
 from segfast_edge.contract.report import Latency
-from targets.common import validity
+from segfast_edge.contract.shared.endings import how_ended
 
 PRODUCTS = ("torch f32", "f32", "bf16", "int8")
 
@@ -99,7 +100,7 @@ class Runner:
             process.stdin.flush()
         answer = process.stdout.readline()
         if not answer:
-            return {"failed": f"its process ended with status {process.wait()}"}
+            return {"failed": f"its process {how_ended(process.wait())}"}
         said: dict[str, Any] = json.loads(answer)
         return said
 
@@ -121,7 +122,7 @@ class Runner:
             "foreign_cpu_share": statistics.fmean(known) if known else None,
             "alarms": sorted({alarm for window in self.windows for alarm in window["alarms"]}),
         }
-        return {**row, **conditions, "void": list(validity.reasons(Latency(tuple(samples)), conditions))}
+        return {**row, **conditions, "invalid": list(validity.reasons(Latency(tuple(samples)), conditions))}
 
     def _executed(self) -> dict[str, Any]:
         names = ("executed_precision", "versions")

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.converter_race.cases import LOWERED, OURS, REFERENCE
-from segfast_edge.contract.statistics import mean_median, mean_median_interval, median_ratio_interval
+from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_interval, median_ratio_interval
 
 Row = dict[str, Any]
 TOOLS = ("eager", "torchscript", "openvino", "tflite", "onnx")
 MET = (
-    "Met is `yes` where the ratio measured is at least the one needed, wherever its interval ends, and `void` where the"
-    " figure of either side is (see the end)."
+    "Met is `yes` where the ratio measured is at least the one needed, wherever its interval ends, and `invalid` where"
+    " the figure of either side is (see the end)."
 )
 PRECISIONS = ("f32", "bf16", "int8", "int8 + bf16")
 
@@ -58,11 +58,10 @@ def pick(rows: Sequence[Row], **wanted: Any) -> Row | None:
 
 
 def ratio(slow: Row | None, fast: Row | None) -> dict[str, Any] | None:
-    """Return how many times as long ``slow`` takes as ``fast``, with its 95 % interval."""
+    """Return how many times as long ``slow`` takes as ``fast``, with its 95 % interval if there are several rounds."""
     if slow is None or fast is None:
         return None
-    low, high = median_ratio_interval(samples(slow), samples(fast))
-    return {"ratio": slow["p50_ms"] / fast["p50_ms"], "interval": [low, high]}
+    return {"ratio": slow["p50_ms"] / fast["p50_ms"], "interval": median_ratio_interval(samples(slow), samples(fast))}
 
 
 def theirs(rows: Sequence[Row], tool: str, family: str, threads: int) -> Row | None:
@@ -117,7 +116,7 @@ def _met(found: Mapping[str, Any] | None, needed: float, *rows: Row | None) -> b
     """Return what the page's head says of ``met``; None where it was not measured."""
     if found is None:
         return None
-    return "void" if any(row and row["void"] for row in rows) else bool(found["ratio"] >= needed)
+    return "invalid" if any(row and row["invalid"] for row in rows) else bool(found["ratio"] >= needed)
 
 
 def _named(row: Row) -> str:
@@ -144,14 +143,14 @@ def markdown(result: Mapping[str, Any]) -> str:
         lines += _table(TITLES, list(_ways(case["rows"])))
         failed = {row["failed"]: row for row in case["rows"] if "failed" in row}
         lines += [f"\n{row['tool']} {row['precision']}, {row['side']}: {why}" for why, row in failed.items()]
-    void = [
+    invalid = [
         f"- {case['network']} {case['size'][0]}x{case['size'][1]} {_named(row)}, {row['threads']} threads: {reason}"
         for case in result["cases"]
         for row in case["rows"]
-        if (reason := "; ".join(row.get("void", ())))
+        if (reason := "; ".join(row.get("invalid", ())))
     ]
     absent = [f"- {line}" for line in result["not_made"]]
-    lines += ["\n## Not made\n", *(absent or ["Nothing."]), "\n## Void\n", *(void or ["Nothing."])]
+    lines += ["\n## Not made\n", *(absent or ["Nothing."]), "\n## Invalid\n", *(invalid or ["Nothing."])]
     return "\n".join(lines) + "\n"
 
 
@@ -190,10 +189,12 @@ def _time(row: Row | None) -> str:
     if not timed(row):
         return "failed"
     low, high = row["p50_interval_ms"]
-    return f"{row['p50_ms']:.2f} [{low:.2f}, {high:.2f}]" + (" (void)" if row["void"] else "")
+    return f"{row['p50_ms']:.2f} [{low:.2f}, {high:.2f}]" + (" (invalid)" if row["invalid"] else "")
 
 
 def _ratio(found: Mapping[str, Any]) -> str:
+    if found["interval"] is None:
+        return f"{found['ratio']:.2f}"
     low, high = found["interval"]
     return f"{found['ratio']:.2f} [{low:.2f}, {high:.2f}]"
 
@@ -207,7 +208,7 @@ def _claims(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
             each["claim"],
             f"{each['needed']:g}",
             "" if each["ratio"] is None else _ratio(each),
-            {None: "not measured", True: "yes", False: "no"}.get(each["met"], "void"),
+            {None: "not measured", True: "yes", False: "no"}.get(each["met"], "invalid"),
             "" if each["ratio"] is None else f"{each['slow']}; {each['fast']}",
         )
         for each in result["claims"]

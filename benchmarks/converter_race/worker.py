@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.errors import SegfastError, TargetError
 from targets.common import measure
 from targets.common.conditions import Sampler
@@ -112,7 +112,7 @@ def window(run: Run, seconds: float, runs: int) -> dict[str, Any]:
     while time.monotonic() < warm_until:
         run()
     with Sampler(ROOT) as sampler:
-        latency = measure.single_stream(run, Plan(num_runs=runs, min_secs=seconds, max_secs=3600))
+        latency = measure.single_stream(run, ProfileOptions(num_runs=runs, min_secs=seconds, max_secs=3600))
     said = sampler.summary()
     kept = ("duration_s", "foreign_cpu_share", "alarms", "frequency_mhz")
     return {"samples_ms": [round(each, 5) for each in latency.samples_ms], **{name: said[name] for name in kept}}

@@ -1,52 +1,46 @@
 """The command line: one module per verb in this folder, found by listing it.
 
 A verb module has ``HELP`` (one line), ``EXAMPLE`` (a command that works), ``arguments(parser)`` and
-``run(args) -> int``, and imports nothing heavy at its top level. Only this package prints.
+``run(args) -> int``, and imports nothing heavy at its top level. ``NEEDS`` names the modules of optional packages that
+it imports, by what for; none if it has none. Only this package prints.
 """
 
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
 
 from segfast_edge import __version__
-from segfast_edge.errors import SegfastError, unknown
+from segfast_edge.cli._packages import extra_of
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.contract.shared.found import names_in
+from segfast_edge.errors import SegfastError, one_line, unknown
 
 EXIT_INTERRUPTED = 130
-_EXTRAS = {  # package that may be missing -> the pip extra that brings it
-    **dict.fromkeys(("torch", "torchvision", "matplotlib", "jinja2", "flatbuffers"), "train"),
-    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
-    **dict.fromkeys(("nncf", "ai_edge_quantizer"), "int8"),
-    "openvino": "openvino",
-    "ai_edge_litert": "litert",
-    "tensorboard": "tensorboard",
-    "cryptography": "sign",
-}
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}. See '{self.prog} --help'", file=sys.stderr)
-        raise SystemExit(SegfastError.exit_code)
 
 
 def verbs() -> list[str]:
     """Return the verbs' names."""
-    return sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    return names_in(Path(__file__).parent)
 
 
 def _verb(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
 
 
+def needs_of(name: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the modules that a verb imports beyond what is always installed, by what it needs them for."""
+    found: Mapping[str, tuple[str, ...]] = getattr(_verb(name), "NEEDS", {})
+    return found
+
+
 def _overview() -> argparse.ArgumentParser:
     modules = {name: _verb(name) for name in verbs()}
     width = max(map(len, modules), default=0)
     listing = "\n".join(f"  {name:{width}}  {module.HELP}" for name, module in modules.items())
-    parser = _Parser(
+    parser = ExactParser(
         prog="segfast-edge",
         usage="segfast-edge VERB ...",
         description="From training a segmentation network to a cheap computer in a car.\n\n" + listing,
@@ -59,7 +53,7 @@ def _overview() -> argparse.ArgumentParser:
 
 def _parser(name: str) -> argparse.ArgumentParser:
     module = _verb(name)
-    parser = _Parser(
+    parser = ExactParser(
         prog=f"segfast-edge {name}",
         description=module.HELP,
         epilog=f"example:\n  {module.EXAMPLE}",
@@ -83,12 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser(words[0]).parse_args(words[1:])
         return int(_verb(words[0]).run(args))
     except SegfastError as error:
-        print(f"segfast-edge: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"segfast-edge: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRAS:
+        extra = extra_of(error.name or "")
+        if extra is None:
             raise
-        line = f"{error.name} is missing. Run: pip install 'segfast-edge[{_EXTRAS[error.name]}]'"
+        line = f"{error.name} is missing. Run: pip install 'segfast-edge[{extra}]'"
         print(f"segfast-edge: {line}", file=sys.stderr)
         return SegfastError.exit_code
     except BrokenPipeError:

@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from segfast_edge.metrics import summary
-from segfast_edge.training.loop import Progress as Step
+from segfast_edge.prediction.metrics import summary
+from segfast_edge.training.loop import StepProgress as Step
 
 
 def epoch_line(record: dict[str, Any]) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segfast_edge.bench.paper import Measured, Row, Setting
+    from segfast_edge.profiling.paper_tables import NetworkFigures, PaperFigures, PaperSetting
 
 HELP = "measure the paper's four networks side by side on this CPU"
 EXAMPLE = "segfast-edge bench paper --threads 1"
+NEEDS = {"measuring": ("torch",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,22 +22,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="default: all this process may use")
     parser.add_argument("--rounds", type=int, default=10, metavar="N", help="measurements of each (default 10)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON to a file")
+    parser.add_argument(
+        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    from segfast_edge.bench.paper import Setting, measure
     from segfast_edge.cli._progress import bar
-    from segfast_edge.contract.files import check_writable, write_json
     from segfast_edge.contract.preprocess import parse_size
+    from segfast_edge.contract.shared.files import check_writable, write_json
     from segfast_edge.errors import SegfastError, unknown
+    from segfast_edge.profiling.paper_tables import PaperSetting, measure
 
     if args.what != "paper":
         raise SegfastError(unknown("benchmark", args.what, ["paper"]))
     if args.output is not None:
         check_writable(args.output)
-    setting = Setting(args.classes, parse_size(args.size), args.batch, args.threads, args.rounds)
+    setting = PaperSetting(args.classes, parse_size(args.size), args.batch, args.threads, args.rounds)
     with bar("measuring") as progress:
         measured = measure(setting, progress)
     rows, figures = list(measured.rows), _figures(measured, setting)
@@ -49,13 +52,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _figures(measured: "Measured", setting: "Setting") -> dict[str, Any]:
+def _figures(measured: "PaperFigures", setting: "PaperSetting") -> dict[str, Any]:
+    import importlib.metadata
     import os
     import platform
 
-    import torch
-
-    from segfast_edge.bench.paper import PAPER_PARAMETERS, PAPER_SLOWER, ratios
+    from segfast_edge.profiling.paper_tables import PAPER_PARAMETERS, PAPER_SLOWER, ratios
 
     return {
         "setting": {
@@ -66,7 +68,7 @@ def _figures(measured: "Measured", setting: "Setting") -> dict[str, Any]:
             "rounds": setting.rounds,
             "precision": "float32",
             "machine": platform.processor() or platform.machine(),
-            "torch": torch.__version__,
+            "torch": importlib.metadata.version("torch"),
         },
         "valid": not measured.reasons,
         "reasons": list(measured.reasons),
@@ -77,11 +79,11 @@ def _figures(measured: "Measured", setting: "Setting") -> dict[str, Any]:
     }
 
 
-def _show(rows: "list[Row]", figures: dict[str, Any]) -> None:
+def _show(rows: "list[NetworkFigures]", figures: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from segfast_edge.bench.paper import PAPER_PARAMETERS, PAPER_SLOWER
     from segfast_edge.cli._console import console
+    from segfast_edge.profiling.paper_tables import PAPER_PARAMETERS, PAPER_SLOWER
 
     setting = figures["setting"]
     what = f"{setting['batch']} x {setting['size'][0]}x{setting['size'][1]}, {setting['threads']} threads, float32"
@@ -109,7 +111,7 @@ def _show(rows: "list[Row]", figures: dict[str, Any]) -> None:
     screen = console()
     screen.print(time_table, memory_table)
     for reason in figures["reasons"]:
-        screen.print(f"void: {reason}", highlight=False)
+        screen.print(f"invalid: {reason}", highlight=False)
     screen.print(
         "medians over interleaved rounds, a process each; memory is VmHWM over the process with torch loaded",
         style="dim",

@@ -11,13 +11,16 @@ EXAMPLE = (
     "segfast-edge bundle --new-key car.key\n"
     "  segfast-edge bundle artifacts/segfast-tflite --target rpi --key car.key -o car.tar.gz"
 )
+NEEDS = {"signing": ("cryptography",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("artifact", nargs="?", type=Path, metavar="ARTIFACT", help="artifact folder")
     parser.add_argument("--target", default="x86", help="the kind of computer (default %(default)s)")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: ARTIFACT-TARGET.tar.gz")
+    parser.add_argument(
+        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="default: ARTIFACT-TARGET.tar.gz"
+    )
     signing = parser.add_mutually_exclusive_group()
     signing.add_argument("--key", type=Path, metavar="FILE", help="sign with this private key")
     signing.add_argument("--unsigned", action="store_true", help="do not sign; a device takes it only with --unsigned")
@@ -42,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
         raise TargetError("name an artifact to bundle, or make a key pair with --new-key FILE")
     if args.key is None and not args.unsigned:
         raise TargetError("sign with --key FILE (make one: segfast-edge bundle --new-key car.key), or pass --unsigned")
-    from segfast_edge.bundling.build import BundleRequest, build, parse_platform, usual_platform
+    from segfast_edge.deployment.bundle import BundleRequest, build, parse_platform
+    from segfast_edge.remote.device_packages import usual_platform
 
     packages = None
     if args.wheels is not None:
@@ -64,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _new_key(path: Path) -> int:
     _need_cryptography(path)
-    from segfast_edge.bundling.keys import new_key
+    from segfast_edge.deployment.signing import new_key
 
     public = new_key(path)
     print(f"{path}: keep it secret; whoever has it can sign for your cars")

@@ -3,38 +3,55 @@
 import argparse
 import json
 import shlex
-import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from segfast_edge.cli._packages import converters
+
 if TYPE_CHECKING:
-    from segfast_edge.export import Exporter
-    from segfast_edge.export.common.job import ExportRequest
+    from segfast_edge.export.common.exporter import Exporter
+    from segfast_edge.export.common.prepared import PreparedNetwork
     from segfast_edge.export.common.quantization import Quantization
+    from segfast_edge.export.common.request import ExportRequest
     from segfast_edge.export.common.tuning import Tuning
 
 HELP = "export a checkpoint for a runtime, and hold it to torch"
 EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o artifacts"
+NEEDS = {"every format": ("torch",), **converters()}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    from segfast_edge.export import formats
-    from segfast_edge.export.converters import converters
+    from segfast_edge.contract.formats import format_named, format_names, integer_formats
 
+    by_format = {name: format_named(name) for name in format_names()}
+    others = "; ".join(
+        f"{name}: {', '.join(f.other_converters)}" for name, f in by_format.items() if f.other_converters
+    )
+    forms = "; ".join(f"{name}: {', '.join(f.integer_engines)}" for name, f in by_format.items() if f.integer_engines)
     parser.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="a .pt file that train wrote")
     foreign = parser.add_argument_group("a network that was trained elsewhere, in place of a checkpoint")
     foreign.add_argument("--model", metavar="NAME", help="package.module:factory, whose factory loads its own weights")
     foreign.add_argument("--classes", type=int, metavar="N", help="number of classes, which the factory is called with")
     foreign.add_argument("--size", metavar="HxW", help="input size (default 224x224)")
+    foreign.add_argument(
+        "--output-key",
+        metavar="KEY",
+        help="the part of a dictionary, tuple or list that holds the logits (default: out, logits, else the first)",
+    )
+    foreign.add_argument(
+        "--upsample",
+        choices=("bilinear", "nearest"),
+        help="how to enlarge logits that are smaller than the picture (default: bilinear, which is then reported)",
+    )
     parser.add_argument(
         "--target",
         "--format",
         required=True,
         metavar="FORMAT",
-        help=f"one or several, separated by commas, of {', '.join(formats())}",
+        help=f"one or several, separated by commas, of {', '.join(by_format)}",
     )
     parser.add_argument(
         "-o",
@@ -43,9 +60,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="artifact folder, or with several formats the folder of DIR/FORMAT (default: beside the checkpoint)",
     )
-    parser.add_argument("--output", choices=("labels", "logits"), default="labels", help="what the graph gives")
+    parser.add_argument(
+        "--graph-output",
+        "--output",
+        dest="output",
+        choices=("labels", "logits"),
+        default="labels",
+        help="labels, one class id a pixel, or logits, one value a class and pixel (default labels)",
+    )
     parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
-    parser.add_argument("--converter", metavar="NAME", help=f"not ours but {' or '.join(converters())}, to TFLite")
+    parser.add_argument("--converter", metavar="NAME", help=f"another project's in place of ours ({others})")
     parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
     parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
     tuning = parser.add_argument_group("tuning")
@@ -56,8 +80,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     tuning.add_argument("--host", metavar="USER@HOST", help="time there, over the system's ssh")
     tuning.add_argument("--install", action="store_true", help="bring the runtime to the host; it is kept there")
     int8 = parser.add_argument_group("int8")
-    int8.add_argument("--int8", action="store_true", help="write integers; needs --calibration")
-    int8.add_argument("--engine", metavar="NAME", help="onnx: int8 for onnxruntime (default) or tensorrt")
+    int8.add_argument(
+        "--int8", action="store_true", help=f"write integers ({', '.join(integer_formats())}); needs --calibration"
+    )
+    int8.add_argument("--engine", metavar="NAME", help=f"the engine to write int8 for ({forms}; default the first)")
     int8.add_argument("--calibration", type=Path, metavar="LIST|DIR", help="frames for the ranges")
     int8.add_argument("--data-root", type=Path, metavar="DIR", help="where the list's frames lie (and --gate-data's)")
     int8.add_argument("--subset-size", type=int, metavar="N", help="calibration frames (default 300, or all)")
@@ -65,8 +91,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     int8.add_argument("--gate-root", type=Path, metavar="DIR", help="its folder (default --data-root)")
     int8.add_argument("--gate-split", default="val", metavar="NAME", help="default val")
     int8.add_argument("--max-drop", type=float, default=0.01, metavar="X", help="mIoU it may lose (default 0.01)")
-    int8.add_argument("--search", action="store_true", help="where it loses more, keep the fewest layers float")
+    int8.add_argument(
+        "--min-agreement",
+        type=float,
+        metavar="SHARE",
+        help="without --gate-data: share of pixels that int8 must label as float does, on the calibration frames"
+        " (default 0.95)",
+    )
+    int8.add_argument("--search", action="store_true", help="if it loses more, keep as few layers as possible in float")
     int8.add_argument("--drop-type", choices=("absolute", "relative"), default="absolute", help="of mIoU")
+    parser.add_argument(
+        "--best-effort", action="store_true", help="exit with 0 also if some of several formats could not be written"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an artifact that is there")
     parser.add_argument("--json", action="store_true", help="print the manifests as JSON")
 
@@ -75,46 +111,65 @@ def run(args: argparse.Namespace) -> int:
     """Convert to every format asked for and say how each compared with torch."""
     from rich.console import Console
 
-    from segfast_edge.cli._conversion_view import show, show_layers, table_of_what_was_lost
+    from segfast_edge.cli._conversion_view import show, show_layers, show_lost, show_missing
+    from segfast_edge.errors import SegfastError
 
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
 
-    from segfast_edge.export.convert import Source, convert, convert_tuned
-    from segfast_edge.weights import find
+    from segfast_edge.contract.shared.stopping import orderly
+    from segfast_edge.export.convert import convert, convert_tuned
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
     console = Console(stderr=True)
     with (
+        orderly(),
         TemporaryDirectory(prefix="segfast-model-") as folder,
-        table_of_what_was_lost(console),
         console.status("reading the checkpoint") as status,
     ):
-        path = find(args.checkpoint) if args.model is None else _built(args, Path(folder))
-        source = Source(path, args.golden)
-        made = {}
+        source = _source(args, Path(folder))
+        made, missing = {}, {}
+        status.update("comparing the graph with the network")
+        assumed = source.assumed  # a network that no format can have is refused here, once
         for request in requests:
-            if tuning is None:
-                made[request.folder] = convert(source, request, say=status.update, by=by)
-            else:
-                made[request.folder] = convert_tuned(source, request, tuning, say=status.update)
+            try:
+                if tuning is None:
+                    made[request.folder] = convert(source, request, announce=status.update, by=by)
+                else:
+                    made[request.folder] = convert_tuned(source, request, tuning, announce=status.update)
+            except SegfastError as error:
+                show_lost(error, console)
+                if len(requests) == 1:
+                    raise
+                missing[request.format] = error
+    for assumption in assumed:
+        console.print(f"assumed: {assumption}", highlight=False, markup=False, soft_wrap=True)
     if args.json:
         documents = [{"artifact": str(folder), **manifest.to_json()} for folder, manifest in made.items()]
-        print(json.dumps(documents, indent=2, ensure_ascii=False))
+        failures = [{"format": name, "error": str(error)} for name, error in missing.items()]
+        print(json.dumps([*documents, *failures], indent=2, ensure_ascii=False))
     else:
         show(made)
+        show_missing(missing)
         if args.layers:
             show_layers(made)
-    return 0
+    return 1 if missing and not args.best_effort else 0
 
 
-def _built(args: argparse.Namespace, folder: Path) -> Path:
-    """Write a checkpoint of the network that ``--model`` names, as its factory gives it."""
+def _source(args: argparse.Namespace, folder: Path) -> "PreparedNetwork":
+    """Return the checkpoint, or the network that ``--model`` names as its factory gives it, with a checkpoint of it."""
     from segfast_edge.contract.preprocess import Preprocess, parse_size
+    from segfast_edge.export.common.prepared import PreparedNetwork
+    from segfast_edge.export.common.reading import OutputChoice
+    from segfast_edge.model import build
     from segfast_edge.model.checkpoint import as_built
+    from segfast_edge.weights import find
 
+    choice = OutputChoice(args.output_key, args.upsample)
+    if args.model is None:
+        return PreparedNetwork(find(args.checkpoint), args.golden, choice=choice)
     path = folder / f"{args.model.rpartition(':')[2]}.pt"
-    as_built(args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
-    return path
+    network = build(args.model, args.classes)
+    as_built(network, args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
+    return PreparedNetwork(path, args.golden, network, choice)
 
 
 def _refuse_half_a_network(args: argparse.Namespace) -> None:
@@ -130,15 +185,16 @@ def _refuse_half_a_network(args: argparse.Namespace) -> None:
         raise ConversionError(
             f"--model {args.model} is not of the form package.module:factory; name a CHECKPOINT or shipped weights"
         )
-    if args.model is not None and (args.gate_data is not None or args.search):
+    if args.model is not None and args.gate_data is not None:
         raise ConversionError(
-            "--gate-data and --search need a CHECKPOINT of segfast-edge train, which knows its classes' names; with"
-            " --model leave them out, the manifest records the share of labels that agree with torch"
+            "--gate-data needs a CHECKPOINT of segfast-edge train, which contains its classes' names; with --model,"
+            " int8 must label --min-agreement of the calibration frames' pixels as the float network does"
         )
 
 
 def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
     """Return one request per format; a format or tool that is not there is refused before any work is done."""
+    from segfast_edge.contract.formats import format_names
     from segfast_edge.errors import ConversionError
     from segfast_edge.export import exporter
 
@@ -147,9 +203,10 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
     if not names:
         raise ConversionError("--target names no format")
     for name in names:
-        exporter(name)
+        if len(names) == 1 or name not in format_names():  # of several, each is tried
+            exporter(name)
 
-    from segfast_edge.export.convert import ExportRequest  # after the check, because it needs torch
+    from segfast_edge.export.common.request import ExportRequest  # after the check, because it needs torch
 
     quantization = _quantization(args)
     command = shlex.join(["segfast-edge", *sys.argv[1:]])
@@ -169,13 +226,17 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
 
 def _other_converter(args: argparse.Namespace) -> "Exporter | None":
     """Return the converter to use in place of ours, if one was asked for."""
+    from segfast_edge.contract.formats import format_named, format_names
     from segfast_edge.errors import ConversionError
     from segfast_edge.export.converters import converter
 
     if args.converter is None:
         return None
-    if args.target != "tflite" or args.int8 or args.tune:
-        raise ConversionError(f"--converter {args.converter} is for --target tflite, without --int8 and without --tune")
+    known = [name for name in format_names() if args.converter in format_named(name).other_converters]
+    if known and (args.target not in known or args.int8 or args.tune):
+        raise ConversionError(
+            f"--converter {args.converter} is for --target {' or '.join(known)}, without --int8 and without --tune"
+        )
     return converter(args.converter)
 
 
@@ -183,6 +244,7 @@ def _tuning(args: argparse.Namespace) -> "Tuning | None":
     """Return how to tune; flags that only tuning has are refused without it."""
     from segfast_edge.errors import ConversionError
     from segfast_edge.export.common.tuning import Tuning
+    from segfast_edge.profiling.timer import Timer
 
     if not args.tune:
         for flag in ("host", "threads", "install"):
@@ -191,26 +253,28 @@ def _tuning(args: argparse.Namespace) -> "Tuning | None":
         return None
     if args.lowering is not None:
         raise ConversionError(f"--tune chooses the lowering; leave --lowering {args.lowering} out")
-    return Tuning(args.tune_target, args.threads, args.host, args.install, args.tune_rounds)
+    return Tuning(Timer(args.tune_target, args.threads, args.host, args.install), args.tune_rounds)
 
 
 def _quantization(args: argparse.Namespace) -> "Quantization | None":
     """Return what was asked for as int8; flags that only int8 has are refused without it."""
     from segfast_edge.data.calibration import Calibration
     from segfast_edge.errors import ConversionError
-    from segfast_edge.evaluate import Truth
-    from segfast_edge.export.common.quantization import Gate, Quantization
+    from segfast_edge.export.common.quantization import Agreement, Gate, Quantization
+    from segfast_edge.prediction.evaluate import GroundTruth
 
     if not args.int8:
-        for flag in ("calibration", "subset_size", "gate_data", "engine"):
+        for flag in ("calibration", "subset_size", "gate_data", "engine", "min_agreement"):
             if getattr(args, flag) is not None:
                 raise ConversionError(f"--{flag.replace('_', '-')} is for --int8")
         return None
     if args.calibration is None:
         raise ConversionError("--int8 needs --calibration: a list, a shipped list's name, or a folder of pictures")
-    gate = None
+    gate: Gate | Agreement = Agreement() if args.min_agreement is None else Agreement(args.min_agreement)
+    if args.gate_data is not None and args.min_agreement is not None:
+        raise ConversionError("--min-agreement is for int8 without labels; with --gate-data set --max-drop")
     if args.gate_data is not None:
-        truth = Truth(args.gate_data, args.gate_root or args.data_root, args.gate_split)
+        truth = GroundTruth(args.gate_data, args.gate_root or args.data_root, args.gate_split)
         gate = Gate(truth, args.max_drop, args.drop_type)
     calibration = Calibration.open(args.calibration, args.data_root)
     return Quantization(calibration, args.subset_size, gate, args.search, args.engine)

@@ -3,13 +3,18 @@
 import argparse
 from pathlib import Path
 
+from segfast_edge.cli._packages import ENGINE
+
 HELP = "train on drawn scenes, export to every format, prove parity, profile, and write one page"
 EXAMPLE = "segfast-edge demo --out demo"
+NEEDS = {"all of it": ("torch", "matplotlib", ENGINE)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where it goes (default demo)")
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("demo"), metavar="DIR", help="where it goes (default demo)"
+    )
     parser.add_argument("--model", default="segfast", metavar="NAME", help="network (default segfast)")
     parser.add_argument("--epochs", type=int, default=8, metavar="N", help="default 8")
     parser.add_argument("--frames", type=int, default=320, metavar="N", help="scenes to train on (default 320)")

@@ -24,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", metavar="INPUT", help="where frames come from there; kept for later releases")
     parser.add_argument("--output", action="append", default=[], metavar="OUTPUT", help="where results go; repeatable")
     parser.add_argument("--option", action="append", default=[], metavar="OPTION", help="for run.py, as in --rate=10")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON with input, outputs and options instead")
     parser.add_argument("--service", metavar="KIND", help="auto, systemd, process or none (default auto)")
     parser.add_argument("--health-s", type=float, metavar="S", help="a release must be well by then (default 60)")
     what = parser.add_mutually_exclusive_group()
@@ -37,22 +38,22 @@ def run(args: argparse.Namespace) -> int:
     """Install, roll back or list."""
     from rich.console import Console
 
-    from segfast_edge.deploy.remote import Deployment, deploy
+    from segfast_edge.deployment.deploy import Deployment, deploy
 
     if args.bundle is None and not (args.rollback or args.list):
         raise TargetError("name a bundle to install, or pass --rollback or --list")
     if args.bundle is not None and (args.rollback or args.list):
         raise TargetError(f"--rollback and --list take no bundle; leave out {args.bundle}")
-    deployment = Deployment(_words(args), args.bundle, args.trust, args.unsigned)
+    deployment = Deployment(_words(args), args.bundle, args.trust, args.unsigned, _config(args))
     console = Console(stderr=True)
     with console.status(f"reaching {args.host}") as status:
 
-        def say(line: str) -> None:
+        def announce(line: str) -> None:
             if not args.list:
                 console.print(line, markup=False, highlight=False)
             status.update(line)
 
-        lines = deploy(deployment, args.host, say)
+        lines = deploy(deployment, args.host, announce)
     if args.list:
         _show(json.loads(lines[-1]), as_json=args.json)
     return 0
@@ -60,14 +61,28 @@ def run(args: argparse.Namespace) -> int:
 
 def _words(args: argparse.Namespace) -> list[str]:
     words = []
-    for name in ("root", "input", "service"):
+    for name in ("root", "service"):
         value = getattr(args, name)
         if value is not None:
             words.append(f"--{name}={value}")
     if args.health_s is not None:
         words.append(f"--health-s={args.health_s}")
-    words += [f"--output={each}" for each in args.output] + [f"--option={each}" for each in args.option]
     return words + [f"--{name}" for name in ("dry-run", "rollback", "list") if getattr(args, name.replace("-", "_"))]
+
+
+def _config(args: argparse.Namespace) -> str | None:
+    """Return the configuration as JSON; it travels in a file, so that no password stands in a process's arguments."""
+    if args.config is None:
+        if args.input is None and (args.output or args.option):
+            raise TargetError("--output and --option need --input")
+        value = {"input": args.input, "outputs": args.output, "options": args.option}
+        return None if args.input is None else json.dumps(value)
+    if args.input is not None or args.output or args.option:
+        raise TargetError("--config stands in for --input, --output and --option; leave them out")
+    try:
+        return str(args.config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TargetError(f"cannot read configuration {args.config}: {error}") from error
 
 
 def _show(releases: list[dict[str, object]], *, as_json: bool) -> None:

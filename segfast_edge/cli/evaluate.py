@@ -3,40 +3,58 @@
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_options
+from segfast_edge.cli._packages import ENGINE
 
 if TYPE_CHECKING:
-    from segfast_edge.evaluate import Evaluation
+    from segfast_edge.prediction.evaluate import Evaluation
 
-HELP = "measure pixel accuracy, mIoU and per-class IoU of a checkpoint or an artifact"
+HELP = "measure mIoU and everything published beside it, of a checkpoint or an artifact on a labelled split"
 EXAMPLE = "segfast-edge evaluate runs/paper/best.pt --data camvid --data-root CamVid --split val"
+NEEDS = {"artifacts": (ENGINE,), "checkpoints": ("torch",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("subject", type=Path, metavar="CHECKPOINT_OR_ARTIFACT", help="a .pt file or an artifact folder")
-    parser.add_argument("--data", default="scenes", metavar="NAME", help="dataset (default scenes)")
+    parser.add_argument("--data", metavar="NAME", help="dataset (default: found from --data-root, else scenes)")
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="the dataset's folder")
     parser.add_argument("--split", default="val", metavar="NAME", help="default val")
     parser.add_argument("--protocol", metavar="NAME", help="paper or standard (default: the one it was trained under)")
+    parser.add_argument(
+        "--size",
+        metavar="WHERE",
+        help="compare labels at each picture's own size (own) or at the network's (network);"
+        " default: own under standard, network under paper",
+    )
+    parser.add_argument(
+        "--tta", metavar="LIST", help="checkpoints only: average over flip, scales or flip,scales; no device does this"
+    )
     parser.add_argument("--device", default="auto", metavar="NAME", help="for a checkpoint: auto, cpu, cuda, mps")
     parser.add_argument("--target", default="x86", metavar="NAME", help="for an artifact: whose device code runs it")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON to a file")
+    parser.add_argument(
+        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file"
+    )
+    dataset_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the figures."""
     from segfast_edge.cli._progress import bar
-    from segfast_edge.contract.files import write_json
-    from segfast_edge.evaluate import Truth, evaluate
-    from segfast_edge.labeller import open_labeller
+    from segfast_edge.contract.shared.files import write_json
+    from segfast_edge.prediction.evaluate import GroundTruth, evaluate
+    from segfast_edge.prediction.predictor import open_predictor
     from segfast_edge.weights import find
 
-    labeller = open_labeller(find(args.subject), device=args.device, target=args.target)
-    truth = Truth(args.data, args.data_root, args.split, args.protocol)
+    averaged = tuple(args.tta.split(",")) if args.tta else ()
+    predictor = open_predictor(find(args.subject), device=args.device, target=args.target, averaged=averaged)
+    data = dataset_name(args.data, args.data_root, chosen_options(args))
+    truth = GroundTruth(data, args.data_root, args.split, args.protocol, args.size)
     with bar("evaluating") as progress:
-        found = evaluate(labeller, truth, progress)
+        found = evaluate(predictor, truth, progress)
     figures = {"path": str(args.subject), **_model(find(args.subject)), **found.to_json()}
     if args.output is not None:
         write_json(args.output, figures)
@@ -61,17 +79,38 @@ def _show(found: "Evaluation", path: Path) -> None:
     from rich.table import Table
 
     from segfast_edge.cli._console import console
-    from segfast_edge.metrics import DEFINITION, summary
+    from segfast_edge.prediction.metrics import DEFINITION, summary
 
     figures = found.to_json()
     table = Table(title=f"{path}: {found.subject} on {found.data} {found.split}, {found.frames} frames")
     table.add_column("class")
-    table.add_column("IoU", justify="right")
-    table.add_column("share of pixels", justify="right")
+    columns = ("iou", "recall", "precision", "dice")
+    for heading in ("IoU", "recall", "precision", "Dice", "share of pixels"):
+        table.add_column(heading, justify="right")
     shares = found.matrix.counts.sum(1) / max(1, found.matrix.pixels)
-    for (name, iou), share in zip(figures["iou"].items(), shares, strict=True):
-        table.add_row(name, "absent" if iou is None else f"{iou:.4f}", f"{share:.2%}")
+    for name, share in zip(figures["iou"], shares, strict=True):
+        values = ("absent" if (value := figures[key][name]) is None else f"{value:.4f}" for key in columns)
+        table.add_row(name, *values, f"{share:.2%}")
     screen = console()
     screen.print(table)
-    screen.print(f"{summary(figures)}  ({found.protocol})", highlight=False, soft_wrap=True)
-    screen.print(f"{DEFINITION}; labels compared at the network's size", style="dim", highlight=False, soft_wrap=True)
+    for line, style in (
+        (f"{summary(figures)}  ({found.protocol})", None),
+        (_more(found, figures), None),
+        ("worst pictures: " + ", ".join(f"{name} {miou:.3f}" for name, miou in found.worst(5)), None),
+        (DEFINITION, "dim"),
+    ):
+        screen.print(line, style=style, highlight=False, soft_wrap=True)
+
+
+def _more(found: "Evaluation", figures: dict[str, Any]) -> str:
+    low, high = found.interval
+    parts = [f"mIoU over pictures drawn with replacement {low:.4f} to {high:.4f} (95 %)"]
+    for key, name in (
+        ("mean_class_accuracy", "mean class accuracy"),
+        ("mean_dice", "mean Dice"),
+        ("frequency_weighted_iou", "frequency-weighted IoU"),
+        ("boundary_f1", f"boundary F1 within {found.boundary.reach} pixels"),
+    ):
+        if figures[key] is not None:
+            parts.append(f"{name} {figures[key]:.4f}")
+    return ", ".join(parts)

@@ -1,18 +1,34 @@
 """segfast-edge predict: masks and overlays of pictures."""
 
 import argparse
+import itertools
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from segfast_edge.cli._packages import ENGINE
+from segfast_edge.errors import DataError
 from segfast_edge.weights import DEFAULT
 
-HELP = "segment pictures: a mask, a coloured mask and an overlay for each"
-EXAMPLE = "segfast-edge predict photo.jpg --model runs/paper/best.pt --out predictions"
+if TYPE_CHECKING:
+    from segfast_edge.prediction.predict import Prediction
+
+HELP = "segment pictures and videos: a mask, a coloured mask and an overlay of each"
+EXAMPLE = "segfast-edge predict photos 'more/*.png' drive.mp4 --model runs/paper/best.pt --out predictions"
+NEEDS = {"artifacts": (ENGINE,), "checkpoints": ("torch",), "videos": ("cv2",)}
+SHOWN = 20  # problems printed in full; JSON has them all
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="pictures, or folders of pictures")
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="pictures, videos, folders or patterns; - takes a picture, or names of them, from standard input",
+    )
     parser.add_argument(
         "--model",
         type=Path,
@@ -21,38 +37,58 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a .pt file, an artifact folder, or the name of shipped weights (default %(default)s)",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("predicted"), metavar="DIR", help="where the pictures go (default predicted)"
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("predicted"),
+        metavar="DIR",
+        help="output folder (default predicted); DIR2, DIR3, ... if DIR already holds results for these pictures",
     )
-    parser.add_argument("--convert-rgb", action="store_true", help="accept greyscale, alpha, CMYK and 16-bit pictures")
-    parser.add_argument("--opacity", type=float, default=0.5, metavar="PART", help="of the overlay (default 0.5)")
-    parser.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
+    parser.add_argument("--opacity", type=float, default=0.5, metavar="X", help="overlay opacity, 0 to 1 (default 0.5)")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing results; do not number")
     parser.add_argument("--device", default="auto", metavar="NAME", help="for a checkpoint: auto, cpu, cuda, mps")
     parser.add_argument("--target", default="x86", metavar="NAME", help="for an artifact: whose device code runs it")
     parser.add_argument("--json", action="store_true", help="print JSON: files and class shares per picture")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict and say what was written."""
+    """Predict, say what was written, and at the end what could not be read."""
     from segfast_edge.cli._progress import bar
-    from segfast_edge.labeller import open_labeller
-    from segfast_edge.predict import Style, plan, predict
+    from segfast_edge.prediction.predict import PredictionOutput, free_folder, plan, predict
+    from segfast_edge.prediction.predictor import open_predictor
     from segfast_edge.weights import find
 
-    style = Style(args.convert_rgb, args.opacity)
-    labeller = open_labeller(find(args.model), device=args.device, target=args.target)
-    with bar("checking") as progress:
-        jobs = plan(args.images, args.out, style, overwrite=args.overwrite, progress=progress)
-    done = []
+    output = PredictionOutput(args.out, args.opacity)
+    predictor = open_predictor(find(args.model), device=args.device, target=args.target)
+    jobs = plan(args.sources)
+    folder = args.out if args.overwrite else free_folder(args.out, jobs)
     with bar("segmenting") as progress:
-        for prediction in predict(labeller, jobs, args.out, style=style):
-            done.append(prediction)
-            progress(len(done), len(jobs))
+        steps = itertools.count(1)
+        total = sum(job.frames() for job in jobs)
+        output = replace(output, folder=folder, done=lambda: progress(next(steps), total))
+        found = list(predict(predictor, jobs, output))
+    done = [each for each in found if not each.problem]
     if args.json:
-        print(json.dumps([prediction.to_json() for prediction in done], indent=2, ensure_ascii=False))
-        return 0
+        print(json.dumps([prediction.to_json() for prediction in found], indent=2, ensure_ascii=False))
+    else:
+        _show(done, f"segmented by the {predictor.described}; results in {folder}")
+    _complain([each.problem for each in found if each.problem], len(found))
+    return 0
+
+
+def _show(done: "list[Prediction]", how: str) -> None:
     for prediction in done:
         largest = sorted(prediction.shares.items(), key=lambda item: -item[1])[:3]
         shares = ", ".join(f"{name} {share:.0%}" for name, share in largest)
         print(f"{prediction.picture}: {prediction.files['overlay']} ({shares})")
-    print(f"{len(done)} pictures segmented by the {labeller.described}; mask, colour and overlay of each in {args.out}")
-    return 0
+    print(f"{len(done)} {'picture' if len(done) == 1 else 'pictures'} {how}")
+
+
+def _complain(problems: list[str], count: int) -> None:
+    """Name what could not be read, and end with an error."""
+    if len(problems) > 1:
+        for problem in problems[:SHOWN]:
+            print(f"segfast-edge: {problem}", file=sys.stderr)
+        raise DataError(f"{len(problems)} of {count} could not be segmented")
+    if problems:
+        raise DataError(problems[0])

@@ -1,17 +1,19 @@
 """segfast-edge report: profiles as one self-contained page."""
 
 import argparse
+import sys
 from pathlib import Path
 
 HELP = "draw profiles into one HTML page: distribution, timeline, stages, layers, accuracy against latency"
 EXAMPLE = "segfast-edge report openvino.json tflite.json --accuracy evaluation.json -o report.html"
+NEEDS = {"plots": ("matplotlib",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("profiles", type=Path, nargs="+", metavar="PROFILE", help="what profile --output wrote")
     parser.add_argument(
-        "--accuracy", type=Path, nargs="+", default=[], metavar="FILE", help="what evaluate --output wrote of the same"
+        "--accuracy", type=Path, nargs="+", default=[], metavar="FILE", help="what evaluate --out wrote of the same"
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the page")
     parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
@@ -25,6 +27,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out.exists() and not args.overwrite:
         raise ArtifactError(f"{args.out} exists already. Choose another --out, or pass --overwrite")
-    write_profiles(args.out, [report for path in args.profiles for report in read_reports(path)], args.accuracy)
+    plotted = write_profiles(
+        args.out, [report for path in args.profiles for report in read_reports(path)], args.accuracy
+    )
+    if not plotted:
+        print("the page has tables but no plots. For plots, run: pip install matplotlib", file=sys.stderr)
     print(f"open {args.out.resolve()} in a browser")
     return 0

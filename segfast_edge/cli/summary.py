@@ -5,6 +5,7 @@ import json
 
 HELP = "show a network's parameters and multiply-accumulates, block by block"
 EXAMPLE = "segfast-edge summary segfast --classes 12 --size 224x224"
+NEEDS = {"counting": ("torch",)}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

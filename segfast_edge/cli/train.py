@@ -6,14 +6,27 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_options
+
 if TYPE_CHECKING:
-    from segfast_edge.train import Outcome
-    from segfast_edge.training.settings import Hardware, Settings
+    from segfast_edge.training.settings import Hardware, TrainingSettings
+    from segfast_edge.training.train import Outcome
 
 HELP = "train a network; writes checkpoints, metrics and curves, and continues where it stopped"
 EXAMPLE = "segfast-edge train --model segfast --data camvid --data-root CamVid --recipe paper --output-dir runs/paper"
+NEEDS = {"training": ("torch", "matplotlib")}
+
+
+def _bounds(text: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not LOW:HIGH, such as 0.75:1.75") from None
+
+
 _RECIPE_FLAGS = (
-    ("epochs", int, "N", "epochs in all"),
+    ("epochs", int, "N", "number of epochs"),
     ("batch-size", int, "N", "frames per step, over all processes"),
     ("lr", float, "RATE", "peak learning rate"),
     ("optimiser", str, "NAME", "adam, adamw or sgd"),
@@ -21,12 +34,17 @@ _RECIPE_FLAGS = (
     ("schedule", str, "NAME", "constant, cosine or poly"),
     ("warmup-epochs", int, "N", "epochs of linear warm-up"),
     ("loss", str, "NAME", "ce, ohem, ce+lovasz or ce+dice"),
-    ("ema", float, "DECAY", "average of the weights, decay per step; 0 for none"),
-    ("clip", float, "NORM", "bound of the gradient's norm; 0 for none"),
-    ("patience", int, "N", "stop after N epochs without a better mIoU on val; 0 for never"),
+    ("ema", float, "DECAY", "average the weights with this decay per step; 0 turns it off"),
+    ("clip", float, "NORM", "limit the gradient's L2 norm; 0 turns it off"),
+    ("patience", int, "N", "stop after N epochs without a better mIoU on val; 0 never stops early"),
     ("distill", float, "W", "weight of the teacher's term"),
-    ("crop", float, "SHARE", "side of the training window as a share of the input's; val is always whole"),
-    ("val-every", int, "N", "look at val after every N epochs, and after the last"),
+    ("crop", float, "SHARE", "side of the training window as a share of the input's side, 0.25 to 1"),
+    ("scale", _bounds, "LOW:HIGH", "range of the random zoom, such as 0.75:1.75"),
+    ("colour", float, "SHARE", "largest random change of brightness, contrast and saturation, 0 to 1"),
+    ("hue", float, "SHARE", "largest random change of hue, as a share of the colour circle"),
+    ("blur", float, "SHARE", "probability that a frame is blurred, 0 to 1"),
+    ("encoder-lr", float, "SHARE", "learning rate of the pretrained encoder as a share of --lr"),
+    ("val-every", int, "N", "evaluate val after every N epochs and after the last"),
 )
 _ON_RESUME = ("epochs", "patience", "data_root")  # what may be given anew for a training that continues
 
@@ -34,39 +52,100 @@ _ON_RESUME = ("epochs", "patience", "data_root")  # what may be given anew for a
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; those of the recipe have no default here, so that what was asked for can be told."""
     what = parser.add_argument_group("what to train")
-    what.add_argument("--model", metavar="NAME", help="network, or your own package.module:factory (default segfast)")
-    what.add_argument("--data", metavar="NAME", help="dataset (default scenes, which needs no files)")
-    what.add_argument("--data-root", type=Path, metavar="DIR", help="the dataset's folder")
-    what.add_argument("--protocol", metavar="NAME", help="paper or standard: size, and whether void counts (paper)")
-    what.add_argument("--size", metavar="HxW", help="the network's input instead of the protocol's")
-    what.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint or shipped weights to begin with")
-    what.add_argument("--teacher", type=Path, metavar="CKPT", help="checkpoint or shipped weights to distil from")
+    what.add_argument(
+        "--model", metavar="NAME", help="network to train, or your own package.module:factory (default segfast)"
+    )
+    what.add_argument(
+        "--data", metavar="NAME", help="dataset to train on (default: recognised from --data-root, else drawn scenes)"
+    )
+    what.add_argument("--data-root", type=Path, metavar="DIR", help="root folder of the dataset")
+    what.add_argument(
+        "--split", metavar="NAME", help="split to train on, such as trainval, or a list file (default train)"
+    )
+    what.add_argument("--val-split", metavar="NAME", help="split to validate on, or a list file (default val)")
+    what.add_argument(
+        "--protocol",
+        metavar="NAME",
+        help="paper (224x224, void is a class) or standard (the dataset's size, void ignored); default paper",
+    )
+    what.add_argument(
+        "--size", metavar="HxW", help="input size of the network, height x width (default: the protocol's)"
+    )
+    what.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint or name of shipped weights to start from")
+    what.add_argument(
+        "--pretrained",
+        action="store_true",
+        default=None,
+        help="start from published ImageNet weights, if the network has any",
+    )
+    what.add_argument(
+        "--teacher", type=Path, metavar="CKPT", help="checkpoint or name of shipped weights to distil from"
+    )
+    dataset_options(parser)
     how = parser.add_argument_group("how (each recipe has its own defaults)")
-    how.add_argument("--recipe", metavar="NAME", help="paper, edge, or qat for int8 (default paper)")
+    how.add_argument(
+        "--recipe", metavar="NAME", help="paper, edge, finetune or qat; see docs/training.md (default paper)"
+    )
     for flag, kind, metavar, text in _RECIPE_FLAGS:
         also = ["--optimizer"] if flag == "optimiser" else []
         how.add_argument(f"--{flag}", *also, type=kind, metavar=metavar, help=text)
-    how.add_argument("--class-weights", action=argparse.BooleanOptionalAction, help="weigh rare classes up")
-    how.add_argument("--augment", action=argparse.BooleanOptionalAction, help="random scale, crop, flip, colour")
-    how.add_argument("--fake-int8", action=argparse.BooleanOptionalAction, help="round as int8 does; needs --start")
-    how.add_argument("--seed", type=int, metavar="N", help="everything random follows from it (default 0)")
+    how.add_argument(
+        "--class-weights",
+        nargs="?",
+        const="enet",
+        metavar="NAME",
+        help="weigh rare classes more: none, soft, enet or median",
+    )
+    how.add_argument(
+        "--no-class-weights", dest="class_weights", action="store_const", const="none", help=argparse.SUPPRESS
+    )
+    how.add_argument(
+        "--augment", action=argparse.BooleanOptionalAction, help="change frames at random: zoom, crop, flip, colour"
+    )
+    how.add_argument(
+        "--fake-int8",
+        action=argparse.BooleanOptionalAction,
+        help="round weights and activations as int8 does; needs --start",
+    )
+    how.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default 0)")
     where = parser.add_argument_group("where")
-    where.add_argument("--output-dir", type=Path, default=Path("runs/train"), metavar="DIR", help="default runs/train")
+    where.add_argument(
+        "-o",
+        "--out",
+        "--output-dir",
+        dest="output_dir",
+        type=Path,
+        default=Path("runs/train"),
+        metavar="DIR",
+        help="folder for checkpoints, metrics and curves (default runs/train)",
+    )
     where.add_argument("--resume", action="store_true", help="continue the training in --output-dir")
-    where.add_argument("--overwrite", action="store_true", help="replace the training in --output-dir")
-    where.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps")
-    where.add_argument("--precision", default="auto", metavar="P", help="auto, fp32, bf16 or fp16")
-    where.add_argument("--num-workers", type=int, metavar="N", help="loading processes (default: as needed)")
+    where.add_argument("--overwrite", action="store_true", help="replace a training that is in --output-dir")
+    where.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="device to train on: auto, cpu, cuda, cuda:N or mps (default auto)",
+    )
+    where.add_argument(
+        "--precision", default="auto", metavar="P", help="number format: auto, fp32, bf16 or fp16 (default auto)"
+    )
+    where.add_argument(
+        "--num-workers",
+        type=int,
+        metavar="N",
+        help="number of processes that load data (default: chosen by the data and the cores)",
+    )
     where.add_argument("--compile", action="store_true", help="compile the network first, which takes a minute")
-    where.add_argument("--deterministic", action="store_true", help="same bits each time on CUDA too, slower")
+    where.add_argument("--deterministic", action="store_true", help="give the same bits each time on CUDA too; slower")
     where.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train and say how it ended; 130 when interrupted."""
     from segfast_edge.cli import EXIT_INTERRUPTED
-    from segfast_edge.train import Start, train
     from segfast_edge.training.run_folder import RunFolder
+    from segfast_edge.training.train import Start, train
 
     folder = RunFolder(args.output_dir)
     settings = _continued(args, folder.config()) if args.resume else _fresh(args)
@@ -82,9 +161,16 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     from segfast_edge.contract.preprocess import parse_size
     from segfast_edge.weights import find
 
-    given = {name: getattr(args, name) for name in ("model", "data", "data_root", "protocol", "seed")}
+    given = {name: getattr(args, name) for name in ("model", "data_root", "protocol", "seed", "pretrained")}
     files = {name: None if getattr(args, name) is None else find(getattr(args, name)) for name in ("start", "teacher")}
     return {**given, **files, "size": parse_size(args.size) if args.size else None}
+
+
+def _dataset_options(args: argparse.Namespace) -> dict[str, str]:
+    splits = {"train": args.split, "val": args.val_split}
+    given = {split: name for split, name in splits.items() if name is not None}
+    files = {split: str(Path(name).resolve()) for split, name in given.items() if Path(name).is_file()}
+    return {**chosen_options(args), **given, **files}
 
 
 def _given_recipe(args: argparse.Namespace) -> dict[str, Any]:
@@ -98,24 +184,28 @@ def _hardware(args: argparse.Namespace) -> "Hardware":
     return Hardware(args.device, args.precision, args.num_workers, args.compile, args.tensorboard, args.deterministic)
 
 
-def _fresh(args: argparse.Namespace) -> "Settings":
+def _fresh(args: argparse.Namespace) -> "TrainingSettings":
     from segfast_edge.training.recipe import recipe
-    from segfast_edge.training.settings import Settings
+    from segfast_edge.training.settings import TrainingSettings
 
     chosen = recipe(args.recipe or "paper").changed(_given_recipe(args))
     asked = {name: value for name, value in _given(args).items() if value is not None}
-    return Settings(**asked, recipe=chosen, hardware=_hardware(args))
+    asked["data"] = dataset_name(args.data, args.data_root, _dataset_options(args))
+    return TrainingSettings(**asked, recipe=chosen, hardware=_hardware(args))
 
 
-def _continued(args: argparse.Namespace, config: dict[str, Any]) -> "Settings":
+def _continued(args: argparse.Namespace, config: dict[str, Any]) -> "TrainingSettings":
     """Return the settings the training was started with, changed where that may be."""
     from dataclasses import replace
 
+    from segfast_edge.data import with_options
     from segfast_edge.errors import SegfastError
-    from segfast_edge.training.settings import Settings
+    from segfast_edge.training.settings import TrainingSettings
 
-    settings = Settings.from_json(config, _hardware(args))
+    settings = TrainingSettings.from_json(config, _hardware(args))
     asked = {name: value for name, value in _given(args).items() if value is not None}
+    if args.data is not None or _dataset_options(args):
+        asked["data"] = with_options(args.data or settings.data.partition(":")[0], _dataset_options(args))
     asked_recipe = {"name": args.recipe, **_given_recipe(args)}
     for source, values in ((settings, asked), (settings.recipe, asked_recipe)):
         for name, value in values.items():

@@ -1,6 +1,6 @@
 """Class names, their colours, and the label value that does not count."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,3 +61,11 @@ def distinct_palette(count: int) -> tuple[Colour, ...]:
             rest >>= 3
         colours.append((parts[0], parts[1], parts[2]))
     return tuple(colours)
+
+
+def find_name(name: str, names: Sequence[str]) -> int | None:
+    """Return the place of ``name`` in ``names``: as it is written, else as the only one that differs in case alone."""
+    if name in names:
+        return names.index(name)
+    alike = [place for place, other in enumerate(names) if other.lower() == name.lower()]
+    return alike[0] if len(alike) == 1 else None

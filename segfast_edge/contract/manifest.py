@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.files import read_json, sha256, write_json
+from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import read_json, sha256, write_json
 from segfast_edge.errors import ArtifactError, SegfastError
 
 SCHEMA_VERSION = 1
@@ -15,12 +16,6 @@ FILE_NAME = "manifest.json"
 GOLDEN_FRAME, GOLDEN_LABELS = "golden/frame.png", "golden/labels.png"
 
 OutputKind = Literal["labels", "logits"]
-MODEL_FILES = {  # format -> the file an engine opens
-    "torchscript": "model.ts",
-    "openvino": "model.xml",
-    "tflite": "model.tflite",
-    "onnx": "model.onnx",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +58,7 @@ class Manifest:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.format not in MODEL_FILES:
-            raise ArtifactError(f"format '{self.format}' is unknown; known: {', '.join(MODEL_FILES)}")
+        format_named(self.format)
         if self.output_kind not in ("labels", "logits"):
             raise ArtifactError(f"output kind '{self.output_kind}' is unknown; known: labels, logits")
         if self.input.shape != (1, *self.preprocess.size, 3) or self.input.dtype != "uint8":
@@ -79,7 +73,7 @@ class Manifest:
     @property
     def model_file(self) -> str:
         """The file an engine opens, relative to the artifact."""
-        return MODEL_FILES[self.format]
+        return format_named(self.format).model_file
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from segfast_edge.contract.images import Frame, Labels
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import DataError
 
 Filter = Literal["nearest", "bilinear", "area"]

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from segfast_edge.contract import checked
-from segfast_edge.contract.files import read_json
-from segfast_edge.contract.statistics import Interval, median_interval, percentile, variation
+from segfast_edge.contract import report_schema, validity
+from segfast_edge.contract.shared.bootstrap import Interval, median_interval, percentile, variation
+from segfast_edge.contract.shared.files import read_json
 from segfast_edge.errors import ArtifactError
 
 REPORT_VERSION = 1
 PROCESSOR = "processor"  # where a network runs unless something else is said
-MAX_FOREIGN_SHARE = 0.1  # of the cores, by other processes; more voids a measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +73,19 @@ class Latency:
         return cls(_samples(value["samples_ms"]))
 
 
-def _samples(values: Sequence[Any]) -> tuple[float, ...]:
-    samples = tuple(map(float, values))
-    if not samples or not all(math.isfinite(each) and each > 0 for each in samples):
+def _samples(values: Any) -> tuple[float, ...]:
+    samples = report_schema.numbers(values)
+    if not samples or min(samples) <= 0:
         raise ValueError("samples_ms needs at least one number, each above zero")
     return samples
+
+
+def _reasons(value: Mapping[str, Any], latency: Latency, conditions: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the reasons that are written, and those that follow from samples and conditions by today's rules."""
+    written = report_schema.texts_of(value["reasons"])
+    if value.get("valid") is False and not written:
+        written = ("marked as invalid, without a reason",)
+    return tuple(dict.fromkeys((*written, *validity.reasons(latency, conditions))))
 
 
 def _number(value: float) -> float | None:
@@ -138,7 +145,7 @@ class Report:
     ``end_to_end``, timed together in a second series. ``cold_start_ms`` runs from the start of the process to the
     first result. ``warm_up`` has ``runs`` and ``stable``, ``stream`` what a constant stream met (frames, drops,
     deadline misses, frame age), ``conditions`` what was sampled along the run. ``reasons`` say why the
-    measurement is void; there are none where it is good. ``layers`` are times per layer, where asked.
+    measurement is invalid; a valid one has none. ``layers`` are times per layer, where asked.
     ``executed_device`` is what the network ran on. ``gpu`` is the network's time on a GPU by the GPU's own events,
     copies to and from it left out; each sample is of the run that gave the same sample of ``latency``.
     """
@@ -173,7 +180,7 @@ class Report:
 
     @property
     def valid(self) -> bool:
-        """Whether nothing voids the measurement."""
+        """Whether nothing makes the measurement invalid."""
         return not self.reasons
 
     def to_json(self) -> dict[str, Any]:
@@ -207,7 +214,7 @@ class Report:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Report":
-        """Read what ``to_json`` wrote.
+        """Read what ``to_json`` wrote; whether it is valid is worked out again.
 
         Raises:
             ArtifactError: a report of another version, or a field missing or of the wrong kind.
@@ -220,8 +227,9 @@ class Report:
         if value.get("partial"):
             raise ArtifactError(f"report is partial: {'; '.join(map(str, value.get('reasons', [])))}. Profile again")
         try:
+            latency, conditions = Latency.from_json(value["latency"]), report_schema.conditions(value["conditions"])
             return cls(
-                artifact=checked.artifact(value["artifact"]),
+                artifact=report_schema.artifact(value["artifact"]),
                 target=str(value["target"]),
                 engine=str(value["engine"]),
                 executed_precision=str(value["executed_precision"]),
@@ -229,17 +237,17 @@ class Report:
                 import_ms=float(value["import_ms"]),
                 load_ms=float(value["load_ms"]),
                 first_inference_ms=float(value["first_inference_ms"]),
-                latency=Latency.from_json(value["latency"]),
+                latency=latency,
                 memory=Memory.from_json(value["memory"]),
-                versions=checked.texts(value["versions"]),
-                machine=checked.machine(value["machine"]),
+                versions=report_schema.texts(value["versions"]),
+                machine=report_schema.machine(value["machine"]),
                 cold_start_ms=None if value["cold_start_ms"] is None else float(value["cold_start_ms"]),
                 warm_up=dict(value["warm_up"]),
                 stages={str(name): Latency.from_json(stage) for name, stage in value["stages"].items()},
-                stream=checked.stream(value["stream"]),
-                conditions=checked.conditions(value["conditions"]),
-                reasons=tuple(map(str, value["reasons"])),
-                layers=checked.layers(value["layers"]),
+                stream=report_schema.stream(value["stream"]),
+                conditions=conditions,
+                reasons=_reasons(value, latency, conditions),
+                layers=report_schema.layers(value["layers"]),
                 torch_imported=bool(value["torch_imported"]),
                 executed_device=str(value.get("executed_device", PROCESSOR)),
                 gpu=None if value.get("gpu") is None else Latency.from_json(value["gpu"]),

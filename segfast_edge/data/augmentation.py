@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageFilter
 
-from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.preprocess import check_frame
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import DataError
 
 _GREY = np.array([0.299, 0.587, 0.114])  # BT.601 luma

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.files import read_json, sha256, write_json
-from segfast_edge.contract.images import Frame, list_pictures, read_frame
 from segfast_edge.contract.preprocess import Preprocess
-from segfast_edge.data import open_source
+from segfast_edge.contract.shared.files import read_json, sha256, write_json
+from segfast_edge.contract.shared.images import Frame, list_pictures, read_frame
+from segfast_edge.data import open_source, parse_name
 from segfast_edge.data.pairs import EVERYTHING, PairedSource
 from segfast_edge.errors import ArtifactError, DataError
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedFrame:
     """One frame: its path below the dataset's folder, with forward slashes, and its file's SHA-256."""
 
     path: str
@@ -45,7 +45,7 @@ class CalibrationList:
     dataset: str
     split: str
     seed: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ListedFrame, ...]
 
     def __post_init__(self) -> None:
         if self.split.lower() in (*MEASURED, EVERYTHING):
@@ -84,7 +84,7 @@ class CalibrationList:
         if version != LIST_VERSION:
             raise DataError(f"calibration list {path} has version {version}; this release reads {LIST_VERSION}")
         try:
-            entries = tuple(Entry(str(entry["path"]), str(entry["sha256"])) for entry in value["entries"])
+            entries = tuple(ListedFrame(str(entry["path"]), str(entry["sha256"])) for entry in value["entries"])
             return cls(str(value["dataset"]), str(value["split"]), int(value["seed"]), entries)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"calibration list {path} is malformed: {type(error).__name__} {error}") from error
@@ -107,7 +107,7 @@ def choose(name: str, root: Path, *, split: str = "train", count: int = 300, see
         raise DataError(f"{count} frames asked for; {name} {split} has {len(pairs)}")
     chosen = np.random.default_rng(seed).choice(len(pairs), count, replace=False)
     images = [pairs[int(index)].image for index in sorted(chosen)]
-    entries = tuple(Entry(image.relative_to(root).as_posix(), sha256(image)) for image in images)
+    entries = tuple(ListedFrame(image.relative_to(root).as_posix(), sha256(image)) for image in images)
     return CalibrationList(name, split, seed, entries)
 
 
@@ -142,9 +142,10 @@ class Calibration:
         wanted = len(entries) if count is None else count
         if not 1 <= wanted <= len(entries):
             raise DataError(f"{wanted} calibration frames asked for; the list has {len(entries)}")
+        convert = parse_name(self.listed.dataset)[1].get("convert-rgb") == "yes"
         small = []
         for index in np.linspace(0, len(entries) - 1, wanted, dtype=int):
-            frame = preprocess.image(read_frame(self._verified(entries[int(index)])))
+            frame = preprocess.image(read_frame(self._verified(entries[int(index)]), convert=convert))
             small.append(frame[:: max(1, frame.shape[0] // 8), :: max(1, frame.shape[1] // 8)])
             yield frame
         spread = float(np.std(np.array(small, np.float32), axis=0).mean())
@@ -160,7 +161,7 @@ class Calibration:
             "sha256": digest,
         }
 
-    def _verified(self, entry: Entry) -> Path:
+    def _verified(self, entry: ListedFrame) -> Path:
         path = self.root / entry.path
         if not path.is_file():
             raise DataError(f"calibration frame {entry.path} is not in {self.root}")
@@ -180,7 +181,7 @@ def shipped() -> dict[str, Path]:
 
 def _listed(folder: Path) -> CalibrationList:
     _refuse_measured(folder.resolve().parts[-2:], folder)
-    entries = tuple(Entry(path.name, sha256(path)) for path in list_pictures(folder))
+    entries = tuple(ListedFrame(path.name, sha256(path)) for path in list_pictures(folder))
     return CalibrationList("folder", "pictures", 0, entries)
 
 

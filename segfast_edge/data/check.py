@@ -1,4 +1,4 @@
-"""What is in a dataset, and what is wrong with it."""
+"""What is in a dataset, what is wrong with it, and what looks wrong."""
 
 import contextlib
 import itertools
@@ -6,21 +6,24 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.data import datasets, open_source
-from segfast_edge.data.pairs import EVERYTHING, PairedDataset, PairedSource
+from segfast_edge.data.fingerprint import Fingerprint, digest, fingerprint
+from segfast_edge.data.label_files import LabelFiles, read_label_picture
+from segfast_edge.data.mapping import MappedLabels
+from segfast_edge.data.pairs import EVERYTHING, LabelMap, PairedDataset, PairedSource
 from segfast_edge.data.sample import Dataset, Sample, Source
+from segfast_edge.data.smooth import Slopes, slopes
+from segfast_edge.data.suspicions import Seen, suspicions
 from segfast_edge.errors import DataError
+from segfast_edge.progress import Progress
 
-Progress = Callable[[int, int], None]
-LAST = "folder"  # what any images/ and labels/ could be, so it is tried after the published layouts
+SLOPES_READ = 200  # label files of a split that are looked at for smoothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,12 @@ class SplitCheck:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A whole dataset, looked at."""
+    """A whole dataset, looked at; ``warnings`` are what a training works with and may still be a mistake."""
 
     name: str
     classes: ClassSet
     splits: tuple[SplitCheck, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -81,28 +85,9 @@ class Check:
                 for split in self.splits
             },
             "absent_classes": self.absent,
+            "warnings": list(self.warnings),
             "ok": not self.problems,
         }
-
-
-def recognise(root: Path) -> tuple[str, Source]:
-    """Return the dataset whose layout a folder has, and its name; published layouts come before a plain folder.
-
-    Raises:
-        DataError: no layout fits; the message is the plain folder's, which says what it looks for.
-    """
-    if not root.is_dir():
-        raise DataError(f"no such folder: {root}")
-    for name in sorted(datasets(), key=lambda name: name == LAST):
-        try:
-            source = open_source(name, root)
-        except DataError:
-            if name == LAST:
-                raise
-            continue
-        if isinstance(source, PairedSource):  # what needs no folder would fit any
-            return name, source
-    raise DataError(f"{root} has the layout of no dataset; known: {', '.join(datasets())}")
 
 
 def check(name: str, source: Source, progress: Progress) -> Check:
@@ -114,7 +99,10 @@ def check(name: str, source: Source, progress: Progress) -> Check:
     def tick() -> None:
         progress(next(ticks), total)
 
-    return Check(name, source.classes, tuple(_look(dataset, problems, tick) for dataset, problems in opened))
+    looks = [_look(dataset, problems, tick) for dataset, problems in opened]
+    seen = [one for _, seen, _ in looks for one in seen]
+    warnings = [line for _, _, lines in looks for line in lines]
+    return Check(name, source.classes, tuple(split for split, _, _ in looks), (*warnings, *suspicions(source, seen)))
 
 
 def parts(source: Source) -> tuple[str, ...]:
@@ -144,27 +132,68 @@ def readable(source: Source, split: str, count: int) -> list[Sample]:
     return found
 
 
-def _look(dataset: Dataset, problems: list[str], tick: Callable[[], None]) -> SplitCheck:
-    pixels, sizes = np.zeros(256, np.int64), Counter[tuple[int, int]]()
-    for counts, size, problem in _samples(dataset):
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one sample holds, or why it could not be read."""
+
+    name: str
+    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
+    size: tuple[int, int] = (0, 0)
+    problem: str = ""
+    digest: bytes = b""
+    fingerprint: Fingerprint | None = None
+
+
+def _look(dataset: Dataset, problems: list[str], tick: Callable[[], None]) -> tuple[SplitCheck, list[Seen], list[str]]:
+    pixels, sizes, seen = np.zeros(256, np.int64), Counter[tuple[int, int]](), []
+    for reading in _readings(dataset):
         tick()
-        if problem:
-            problems.append(f"{dataset.split}: {problem}")
-        else:
-            pixels += counts
-            sizes[size] += 1
-    return SplitCheck(dataset.split, len(dataset), pixels, sizes, tuple(problems))
+        if reading.problem:
+            problems.append(f"{dataset.split}: {reading.problem}")
+            continue
+        pixels += reading.counts
+        sizes[reading.size] += 1
+        values = np.flatnonzero(reading.counts)
+        seen.append(Seen(dataset.split, reading.name, reading.size, values, reading.digest, reading.fingerprint))
+    if sizes and not pixels[: len(dataset.classes)].any():
+        problems.append(f"{dataset.split}: no pixel counts, all labels are void")
+    warnings = []
+    smoothed = _slopes(dataset)
+    if smoothed.suspect:
+        line = (
+            f"{dataset.split}: the labels look smoothed: {smoothed.share:.0%} of the changes between pixels are steps"
+            " of a slope from one class to another. Save them without antialiasing; resize them by nearest neighbour"
+        )
+        (problems.insert(0, line) if problems else warnings.append(line))  # the cause of values that stand for no class
+    return SplitCheck(dataset.split, len(dataset), pixels, sizes, tuple(problems)), seen, warnings
 
 
-def _samples(dataset: Dataset) -> Iterator[tuple[npt.NDArray[np.int64], tuple[int, int], str]]:
+def _readings(dataset: Dataset) -> Iterator[_Reading]:
     """Read all samples on all processors, decoding being most of the work; a problem takes a sample's place."""
 
-    def read(index: int) -> tuple[npt.NDArray[np.int64], tuple[int, int], str]:
+    def read(index: int) -> _Reading:
         try:
-            labels = dataset[index].labels
+            sample = dataset[index]
         except DataError as error:
-            return np.zeros(256, np.int64), (0, 0), str(error)
-        return np.bincount(labels.ravel(), minlength=256), (labels.shape[0], labels.shape[1]), ""
+            return _Reading("", problem=str(error))
+        labels, frame = sample.labels, sample.frame
+        counts = np.bincount(labels.ravel(), minlength=256)
+        size = labels.shape[0], labels.shape[1]
+        return _Reading(sample.name, counts, size, "", digest(frame), fingerprint(frame))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(read, range(len(dataset)))
+
+
+def _slopes(dataset: Dataset) -> Slopes:
+    """Look at some label files as they are stored, which smoothing may have made unreadable as classes."""
+    found = Slopes()
+    if not isinstance(dataset, PairedDataset):
+        return found
+    reader = dataset.source.label_map
+    if not isinstance(reader.reader if isinstance(reader, MappedLabels) else reader, LabelMap | LabelFiles):
+        return found  # polygons and the like are drawn without smoothing
+    for index in np.unique(np.linspace(0, len(dataset) - 1, SLOPES_READ).astype(int)) if len(dataset) else ():
+        with contextlib.suppress(DataError):  # what cannot be read is named already
+            found += slopes(read_label_picture(dataset.pairs[int(index)].label))
+    return found

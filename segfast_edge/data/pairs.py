@@ -2,20 +2,26 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import os
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Labels, read_frame, read_labels
+from segfast_edge.contract.shared.images import Labels, read_labels
+from segfast_edge.data.label_files import identity, translated
+from segfast_edge.data.orientation import read_upright, turned_along
 from segfast_edge.data.sample import Sample
 from segfast_edge.errors import DataError, unknown
 
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")  # lossless; a JPEG would invent classes along every edge
 VAL_SHARE = 0.2
+TOGETHER = {"trainval": ("train", "val")}  # other names of splits put together
 EVERYTHING = "all"  # the split that holds train and val, of a dataset that has no splits of its own
 
 
@@ -47,6 +53,18 @@ class Listing:
         return self
 
 
+def joined(listings: Sequence[Listing]) -> Listing:
+    """Put listings together, each pair once."""
+    if len(listings) == 1:
+        return listings[0]
+    pairs = {pair.image: pair for listing in listings for pair in listing.pairs}
+    return Listing(
+        tuple(pairs.values()),
+        tuple(path for listing in listings for path in listing.without_label),
+        tuple(path for listing in listings for path in listing.without_image),
+    )
+
+
 def match(images: Iterable[tuple[str, Path]], labels: Iterable[tuple[str, Path]]) -> Listing:
     """Pair files by key; a key is the sample's name."""
     by_name, label_of = dict(images), dict(labels)
@@ -56,12 +74,6 @@ def match(images: Iterable[tuple[str, Path]], labels: Iterable[tuple[str, Path]]
         tuple(by_name[name] for name in sorted(by_name.keys() - label_of.keys())),
         tuple(label_of[name] for name in sorted(label_of.keys() - by_name.keys())),
     )
-
-
-def no_options(dataset: str, options: Mapping[str, str]) -> None:
-    """Raise DataError where a dataset that takes no options is given one."""
-    if options:
-        raise DataError(f"dataset {dataset} takes no option '{next(iter(options))}'")
 
 
 def files_in(folder: Path, suffixes: Iterable[str]) -> list[tuple[str, Path]]:
@@ -83,6 +95,31 @@ def files_in(folder: Path, suffixes: Iterable[str]) -> list[tuple[str, Path]]:
     return list(found.items())
 
 
+def files_below(folder: Path, ends: Sequence[str]) -> list[tuple[str, Path]]:
+    """Return (name, path) of the files in ``folder`` and below whose names end so, sorted; hidden ones are left out.
+
+    The name is the path below ``folder`` without the end, so that it is the same for an image and its label.
+
+    Raises:
+        DataError: no such folder, or two files share a name.
+    """
+    if not folder.is_dir():
+        raise DataError(f"no such folder: {folder}")
+    found: dict[str, Path] = {}
+    for where, inside, files in os.walk(folder):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        for file in files:
+            end = next((end for end in ends if file.lower().endswith(end.lower())), None)
+            if end is None or file.startswith(".") or len(file) == len(end):
+                continue
+            path = Path(where, file)
+            name = path.relative_to(folder).as_posix()[: -len(end)]
+            if name in found:
+                raise DataError(f"{found[name]} and {path.name} have the same stem; keep one of them")
+            found[name] = path
+    return sorted(found.items())
+
+
 class LabelMap:
     """From the values in a label file to class ids; a value that is not listed is refused."""
 
@@ -90,13 +127,11 @@ class LabelMap:
         self._table = np.full(256, -1, np.int16)
         self._table[list(mapping)] = list(mapping.values())
         self._read = read
-        self._allowed = _ranges(sorted(mapping))
 
     @classmethod
     def identity(cls, classes: ClassSet) -> "LabelMap":
         """Class ids as they stand, and the ignored value."""
-        values = [*range(len(classes)), *([] if classes.ignored is None else [classes.ignored])]
-        return cls({value: value for value in values}, read_labels)
+        return cls(identity(classes), read_labels)
 
     def read(self, path: Path) -> Labels:
         """Read a label file as class ids, uint8 height x width.
@@ -104,26 +139,14 @@ class LabelMap:
         Raises:
             DataError: not readable, or a value that stands for no class.
         """
-        raw = self._read(path)
-        mapped = self._table[np.minimum(raw, 255)]
-        wrong = (mapped < 0) | (raw > 255)
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise DataError(
-                f"label {path} has value {raw[row, column]} at row {row}, column {column}; allowed: {self._allowed}"
-            )
-        return np.asarray(mapped, dtype=np.uint8)
+        return translated(path, self._read(path), self._table)
 
 
-def _ranges(values: list[int]) -> str:
-    """Write sorted numbers as '0-10, 255'."""
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and value == runs[-1][1] + 1:
-            runs[-1][1] = value
-        else:
-            runs.append([value, value])
-    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+class LabelReader(typing.Protocol):
+    """Reads a label file as class ids."""
+
+    def read(self, path: Path) -> Labels:
+        """Return class ids, uint8 height x width; DataError if the file is not readable or says something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +157,12 @@ class PairedSource:
     classes: ClassSet
     size: tuple[int, int]
     listings: Mapping[str, Callable[[], Listing]]
-    label_map: LabelMap
-    drop_alpha: bool = False  # where a publisher's pictures carry an alpha channel without meaning
+    label_map: LabelReader
+    convert: bool = False  # pictures that are not RGB, such as those with an alpha channel without meaning
+    turn_labels: bool | None = None  # whether labels were drawn before EXIF turned their pictures; None: see their size
+    record: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what was chosen beyond the dataset's name, for a run's record
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -143,10 +170,16 @@ class PairedSource:
         return tuple(self.listings)
 
     def listing(self, split: str) -> Listing:
-        """Return what is on disk for ``split``, complete or not."""
-        if split not in self.listings:
+        """Return what is on disk for ``split``, complete or not; ``train+val`` are two splits put together."""
+        parts = self.parts(split)
+        if not parts:
             raise DataError(f"{self.name}: {unknown('split', split, self.listings)}")
-        return self.listings[split]()
+        return joined([self.listings[part]() for part in parts])
+
+    def parts(self, split: str) -> tuple[str, ...]:
+        """Return the splits that ``split`` puts together, itself if it is one, none if it is not known."""
+        names = (split,) if split in self.listings else TOGETHER.get(split, tuple(split.split("+")))
+        return names if all(name in self.listings for name in names) else ()
 
     def open(self, split: str) -> "PairedDataset":
         """Open one split; DataError where it is not there or its files do not pair up."""
@@ -175,9 +208,12 @@ class PairedDataset:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        pair = self.pairs[index]
+        pair, source = self.pairs[index], self.source
+        frame, orientation = read_upright(pair.image, convert=source.convert)
+        labels = source.label_map.read(pair.label)
+        turn = source.turn_labels
         return Sample(
-            pair.name, read_frame(pair.image, convert=self.source.drop_alpha), self.source.label_map.read(pair.label)
+            pair.name, frame, turned_along(labels, pair.image, frame.shape, orientation=orientation, turn=turn)
         )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segfast_edge.contract.images import MAX_PIXELS
+from segfast_edge.contract.shared.images import MAX_PIXELS
 from segfast_edge.errors import DataError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

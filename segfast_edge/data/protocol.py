@@ -80,6 +80,24 @@ def padding_label(classes: ClassSet) -> int | None:
     return classes.names.index(VOID_NAME) if VOID_NAME in classes.names else None
 
 
+def check_counts(dataset: Dataset, preprocess: Preprocess) -> None:
+    """Refuse a split in which no pixel counts at the network's size; void does not, even if it is a class.
+
+    Raises:
+        DataError: the split is empty, or all of it is void.
+    """
+    void = padding_label(dataset.classes)
+    for index in range(len(dataset)):
+        if void is None or (preprocess.labels(dataset[index].labels) != void).any():
+            return
+    if len(dataset) == 0:
+        raise DataError(f"{dataset.name} has no frame in its {dataset.split} split")
+    raise DataError(
+        f"no pixel of {dataset.name} {dataset.split} counts: the labels of its {len(dataset)} frame(s) are all void, so"
+        " there is nothing to learn or to measure. Look at them with: segfast-edge data check"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _VoidCounted:
     """A dataset whose ignored pixels are labelled as the class after its last."""

@@ -4,7 +4,7 @@ import typing
 from dataclasses import dataclass
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.images import Frame, Labels
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import DataError
 
 

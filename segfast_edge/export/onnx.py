@@ -1,7 +1,7 @@
 """ONNX, opset 18: for ONNX Runtime, for OpenVINO, and for TensorRT to build its engine from on the device."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,24 +9,29 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError
-from segfast_edge.export import require
-from segfast_edge.export.common.failure import explained, quiet, writing
+from segfast_edge.export.common.converter_errors import explained, quiet, writing
+from segfast_edge.export.common.converter_packages import another, require
+from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY, embedded_text
-from segfast_edge.export.common.quantization import Recipe
 
-EXTRA = "onnx"
-TOOLS = ("onnx", "onnxscript", "torch")
+# SegFast's shipped weights at 224 x 224, one thread of an x86-64 server CPU with AVX-512 VNNI under other load.
+# float32 (``--tune``, three rounds, medians spread twofold): native 28 ms, subpixel 37 ms, the others over 39 ms. int8
+# (processor time per run): native 14.3 ms, its transposed convolutions in float, phases 19.8 ms, subpixel 26.2 ms. For
+# TensorRT it is not a matter of speed: it has no grouped transposed convolution in int8
+LOWERINGS = {"float32": "native", "int8": "native", "tensorrt": "subpixel"}
 OPSET = 18
 INPUT = "frames"
 NAME_SCOPES = "pkg.torch.onnx.name_scopes"  # where the exporter says which module a node came from, the node last
 WEIGHTED = ["Conv", "Gemm", "MatMul"]
 MOVED = ["AveragePool", "Clip", "Concat", "DepthToSpace", "GlobalAveragePool", "MaxPool", "Relu"]
-ENGINES = ("onnxruntime", "tensorrt")  # int8 is written for one of them, the first unless another is asked for
 
 
 def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
@@ -40,7 +45,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     return manifest
 
 
-def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe) -> Manifest:
+def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Recipe) -> Manifest:
     """Write ``model.onnx`` in int8 as ``recipe.engine`` executes it best: QDQ pairs, weights per channel.
 
     ONNX Runtime and TensorRT want opposite things; see ``_for_onnxruntime`` and ``_for_tensorrt``. Transposed
@@ -49,13 +54,14 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe
     Raises:
         ConversionError: ONNX Runtime is not installed or fails.
     """
-    require("onnxruntime", EXTRA)
+    written = format_named(manifest.format)
+    require(written.integer_engines[:1], written.extra)
     import onnx
     from onnxruntime import quantization
 
     manifest = _named(manifest)
     model = converted(graph)
-    advice = "Try --target openvino --int8"
+    advice = another(manifest.format, integer=True)
     scheme = _for_tensorrt() if recipe.engine == "tensorrt" else _for_onnxruntime()
     # ranges averaged over frames: with the extremes of all frames SegFast lost 1.3 points of mIoU on CamVid
     # val (100 calibration frames), averaged 0.3. In OpenVINO it is the other way round for the weights that lose
@@ -143,9 +149,14 @@ def converted(graph: Deployable) -> Any:
     """Return the checked ``onnx.ModelProto`` of a graph."""
     import onnx
 
-    advice = "Try --target torchscript or openvino"
+    advice = another("onnx")
     lowered = graph.lowered(unpooling=False)
-    with explained("torch cannot export this network to ONNX", advice), quiet("torch.onnx"), torch.no_grad():
+    with (
+        explained("torch cannot export this network to ONNX", advice),
+        quiet("torch.onnx"),
+        torch.no_grad(),
+        _AttentionOverFourAxes(),
+    ):
         program = torch.onnx.export(
             lowered,
             (graph.example(),),
@@ -164,6 +175,18 @@ def converted(graph: Deployable) -> Any:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ConversionError(f"the exported ONNX model is not valid: {str(error).partition(chr(10))[0]}") from error
     return model
+
+
+class _AttentionOverFourAxes(TorchFunctionMode):
+    """Gives attention over three axes a fourth: torch's exporter has no form for three (torch 2.13)."""
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func is F.scaled_dot_product_attention and len(args) >= 3 and args[0].ndim == 3:
+            parts = (part.unsqueeze(0) for part in args[:3])  # a mask fits both by broadcasting
+            return func(*parts, *args[3:], **(kwargs or {})).squeeze(0)
+        return func(*args, **(kwargs or {}))
 
 
 def describe(model: Any, manifest: Manifest) -> None:

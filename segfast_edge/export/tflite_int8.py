@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError, unknown
-from segfast_edge.export.common.failure import writing
+from segfast_edge.export.common.converter_errors import writing
 
 if TYPE_CHECKING:
     from segfast_edge.export.tflite_writer.builder import Operator
@@ -23,7 +23,7 @@ RECIPE = "static_wi8_ai8"
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class RangeRecord:
     """A float file and the ranges seen in it, from which int8 files with any layers kept float can be written."""
 
     graph: "Graph"
@@ -63,7 +63,7 @@ class Calibration:
         return [step for step in self.graph.operators if step.name in WEIGHTED]
 
 
-def calibrate(content: bytes, frames: Iterable[Frame]) -> Calibration:
+def calibrate(content: bytes, frames: Iterable[Frame]) -> RangeRecord:
     """Run a float file of ours on uint8 frames of the network's size, as ``Preprocess.image`` gives them.
 
     Raises:
@@ -73,7 +73,7 @@ def calibrate(content: bytes, frames: Iterable[Frame]) -> Calibration:
     from segfast_edge.export.tflite_writer.reader import read
 
     graph, kept = read(content), list(frames)
-    return Calibration(graph, observed(graph, kept), len(kept))
+    return RangeRecord(graph, observed(graph, kept), len(kept))
 
 
 def quantize(
@@ -82,7 +82,7 @@ def quantize(
     """Write an int8 file of a float artifact's; inputs, outputs and metadata stay as they are. Say what was done.
 
     Raises:
-        ConversionError: as ``calibrate`` and ``Calibration.int8``.
+        ConversionError: as ``calibrate`` and ``RangeRecord.int8``.
         ArtifactError: the disk is full.
     """
     content, said = calibrate(artifact_model.read_bytes(), frames).int8(kept_float)

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export.common.failure import explained, writing
+from segfast_edge.export.common.converter_errors import explained, writing
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY, embedded_text
+from segfast_edge.model.plain import is_plain, substitute
 
-EXTRA = "train"
-TOOLS = ("torch",)
+# SegFast's shipped weights at 224 x 224, processor time of a run: native 26 ms, subpixel 37 ms, phases 61 ms
+LOWERINGS = {"float32": "native"}
 
 
 def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
@@ -62,9 +63,11 @@ def biases_apart(network: nn.Module) -> None:
     With a bias, which folding gives them, torch 2.13 takes a slow path on a CPU: 128 channels, 56x56 to 112x112 and
     channels last take 6.3 ms, without it 0.2 ms and with the sum behind it 0.3 ms (one thread of an AVX-512 server).
     """
-    for parent in list(network.modules()):
-        for name, layer in list(parent._modules.items()):  # named_children leaves out what comes again
-            if type(layer) is not nn.ConvTranspose2d or layer.bias is None:  # a subclass may compute anything
-                continue
-            if layer.groups == layer.in_channels == layer.out_channels:
-                setattr(parent, name, BiasApart(layer, layer.bias))
+    substitute(network, _bias_apart)
+
+
+def _bias_apart(layer: nn.Module) -> BiasApart | None:
+    if not isinstance(layer, nn.ConvTranspose2d) or not is_plain(layer, nn.ConvTranspose2d) or layer.bias is None:
+        return None
+    depthwise = layer.groups == layer.in_channels == layer.out_channels
+    return BiasApart(layer, layer.bias) if depthwise else None

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from segfast_edge.contract.classes import MAX_CLASSES
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import SegfastError, unknown
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _FOLDER = Path(__file__).parent / "zoo"
 
 def networks() -> list[str]:
     """Return the names of the networks that come with the package."""
-    return sorted(p.stem for p in _FOLDER.glob("*.py") if not p.stem.startswith("_"))
+    return names_in(_FOLDER)
 
 
 def description(name: str) -> str:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from segfast_edge.contract.classes import ClassSet, distinct_palette
-from segfast_edge.contract.files import replacing_file
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.files import replacing_file
 from segfast_edge.errors import ArtifactError, SegfastError
 from segfast_edge.model import build
 
@@ -104,18 +104,16 @@ class Checkpoint:
                     f" {_shape(theirs)} in the checkpoint and {_shape(ours)} in the network"
                 )
         network.load_state_dict(self.weights)
-        return network.eval()
+        network.eval()  # whose own train() may return nothing
+        return network
 
 
-def as_built(name: str, classes: int, preprocess: Preprocess) -> Checkpoint:
-    """Return a network with the weights that its factory gives it, for a network that was trained elsewhere.
+def as_built(network: nn.Module, name: str, classes: int, preprocess: Preprocess) -> Checkpoint:
+    """Return a checkpoint of a network that was trained elsewhere, as the factory ``name`` gave it.
 
     Its classes are called by their numbers, and it was trained under no protocol of ours.
-
-    Raises:
-        SegfastError: as ``model.build``.
     """
-    weights = build(name, classes).state_dict()
+    weights = {key: value for key, value in network.state_dict().items() if isinstance(value, Tensor)}
     named = ClassSet(tuple(f"class {number}" for number in range(classes)), distinct_palette(classes))
     return Checkpoint(name, named, preprocess, "", weights, {"weights": f"as {name} gives them"})
 

@@ -14,7 +14,7 @@ REST = "(outside blocks)"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BlockCost:
     """One block: its name, its output's shape without the batch (empty if it gives no single tensor), and costs."""
 
     name: str
@@ -37,7 +37,7 @@ class Summary:
     size: tuple[int, int]
     parameters: int
     macs: int
-    rows: tuple[Row, ...]
+    rows: tuple[BlockCost, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -82,9 +82,9 @@ def summarise(name: str, classes: int, size: tuple[int, int]) -> Summary:
     _check(name, logits, (1, classes, *size))
     flops, root = counter.get_flop_counts(), type(network).__name__
     macs = {label: sum(flops.get(f"{root}.{label}", {}).values()) // 2 for label in blocks}
-    rows = [Row(label, shapes.get(label, ()), parameters(block), macs[label]) for label, block in blocks.items()]
+    rows = [BlockCost(label, shapes.get(label, ()), parameters(block), macs[label]) for label, block in blocks.items()]
     total, total_macs = parameters(network), counter.get_total_flops() // 2
-    rest = Row(REST, (), total - sum(r.parameters for r in rows), total_macs - sum(r.macs for r in rows))
+    rest = BlockCost(REST, (), total - sum(r.parameters for r in rows), total_macs - sum(r.macs for r in rows))
     if rest.parameters or rest.macs:
         rows.append(rest)
     return Summary(name, classes, size, total, total_macs, tuple(rows))

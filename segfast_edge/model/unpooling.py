@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segfast_edge.model.blocks import static_size
+from segfast_edge.model.plain import is_plain, substitute
 
 
 class IndexPool(nn.Module):
@@ -63,11 +64,11 @@ class PlaceUnpool(nn.Module):
 
 def without_indices(network: nn.Module) -> nn.Module:
     """Replace every index pool and unpool in ``network`` by its exact form in ordinary operators, in place."""
-    for name, child in network.named_children():
-        if isinstance(child, IndexPool):
-            setattr(network, name, PlacePool())
-        elif isinstance(child, IndexUnpool):
-            setattr(network, name, PlaceUnpool())
-        else:
-            without_indices(child)
+    substitute(network, _in_places)
     return network
+
+
+def _in_places(module: nn.Module) -> nn.Module | None:
+    if is_plain(module, IndexPool):
+        return PlacePool()
+    return PlaceUnpool() if is_plain(module, IndexUnpool) else None

@@ -9,8 +9,8 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from segfast_edge.contract.files import replacing_file
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.files import replacing_file
+from segfast_edge.contract.shared.images import Frame
 
 
 def picture(pixels: Frame) -> str:

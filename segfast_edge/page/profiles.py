@@ -5,28 +5,28 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge import __version__
-from segfast_edge.contract.figures import KIND_TITLES, LAYER_TITLES, figures, kind_rows, layer_rows
-from segfast_edge.contract.files import read_json
-from segfast_edge.contract.layers import Layer, by_kind
+from segfast_edge.contract.layer_times import Layer, by_kind
 from segfast_edge.contract.report import Report
+from segfast_edge.contract.report_text import KIND_TITLES, LAYER_TITLES, figures, kind_rows, layer_rows
+from segfast_edge.contract.shared.files import read_json
 from segfast_edge.errors import ArtifactError
 from segfast_edge.page import write_page
-from segfast_edge.page.plots import latency_bars, latency_percentiles, memory_bars, pareto, stage_bars
-from segfast_edge.page.timeline import timeline
 
 LAYERS_SHOWN = 25
 _Scores = Mapping[str, tuple[float, str]]  # mIoU and the protocol it was obtained under, by the report's name
 
 
-def write_profiles(page: Path, reports: Sequence[Report], evaluations: Sequence[Path] = ()) -> None:
-    """Write the page; ``evaluations`` are what ``segfast-edge evaluate --output`` wrote of the same artifacts.
+def write_profiles(page: Path, reports: Sequence[Report], evaluations: Sequence[Path] = ()) -> bool:
+    """Write the page and return whether it has plots, which matplotlib draws; without it, the page is tables.
+
+    ``evaluations`` are what ``segfast-edge evaluate --out`` wrote of the same artifacts.
 
     Raises:
         ArtifactError: an evaluation is not one, or belongs to no report; or the page cannot be written.
     """
     named = _names(reports)
     scores = _scores(evaluations, named)
-    points = {name: (named[name].latency.p50_ms, miou) for name, (miou, _) in scores.items()}
+    plots = _plots(named, scores)
     write_page(
         page,
         "profiles.html.j2",
@@ -34,18 +34,34 @@ def write_profiles(page: Path, reports: Sequence[Report], evaluations: Sequence[
         lead=_lead(reports),
         version=__version__,
         summary=_summary(named, scores),
-        void={name: report.reasons for name, report in named.items() if report.reasons},
-        bars=latency_bars(named),
-        percentiles=latency_percentiles(named),
-        stages=stage_bars(named),
-        memory=memory_bars(named),
-        pareto=pareto(points) if len(points) > 1 else "",
+        invalid={name: report.reasons for name, report in named.items() if report.reasons},
+        plots=plots,
         protocols=sorted({protocol for _, protocol in scores.values()}),
-        timelines={name: timeline(report) for name, report in named.items()},
         layers={name: _layers(report) for name, report in named.items() if report.layers},
         table=_table(named, scores),
         machines=_machines(named),
     )
+    return bool(plots)
+
+
+def _plots(named: Mapping[str, Report], scores: _Scores) -> dict[str, Any]:
+    """Return the plots as SVG text by their names, none of them if matplotlib is not installed."""
+    try:
+        from segfast_edge.page.plots import latency_bars, latency_percentiles, memory_bars, pareto, stage_bars
+        from segfast_edge.page.timeline import timeline
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        return {}
+    points = {name: (named[name].latency.p50_ms, miou) for name, (miou, _) in scores.items()}
+    return {
+        "bars": latency_bars(named),
+        "percentiles": latency_percentiles(named),
+        "stages": stage_bars(named),
+        "memory": memory_bars(named),
+        "pareto": pareto(points) if len(points) > 1 else "",
+        "timelines": {name: timeline(report) for name, report in named.items()},
+    }
 
 
 def _names(reports: Sequence[Report]) -> dict[str, Report]:
@@ -73,7 +89,7 @@ def _scores(evaluations: Sequence[Path], named: Mapping[str, Report]) -> _Scores
         try:
             subject, found = Path(value["path"]), (float(value["miou"]), str(value["protocol"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{path} is not what 'segfast-edge evaluate --output' writes") from error
+            raise ArtifactError(f"{path} is not what 'segfast-edge evaluate --out' writes") from error
         mine = [name for name, report in named.items() if _is_of(report, subject, value.get("sha256"))]
         if not mine:
             raise ArtifactError(f"{path} evaluates {subject.name}, which none of the profiles is of")

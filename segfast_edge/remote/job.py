@@ -3,12 +3,17 @@
 import contextlib
 import logging
 import shlex
+import signal
+import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
+from segfast_edge.contract.shared.endings import failure, how_ended, signal_of
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.ssh import Ssh, quoted
+from segfast_edge.remote.ssh import Ssh
 
 _LOG = logging.getLogger(__name__)
 
@@ -19,17 +24,38 @@ _GRACE_S = 5  # between asking a job to end and killing it
 _SCRIPT = """\
 cd "$(dirname "$0")" || exit 1
 {exports}: >{watched}
+: >beats
 timeout -k {grace} {limit} {command} >out 2>err </dev/null &
-echo $! >pid.new && mv pid.new pid
-wait $!
+job=$!
+echo $job >pid.new && mv pid.new pid
+{leash}wait $job
 echo $? >status.new && mv status.new status
 """
+# whoever follows the job adds to the file; it is counted, not dated: the clock of a car computer may jump
+_LEASH = """\
+(
+  last=0 quiet=0
+  while [ ! -e status ] && kill -0 $job 2>/dev/null && [ $quiet -lt {looks} ]; do
+    sleep {step}
+    now=$(wc -c <beats)
+    if [ "$now" = "$last" ]; then quiet=$((quiet+1)); else quiet=0 last=$now; fi
+  done
+  [ $quiet -lt {looks} ] && exit
+  kill -TERM $job && sleep {grace} && kill -KILL -$job
+) </dev/null >/dev/null 2>&1 &
+"""
+_LOOKS = 6  # at the file, in the time that a job is left alone
 _START = """
 cd {folder} || exit 1
 setsid sh job.sh </dev/null >/dev/null 2>&1 &
 while [ ! -s pid ] && [ -d . ]; do sleep 0.1; done
 """
-_FOLLOW = "cd {folder} && exec tail -s 0.2 -c +{place} -f --pid=$(cat pid) {watched}"
+_FOLLOW = """
+cd {folder} || exit 1
+exec 3<&0
+cat <&3 >>beats 2>/dev/null &
+exec tail -s 0.2 -c +{place} -f --pid=$(cat pid) {watched} 3<&-
+"""
 _RESULT = """
 cd {folder} || exit 1
 tries=0
@@ -47,7 +73,7 @@ while [ ! -e status ] && kill -0 $job 2>/dev/null && [ $tries -lt {tries} ]; do 
 kill -KILL -$job 2>/dev/null
 exit 0
 """
-TIMED_OUT, KILLED = 124, 137
+TIMED_OUT = 124  # of timeout(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +82,8 @@ class Command:
 
     Standard output goes to the file ``out`` there; ``watched`` is the file whose lines are followed. ``packages``
     are folders that Python looks into before it looks where the device has its own. ``reconnect_s`` is how long a
-    lost connection is tried again.
+    lost connection is tried again. ``alone_s`` is how long the job goes on there without anybody who follows it; None
+    means until its limit. It must be longer than ``reconnect_s``.
     """
 
     words: Sequence[str]
@@ -65,15 +92,20 @@ class Command:
     packages: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     reconnect_s: float = RECONNECT_S
+    alone_s: float | None = None
 
     def script(self) -> str:
         """Return the shell script of the job."""
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.variables.items())
         if self.packages:
-            own = ":".join(map(quoted, self.packages))
+            own = ":".join(map(shlex.quote, self.packages))
             exports += f"export PYTHONPATH={own}${{PYTHONPATH:+:$PYTHONPATH}}\n"
+        leash = ""
+        if self.alone_s is not None:
+            leash = _LEASH.format(looks=_LOOKS, step=round(self.alone_s / _LOOKS, 1), grace=_GRACE_S)
         return _SCRIPT.format(
             exports=exports,
+            leash=leash,
             watched=shlex.quote(self.watched),
             grace=_GRACE_S,
             limit=int(self.limit_s),
@@ -88,11 +120,13 @@ class Ended:
     status: int
     errors: str
 
-    @property
-    def last_line(self) -> str:
-        """The last line with text on standard error."""
-        lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
-        return lines[-1] if lines else "it said nothing"
+    def failure(self, name: str, limit_s: float, *, prefix: str = "") -> str:
+        """Return one line about a job that failed; ``prefix`` is what its own lines begin with."""
+        if self.status == TIMED_OUT:
+            return f"{name} was ended after {limit_s:.0f} s"
+        if signal_of(self.status) is signal.SIGKILL:  # timeout(1) kills, too, what does not end when it is asked to
+            return f"{name} {how_ended(self.status)}, or it was stuck for {limit_s:.0f} s"
+        return failure(name, self.status, self.errors, prefix=prefix, expected=TargetError.exit_code)
 
 
 class _Patience:
@@ -111,14 +145,38 @@ class _Patience:
         time.sleep(min(1.0, self._seconds / 4))
 
 
+@contextlib.contextmanager
+def _beating(pipe: IO[bytes] | None, every_s: float | None) -> Iterator[None]:
+    """Send a byte ``every_s`` seconds while the block runs, so that the device hears that somebody is still here."""
+    done = threading.Event()
+
+    def beat() -> None:
+        with contextlib.suppress(OSError, ValueError):  # the connection is gone, which the reading side reports
+            while pipe is not None and not done.wait(every_s):
+                pipe.write(b".")
+                pipe.flush()
+
+    if every_s is None:
+        yield
+        return
+    thread = threading.Thread(target=beat, name="beat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 class Job:
     """A started job; ``lines`` follows it, ``ended`` says how it ended."""
 
     def __init__(self, ssh: Ssh, folder: str, command: Command) -> None:
         self._ssh = ssh
-        self._folder = quoted(folder)
-        self._watched = quoted(command.watched)
+        self._folder = shlex.quote(folder)
+        self._watched = shlex.quote(command.watched)
         self._reconnect_s = command.reconnect_s
+        self._beat_s = None if command.alone_s is None else command.alone_s / (3 * _LOOKS)
         self._read = 0  # bytes of complete lines so far, which is where following resumes
         self.reconnections = 0
         self.over = False
@@ -127,7 +185,8 @@ class Job:
         """Yield the watched file line by line until the job ends; a lost connection is taken up where it broke.
 
         Raises:
-            UnreachableError: the connection did not come back in time. The job goes on there until its own limit.
+            UnreachableError: the connection did not come back in time. The job goes on there until its own limit, or
+            until it has been alone for too long.
         """
         patience = _Patience(self._reconnect_s)
         while True:
@@ -142,9 +201,9 @@ class Job:
 
     def _follow(self) -> Iterator[str]:
         script = _FOLLOW.format(folder=self._folder, place=self._read + 1, watched=self._watched)
-        with self._ssh.process(script) as child:
-            assert child.stdout is not None, "the pipe was asked for"
-            for line in child.stdout:
+        stdin = subprocess.DEVNULL if self._beat_s is None else subprocess.PIPE
+        with self._ssh.process(script, stdin=stdin) as child, _beating(child.stdin, self._beat_s):
+            for line in self._ssh.own_lines(child):
                 if line.endswith(b"\n"):
                     self._read += len(line)
                     yield line.decode(errors="replace").rstrip("\n")
@@ -194,7 +253,7 @@ def job(ssh: Ssh, folder: str, command: Command) -> Iterator[Job]:
     ssh.copy_in(f"{folder}/job.sh", command.script().encode())
     running = Job(ssh, folder, command)
     try:
-        ssh.output(_START.format(folder=quoted(folder)))
+        ssh.output(_START.format(folder=shlex.quote(folder)))
         yield running
     finally:
         if not running.over:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -9,17 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from segfast_edge.errors import TargetError, UnreachableError
-from segfast_edge.remote.board import PREFIX, TEMPORARY, Board, free_bytes
-from segfast_edge.remote.ssh import Ssh, quoted, rsync
+from segfast_edge.remote.probe import PLACES, PREFIX, Board, free_bytes
+from segfast_edge.remote.ssh import Ssh, rsync
 
 _FULL_BYTES = 1_000_000
 _LOG = logging.getLogger(__name__)
 
 # what a computer that was switched off in the middle left behind goes the next time, a day later
-_MAKE = f"""
-find {TEMPORARY} -maxdepth 1 -name "{PREFIX}.*" -user "$(id -un)" -mmin +1440 -exec rm -rf {{}} + 2>/dev/null
+_MAKE = rf"""
+{PLACES}
+place=$(temporary)
+find "$place" -maxdepth 1 -name "{PREFIX}.*" -user "$(id -un)" -mmin +1440 -exec rm -rf {{}} + 2>/dev/null
 umask 077
-mktemp -d {TEMPORARY}/{PREFIX}.XXXXXXXX
+mktemp -d "$place/{PREFIX}.XXXXXXXX"
 """
 
 
@@ -35,7 +38,7 @@ def workspace(ssh: Ssh) -> Iterator[str]:
         yield path
     finally:
         try:
-            ssh.output(f"rm -rf -- {quoted(path)}", cleaning=True)
+            ssh.output(f"rm -rf -- {shlex.quote(path)}", cleaning=True)
         except TargetError as error:
             _LOG.warning("%s:%s was not removed: %s", ssh.host, path, error)
 
@@ -54,7 +57,7 @@ def copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
         UnreachableError: the connection failed.
         TargetError: the device refused it, for one because its disk is full.
     """
-    ssh.output(f"mkdir -p {quoted(destination)}")
+    ssh.output(f"mkdir -p {shlex.quote(destination)}")
     try:
         _copy(ssh, board, source, destination)
     except UnreachableError:
@@ -68,16 +71,18 @@ def copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
 def _is_full(ssh: Ssh, folder: str) -> bool:
     """Say whether the device's disk is full; no where the device does not tell."""
     try:
-        return free_bytes(ssh.output(f"df -Pk {quoted(folder)} | tail -n 1").decode(errors="replace")) < _FULL_BYTES
+        said = ssh.output(f"df -Pk {shlex.quote(folder)} | tail -n 1").decode(errors="replace")
+        return free_bytes(said) < _FULL_BYTES
     except TargetError:  # what the copy failed of is what the user is to see
         return False
 
 
 def _copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
-    if "rsync" in board.tools and shutil.which("rsync") and ":" not in ssh.host:  # rsync ends a host at its colon
+    # rsync ends a host at its colon, and takes a login shell's greeting for the other rsync
+    if "rsync" in board.tools and shutil.which("rsync") and ":" not in ssh.host and not ssh.noisy:
         with ssh.local(rsync(ssh, source, destination)):
             return
-    with ssh.process(f"tar -xmf - -C {quoted(destination)}", stdin=subprocess.PIPE) as child:
+    with ssh.process(f"tar -xmf - -C {shlex.quote(destination)}", stdin=subprocess.PIPE) as child:
         assert child.stdin is not None, "the pipe was asked for"
         with contextlib.suppress(BrokenPipeError), tarfile.open(fileobj=child.stdin, mode="w|") as archive:
             archive.add(source, arcname=".")

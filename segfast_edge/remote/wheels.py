@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segfast_edge.contract.files import replacing_folder
+from segfast_edge.contract.shared.endings import failure
+from segfast_edge.contract.shared.files import replacing_folder, user_cache_folder
 from segfast_edge.errors import TargetError
 
 _OLDEST_MANYLINUX = 17  # manylinux2014; nothing older is built for Python 3.10 and newer
@@ -19,9 +19,11 @@ _GLIBC_SYMBOL = re.compile(rb"GLIBC_2\.(\d+)\b")
 
 
 def cache_folder() -> Path:
-    """Return where downloads are kept: ``SEGFAST_CACHE``, else ``~/.cache/segfast-edge``."""
-    named = os.environ.get("SEGFAST_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "segfast-edge"
+    """Return where downloads are kept; TargetError for a user without a home folder."""
+    folder = user_cache_folder()
+    if folder is None:
+        raise TargetError("there is no home folder to keep downloads in; name one with SEGFAST_CACHE")
+    return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _install(requirements: Sequence[str], platform: Platform, folder: Path, cons
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        said = errors[-1].removeprefix("ERROR: ") if errors else f"pip ended with status {done.returncode}"
+        said = failure("pip", done.returncode, "\n".join(errors), prefix="ERROR: ")
         raise TargetError(f"no wheels of {', '.join(requirements)} for {platform}: {said}")
 
 

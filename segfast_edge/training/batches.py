@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 from torch.utils import data
 
-from segfast_edge.contract.images import Frame, Labels
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.data import Dataset
 from segfast_edge.data.augmentation import generator
+from segfast_edge.progress import Progress
 from segfast_edge.training.distributed import World
+from segfast_edge.training.free_memory import free_bytes as _free_bytes
 
 Pixels = tuple[Frame, Labels]
 Augment = Callable[[Frame, Labels, np.random.Generator], Pixels]
 Key = tuple[int, int]  # epoch and index
-Progress = Callable[[int, int], None]
 MEMORY_SHARE = 0.4  # of the memory that is free when the data is read
 
 
@@ -27,7 +28,7 @@ class Examples(data.Dataset[tuple[Tensor, Tensor]]):
     """Pairs of network-sized uint8 image (H x W x 3) and labels (H x W), by (epoch, index).
 
     Without augmentation a pair is decoded and resized once and kept; with it, the native frame is kept and
-    ``augment`` gives the network-sized pair. What would not fit in memory is read again each time.
+    ``augment`` gives the network-sized pair. What does not fit in memory is read again each time.
     """
 
     def __init__(
@@ -45,14 +46,15 @@ class Examples(data.Dataset[tuple[Tensor, Tensor]]):
     @property
     def ready(self) -> bool:
         """Whether a pair costs no decoding and no augmentation."""
-        return bool(self._kept) and self._augment is None
+        return len(self._kept) == len(self) > 0 and self._augment is None
 
     def keep(self, world: World, progress: Progress) -> None:
-        """Read everything into memory, unless it would take more than ``MEMORY_SHARE`` of what is free."""
-        total, limit = len(self), MEMORY_SHARE * _free_bytes() / world.local_size
+        """Read into memory as many pairs as fit into ``MEMORY_SHARE`` of what is free, from the first on."""
+        total, left = len(self), MEMORY_SHARE * _free_bytes() / world.local_size
         for index in range(total):
             pair = self._read(index)
-            if index == 0 and total * (pair[0].nbytes + pair[1].nbytes) > limit:
+            left -= pair[0].nbytes + pair[1].nbytes
+            if left < 0:
                 return
             self._kept.append(pair)
             progress(index + 1, total)
@@ -65,7 +67,7 @@ class Examples(data.Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, key: Key) -> tuple[Tensor, Tensor]:
         epoch, index = key
-        frame, labels = self._kept[index] if self._kept else self._read(index)
+        frame, labels = self._kept[index] if index < len(self._kept) else self._read(index)
         if self._augment is not None:
             frame, labels = self._augment(frame, labels, generator(self._seed, epoch, index))
         return torch.from_numpy(np.array(frame)), torch.from_numpy(np.array(labels))
@@ -133,11 +135,3 @@ def _quiet_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
-
-
-def _free_bytes() -> float:
-    """Return the machine's free memory, or half of all memory on systems that do not tell."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    if "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_AVPHYS_PAGES") * page
-    return os.sysconf("SC_PHYS_PAGES") * page / 2

@@ -10,13 +10,13 @@ import segfast_edge
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.fake_int8 import plain
 from segfast_edge.training.execution import Execution
-from segfast_edge.training.prepare import Material
-from segfast_edge.training.settings import Settings
+from segfast_edge.training.prepare import TrainingData
+from segfast_edge.training.settings import TrainingSettings
 from segfast_edge.training.state import State
 
 
 def checkpoint(
-    settings: Settings, material: Material, state: State, *, record: Mapping[str, Any], run_on: Execution
+    settings: TrainingSettings, material: TrainingData, state: State, *, record: Mapping[str, Any], run_on: Execution
 ) -> Checkpoint:
     """Return the weights that were just validated; ``record`` is their epoch's line in ``metrics.jsonl``."""
     evaluated = plain(state.evaluated.state_dict())
@@ -27,6 +27,7 @@ def checkpoint(
         "recipe": settings.recipe.to_json(),
         "seed": settings.seed,
         **material.start,
+        **({"dataset": material.dataset} if material.dataset else {}),
         "epoch": record["epoch"],
         "val": record["val"],
         "versions": versions(run_on),

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from segfast_edge.contract.files import replacing_file
+from segfast_edge.contract.shared.files import replacing_file
 
 
 def draw(history: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -21,10 +21,11 @@ class Average:
     def update(self, module: nn.Module, step: int) -> None:
         """Move towards ``module`` after its ``step``-th update, counted from 1."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        for mine, theirs in zip(_tensors(self.module), _tensors(module), strict=True):
-            if mine.is_floating_point():
-                mine.lerp_(theirs.to(mine.dtype), weight)
-            else:
+        pairs = list(zip(_tensors(self.module), _tensors(module), strict=True))
+        floats = [(mine, theirs.to(mine.dtype)) for mine, theirs in pairs if mine.is_floating_point()]
+        torch._foreach_lerp_([mine for mine, _ in floats], [theirs for _, theirs in floats], weight)
+        for mine, theirs in pairs:
+            if not mine.is_floating_point():
                 mine.copy_(theirs)
 
     def state(self) -> dict[str, Tensor]:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from segfast_edge.errors import SegfastError
-from segfast_edge.training.cpu import with_fast_upsampling
+from segfast_edge.model.torch_device import device_for
+from segfast_edge.training.cpu import with_fast_depthwise, with_fast_upsampling
 from segfast_edge.training.settings import Hardware
 
 
@@ -34,7 +35,7 @@ class Execution:
         for weight in module.parameters():
             if weight.ndim == 4:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        return with_fast_upsampling(module)
+        return with_fast_depthwise(with_fast_upsampling(module))
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return the context in which forward passes run."""
@@ -45,31 +46,6 @@ class Execution:
     def scaler(self) -> torch.amp.GradScaler:
         """Return the loss scaler, which does something for fp16 only."""
         return torch.amp.GradScaler(self.device.type, enabled=self.reduced is torch.float16)
-
-
-def device_for(name: str, local_rank: int = 0) -> torch.device:
-    """Return the device of that name; ``auto`` is a GPU where there is one.
-
-    Raises:
-        SegfastError: unknown, or not on this machine.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", local_rank)
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise SegfastError(f"unknown device '{name}'. Known: auto, cpu, cuda, cuda:N, mps") from error
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise SegfastError(f"device '{name}' is not supported. Known: auto, cpu, cuda, cuda:N, mps")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise SegfastError("device 'mps' is not on this machine; use --device auto")
-    if device.type == "cuda":
-        device = torch.device("cuda", local_rank if device.index is None else device.index)
-        if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
-            raise SegfastError(f"device '{name}' is not on this machine; use --device auto")
-    return device
 
 
 def execution(hardware: Hardware, local_rank: int = 0) -> Execution:

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.errors import SegfastError
-from segfast_edge.metrics import ConfusionMatrix
 from segfast_edge.model.normalise import Normalise
+from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training.batches import Order
 from segfast_edge.training.distributed import World
 from segfast_edge.training.execution import Execution
@@ -33,7 +33,7 @@ class Teacher:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class TrainingSetup:
     """What stays the same over a training. ``forward`` is the network, compiled or shared between processes."""
 
     recipe: Recipe
@@ -51,7 +51,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class StepProgress:
     """Where a training is after a step; epochs and steps count from 1, ``loss`` is the epoch's mean so far."""
 
     epoch: int
@@ -64,67 +64,67 @@ class Progress:
 
 
 Stop = Callable[[], bool]
-Report = Callable[[Progress], None]
+OnStep = Callable[[StepProgress], None]
 
 
-def train_epoch(work: Work, state: State, sums: Sums, *, stop: Stop, report: Report) -> bool:
+def train_epoch(setup: TrainingSetup, state: State, sums: Sums, *, stop: Stop, report: OnStep) -> bool:
     """Train the rest of the epoch in progress; return False where ``stop`` ended it before its last step.
 
     Raises:
         SegfastError: the loss is NaN or infinite; says where it began.
     """
     state.module.train()
-    work.order.epoch, work.order.start = state.epoch, state.step
+    setup.order.epoch, setup.order.start = state.epoch, state.step
     began, before = time.perf_counter(), sums.seconds
-    for images, labels in work.batches:
-        stopping = _step(work, state, sums, (images, labels), stop)
+    for images, labels in setup.batches:
+        stopping = _step(setup, state, sums, (images, labels), stop)
         state.step += 1
         sums.seconds = before + time.perf_counter() - began
-        report(_progress(work, state, sums))
-        if stopping and state.step < work.order.steps:
+        report(_progress(setup, state, sums))
+        if stopping and state.step < setup.order.steps:
             return False
     return True
 
 
-def _progress(work: Work, state: State, sums: Sums) -> Progress:
-    steps = work.order.steps
-    lr = learning_rate(work.recipe, state.epoch * steps + state.step - 1, steps)
+def _progress(setup: TrainingSetup, state: State, sums: Sums) -> StepProgress:
+    steps = setup.order.steps
+    lr = learning_rate(setup.recipe, state.epoch * steps + state.step - 1, steps)
     rate = sums.images / sums.seconds if sums.seconds else 0.0
-    return Progress(state.epoch + 1, work.recipe.epochs, state.step, steps, sums.mean_loss, lr, rate)
+    return StepProgress(state.epoch + 1, setup.recipe.epochs, state.step, steps, sums.mean_loss, lr, rate)
 
 
-def _step(work: Work, state: State, sums: Sums, batch: tuple[Tensor, Tensor], stop: Stop) -> bool:
+def _step(setup: TrainingSetup, state: State, sums: Sums, batch: tuple[Tensor, Tensor], stop: Stop) -> bool:
     """Make one update; return whether any process was asked to stop."""
-    done = state.epoch * work.order.steps + state.step
+    done = state.epoch * setup.order.steps + state.step
     # dropout, too, is a function of seed and step, so that no generator's state has to be kept
-    torch.manual_seed((work.seed * 1_000_003 + done) * work.world.size + work.world.rank)
+    torch.manual_seed((setup.seed * 1_000_003 + done) * setup.world.size + setup.world.rank)
     for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(work.recipe, done, work.order.steps)
-    device = work.execution.device
+        group["lr"] = learning_rate(setup.recipe, done, setup.order.steps) * group["share"]
+    device = setup.execution.device
     pixels = batch[0].to(device, non_blocking=True).permute(0, 3, 1, 2)  # NHWC in memory: channels_last
-    targets = to_targets(batch[1].to(device, non_blocking=True), work.classes.ignored)
-    with work.execution.autocast():
-        logits = work.forward(work.normalise(pixels))
-    weighted = [(1.0, term) for term in terms(work.recipe.loss, logits, targets, work.class_weights)]
-    if work.teacher is not None:
-        weighted.append((work.recipe.distill, _taught(work, work.teacher, logits, pixels)))
-    loss, value, stopping = _global_mean(work.world, weighted, stop())
+    targets = to_targets(batch[1].to(device, non_blocking=True), setup.classes.ignored)
+    with setup.execution.autocast():
+        logits = setup.forward(setup.normalise(pixels))
+    weighted = [(1.0, term) for term in terms(setup.recipe.loss, logits, targets, setup.class_weights)]
+    if setup.teacher is not None:
+        weighted.append((setup.recipe.distill, _taught(setup, setup.teacher, logits, pixels)))
+    loss, value, stopping = _global_mean(setup.world, weighted, stop())
     if not math.isfinite(value):
-        with work.execution.autocast():
-            where = first_bad_layer(state.module, work.normalise(pixels))
+        with setup.execution.autocast():
+            where = first_bad_layer(state.module, setup.normalise(pixels))
         raise SegfastError(
             f"the loss became {value} in epoch {state.epoch + 1}, step {state.step + 1}: {where}."
             " The last good state is kept; continue with --resume and a lower --lr, or --clip 1"
         )
-    _update(work, state, loss, done)
-    images = batch[0].shape[0] * work.world.size
+    _update(setup, state, loss, done)
+    images = batch[0].shape[0] * setup.world.size
     sums.loss += value * images
     sums.images += images
     return stopping
 
 
-def _taught(work: Work, teacher: Teacher, logits: Tensor, pixels: Tensor) -> Term:
-    with torch.no_grad(), work.execution.autocast():
+def _taught(setup: TrainingSetup, teacher: Teacher, logits: Tensor, pixels: Tensor) -> Term:
+    with torch.no_grad(), setup.execution.autocast():
         target = teacher.module(teacher.normalise(pixels))
     return distillation(logits, target)
 
@@ -141,12 +141,12 @@ def _global_mean(world: World, weighted: list[tuple[float, Term]], stop: bool) -
     return (totals / counts).sum() * world.size, float((sums / counts).sum()), bool(shared[-1] > 0)
 
 
-def _update(work: Work, state: State, loss: Tensor, done: int) -> None:
+def _update(setup: TrainingSetup, state: State, loss: Tensor, done: int) -> None:
     state.optimiser.zero_grad(set_to_none=True)
     state.scaler.scale(loss).backward()
-    if work.recipe.clip:
+    if setup.recipe.clip:
         state.scaler.unscale_(state.optimiser)
-        nn.utils.clip_grad_norm_(trained(state.module), work.recipe.clip)
+        nn.utils.clip_grad_norm_(trained(state.module), setup.recipe.clip)
     state.scaler.step(state.optimiser)
     state.scaler.update()
     if state.average is not None:
@@ -154,16 +154,16 @@ def _update(work: Work, state: State, loss: Tensor, done: int) -> None:
 
 
 @torch.no_grad()
-def validate(work: Work, module: nn.Module, *, stop: Stop) -> ConfusionMatrix | None:
+def validate(setup: TrainingSetup, module: nn.Module, *, stop: Stop) -> ConfusionMatrix | None:
     """Return the confusion matrix on val at the network's size, in float32; None where ``stop`` ended it."""
-    work.world.same_buffers(module)
+    setup.world.same_buffers(module)
     module.eval()
-    matrix = ConfusionMatrix(work.classes)
-    for images, labels in work.val_batches:
-        if work.world.size == 1 and stop():
+    matrix = ConfusionMatrix(setup.classes)
+    for images, labels in setup.val_batches:
+        if setup.world.size == 1 and stop():
             return None
-        pixels = images.to(work.execution.device, non_blocking=True).permute(0, 3, 1, 2)
-        predicted = module(work.normalise(pixels)).argmax(1).to(torch.uint8).cpu()
+        pixels = images.to(setup.execution.device, non_blocking=True).permute(0, 3, 1, 2)
+        predicted = module(setup.normalise(pixels)).argmax(1).to(torch.uint8).cpu()
         matrix.update(labels.numpy(), predicted.numpy())
-    counts = torch.from_numpy(matrix.counts).to(work.execution.device)
-    return ConfusionMatrix(work.classes, work.world.sum(counts).cpu().numpy())
+    counts = torch.from_numpy(matrix.counts).to(setup.execution.device)
+    return ConfusionMatrix(setup.classes, setup.world.sum(counts).cpu().numpy())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segfast_edge.training.recipe import Loss
+from segfast_edge.training.recipe import ClassWeights, Loss
 
 NOT_COUNTED = -100  # the label torch's cross-entropy leaves out
 _SURE = -math.log(0.7)  # OHEM: pixels predicted with less than 0.7 are hard
@@ -42,9 +42,9 @@ def terms(loss: Loss, logits: Tensor, targets: Tensor, weights: Tensor | None) -
     if loss == "ce+lovasz":
         step = max(1, round(math.sqrt(targets[0].numel() / _SORTED)))
         thin = (..., slice(None, None, step), slice(None, None, step))
-        found.append(_per_frame([_lovasz(*pair) for pair in _counted(logits[thin], targets[thin])], logits))
+        found.append(_lovasz(logits[thin], targets[thin]))
     if loss == "ce+dice":
-        found.append(_per_frame([_dice(*pair) for pair in _counted(logits, targets)], logits))
+        found.append(_dice(logits, targets))
     return found
 
 
@@ -55,10 +55,23 @@ def distillation(logits: Tensor, teacher: Tensor) -> Term:
     return Term(total, total.new_tensor(float(student.numel() // student.shape[1])))
 
 
-def balanced_weights(shares: Tensor) -> Tensor:
-    """Return a weight per class from its share of the pixels, 1 / ln(1.02 + share) as in ENet (Paszke et al. 2016)."""
-    weights = 1 / torch.log(1.02 + shares)
-    return weights / weights.mean()
+def balanced_weights(shares: Tensor, weighing: ClassWeights = "enet") -> Tensor:
+    """Return a weight per class from its share of the pixels, with a mean of 1; ``Recipe`` has the formulas.
+
+    A class that never occurs has the weight 1: it takes part in no sum.
+    """
+    seen = shares > 0
+    match weighing:
+        case "enet":
+            weights = 1 / torch.log(1.02 + shares)
+        case "soft":
+            weights = 1 / torch.log(1.10 + shares)
+        case "median":
+            weights = shares[seen].median() / shares
+        case "none":
+            weights = torch.ones_like(shares)
+    weights = weights / weights[seen].mean()
+    return torch.where(seen, weights, torch.ones_like(weights))
 
 
 def _weight_sum(targets: Tensor, weights: Tensor | None, like: Tensor) -> Tensor:
@@ -67,56 +80,49 @@ def _weight_sum(targets: Tensor, weights: Tensor | None, like: Tensor) -> Tensor
 
 
 def _hard_pixels(pixels: Tensor, targets: Tensor) -> Term:
-    total, count = pixels.new_zeros(()), pixels.new_zeros(())
-    for frame, target in zip(pixels, targets, strict=True):
-        values = frame[target != NOT_COUNTED]
-        least = values.numel() // _LEAST_HARD
-        hard = values[values > _SURE]
-        if hard.numel() < least:
-            hard = values.topk(least).values
-        total, count = total + hard.sum(), count + hard.numel()
-    return Term(total, count)
+    """Keep each frame's pixels whose loss is over ``_SURE``, and at least a sixteenth of those that count."""
+    losses, counted = pixels.flatten(1), (targets != NOT_COUNTED).flatten(1)
+    ranked = losses.masked_fill(~counted, -1.0).sort(1, descending=True).values
+    counts = counted.sum(1, keepdim=True)
+    place = torch.arange(ranked.shape[1], device=ranked.device)
+    kept = ((ranked > _SURE) | (place < counts // _LEAST_HARD)) & (place < counts)
+    return Term((ranked * kept).sum(), kept.sum().to(pixels.dtype))
 
 
-def _counted(logits: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return per frame the probabilities, classes x pixels, and targets of the pixels that count."""
-    pairs = []
-    for scores, target in zip(logits.softmax(1).flatten(2), targets.flatten(1), strict=True):
-        counted = target != NOT_COUNTED
-        pairs.append((scores, target) if bool(counted.all()) else (scores[:, counted], target[counted]))
-    return pairs
+def _one_hot(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return probabilities and truth, both N x classes x pixels and 0 at pixels that do not count, and what occurs.
+
+    The last says which classes a frame has, N x classes: 1 or 0.
+    """
+    classes = torch.arange(logits.shape[1], device=logits.device)[:, None]
+    flat = targets.flatten(1)[:, None]
+    truth = (flat == classes).to(logits.dtype)
+    return logits.softmax(1).flatten(2) * (flat != NOT_COUNTED), truth, truth.amax(2)
 
 
-def _per_frame(values: list[Tensor], like: Tensor) -> Term:
-    return Term(torch.stack(values).sum(), like.new_tensor(float(len(values))))
+def _mean_over_present(values: Tensor, present: Tensor) -> Term:
+    """Average N x classes over the classes that occur in each frame, and sum over frames; an empty frame adds 0."""
+    per_frame = (values * present).sum(1) / present.sum(1).clamp(min=1)
+    return Term(per_frame.sum(), values.new_tensor(float(len(values))))
 
 
-def _present(probabilities: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Keep the classes that occur in the frame: their probabilities and their truth as 0 and 1."""
-    present = torch.unique(targets)
-    truth = (targets[None] == present[:, None]).to(probabilities.dtype)
-    return probabilities[present], truth
+def _lovasz(logits: Tensor, targets: Tensor) -> Term:
+    """Lovasz-softmax of each frame over its classes (Berman et al. 2018, equations 8 to 12).
+
+    A pixel that does not count has no error. It therefore comes last in every order, where it changes nothing.
+    """
+    probabilities, truth, present = _one_hot(logits, targets)
+    errors, order = (truth - probabilities).abs().sort(dim=2, descending=True, stable=True)
+    ranked = truth.gather(2, order)
+    total = ranked.sum(2, keepdim=True)
+    union = total + (1 - ranked).cumsum(2)
+    jaccard = 1 - (total - ranked.cumsum(2)) / union
+    steps = torch.cat((jaccard[..., :1], jaccard[..., 1:] - jaccard[..., :-1]), 2)
+    return _mean_over_present((errors * steps).sum(2), present)
 
 
-def _lovasz(probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Lovasz-softmax of one frame over its classes (Berman et al. 2018, equations 8 to 12)."""
-    if targets.numel() == 0:
-        return probabilities.sum() * 0
-    chosen, truth = _present(probabilities, targets)
-    errors, order = (truth - chosen).abs().sort(1, descending=True)
-    ranked = truth.gather(1, order)
-    total = ranked.sum(1, keepdim=True)
-    missed = total - ranked.cumsum(1)
-    union = total + (1 - ranked).cumsum(1)
-    jaccard = 1 - missed / union
-    steps = torch.cat((jaccard[:, :1], jaccard[:, 1:] - jaccard[:, :-1]), 1)
-    return (errors * steps).sum(1).mean()
-
-
-def _dice(probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Soft Dice loss of one frame over its classes (Milletari et al. 2016, with plain sums)."""
-    if targets.numel() == 0:
-        return probabilities.sum() * 0
-    chosen, truth = _present(probabilities, targets)
-    overlap = 2 * (chosen * truth).sum(1) + 1
-    return (1 - overlap / (chosen.sum(1) + truth.sum(1) + 1)).mean()
+def _dice(logits: Tensor, targets: Tensor) -> Term:
+    """Soft Dice loss of each frame over its classes (Milletari et al. 2016, with plain sums)."""
+    probabilities, truth, present = _one_hot(logits, targets)
+    overlap = 2 * (probabilities * truth).sum(2) + 1
+    return _mean_over_present(1 - overlap / (probabilities.sum(2) + truth.sum(2) + 1), present)

@@ -1,8 +1,9 @@
 """From settings to everything a training needs: data in memory, the network on its device, its optimiser."""
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +11,40 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.files import sha256
+from segfast_edge.contract.classes import ClassSet, find_name
 from segfast_edge.contract.preprocess import Preprocess
-from segfast_edge.data import Dataset, Protocol, native_size, open_dataset
+from segfast_edge.contract.shared.files import sha256
+from segfast_edge.data import Dataset, Protocol, open_source
 from segfast_edge.data.augmentation import Augmentation
-from segfast_edge.data.protocol import padding_label
+from segfast_edge.data.leaks import training_splits
+from segfast_edge.data.protocol import check_counts, padding_label
+from segfast_edge.data.splits import recorded
 from segfast_edge.errors import DataError, SegfastError
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.fake_int8 import with_fake_int8
 from segfast_edge.model.normalise import Normalise
-from segfast_edge.training.batches import Examples, Order, Progress, in_order, loader
+from segfast_edge.model.pretrained import pretrained_of, start_from_pretrained
+from segfast_edge.progress import Progress
+from segfast_edge.training.batches import Examples, Order, in_order, loader
 from segfast_edge.training.distributed import World, wrap
 from segfast_edge.training.ema import Average
 from segfast_edge.training.execution import Execution
-from segfast_edge.training.loop import Teacher, Work
+from segfast_edge.training.loop import Teacher, TrainingSetup
 from segfast_edge.training.losses import balanced_weights
-from segfast_edge.training.settings import Settings
+from segfast_edge.training.recipe import Recipe
+from segfast_edge.training.settings import TrainingSettings
 from segfast_edge.training.state import State, optimiser
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """The data of a training: both splits, how they are counted, and for the record the file it begins with."""
+class TrainingData:
+    """The data of a training: both splits and how they are counted.
+
+    For the record also the file that it begins with (``start``) and what was chosen of the dataset (``dataset``).
+    """
 
     protocol: Protocol
     classes: ClassSet
@@ -41,6 +52,7 @@ class Material:
     val: Examples
     class_weights: Tensor | None
     start: Mapping[str, Any]
+    dataset: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def described(self) -> str:
@@ -48,29 +60,46 @@ class Material:
         return self.protocol.describe(self.classes)
 
 
-def read_data(settings: Settings, world: World, progress: Progress) -> Material:
+def read_data(settings: TrainingSettings, world: World, progress: Progress) -> TrainingData:
     """Open both splits and take them into memory where they fit, beside those of this machine's other processes.
 
     Raises:
         SegfastError: the data is not there or not as it should be.
     """
-    protocol = Protocol.named(settings.protocol, native_size(settings.data, settings.data_root), settings.size)
-    train, val = (open_dataset(settings.data, settings.data_root, s, protocol) for s in ("train", "val"))
+    source = open_source(settings.data, settings.data_root)
+    protocol = Protocol.named(settings.protocol, source.size, settings.size)
+    train, val = (protocol.apply(split) for split in training_splits(source))
     for split in (train, val):
-        if len(split) == 0:
-            raise DataError(f"{split.name} has no frame in its {split.split} split")
+        check_counts(split, protocol.preprocess())
     augment = None
     if settings.recipe.augment:
-        whole = Augmentation((protocol.height, protocol.width), padding_label(train.classes))
+        whole = _augmentation(settings.recipe, protocol, padding_label(train.classes))
         augment = whole.window(settings.recipe.crop).apply
     preprocess = protocol.preprocess()
     examples = Examples(train, preprocess, augment=augment, seed=settings.seed), Examples(val, preprocess)
     total = len(train) + len(val)
     examples[0].keep(world, lambda done, _: progress(done, total))
     examples[1].keep(world, lambda done, _: progress(len(train) + done, total))
-    weights = balanced_weights(_shares(train, protocol.preprocess())) if settings.recipe.class_weights else None
-    started = {} if settings.start is None else {"start": _named(settings.start)}
-    return Material(protocol, train.classes, *examples, weights, started)
+    weighing = settings.recipe.class_weights
+    weights = None if weighing == "none" else balanced_weights(_shares(train, protocol.preprocess()), weighing)
+    started: dict[str, Any] = {} if settings.start is None else {"start": _named(settings.start)}
+    if settings.pretrained:
+        started["pretrained"] = pretrained_of(settings.model).to_json()
+    return TrainingData(protocol, train.classes, *examples, weights, started, recorded(source))
+
+
+def _augmentation(recipe: Recipe, protocol: Protocol, padding: int | None) -> Augmentation:
+    size, colour = (protocol.height, protocol.width), recipe.colour
+    return Augmentation(
+        size,
+        padding,
+        scale=recipe.scale,
+        brightness=colour,
+        contrast=colour,
+        saturation=colour,
+        hue=recipe.hue,
+        blur=recipe.blur,
+    )
 
 
 def _named(start: Path) -> dict[str, str]:
@@ -88,7 +117,7 @@ def _shares(dataset: Dataset, preprocess: Preprocess) -> Tensor:
     return torch.from_numpy(counted / max(1, counted.sum())).float()
 
 
-def make_state(settings: Settings, classes: ClassSet, execution: Execution) -> State:
+def make_state(settings: TrainingSettings, classes: ClassSet, execution: Execution) -> State:
     """Build the network, from the seed or from ``settings.start``, and its optimiser.
 
     Raises:
@@ -96,6 +125,8 @@ def make_state(settings: Settings, classes: ClassSet, execution: Execution) -> S
     """
     torch.manual_seed(settings.seed)
     module = build(settings.model, len(classes))
+    if settings.pretrained:
+        start_from_pretrained(settings.model, module)
     if settings.start is not None:
         module.load_state_dict(_first_weights(settings.start, settings.model, module, classes))
     if settings.recipe.fake_int8:
@@ -108,6 +139,8 @@ def make_state(settings: Settings, classes: ClassSet, execution: Execution) -> S
 def _first_weights(path: Path, network: str, module: nn.Module, classes: ClassSet) -> dict[str, Tensor]:
     """Return the checkpoint's weights for ``module``; classes of the same name keep theirs, others those drawn.
 
+    Names may differ in case, as in Sky and sky; a log line has those that matched nothing.
+
     Raises:
         SegfastError: the checkpoint is of another network, or of no class of this training.
     """
@@ -117,9 +150,13 @@ def _first_weights(path: Path, network: str, module: nn.Module, classes: ClassSe
     before = checkpoint.classes.names
     if before == classes.names:
         return checkpoint.module().state_dict()
-    pairs = [(row, before.index(name)) for row, name in enumerate(classes.names) if name in before]
+    places = [find_name(name, before) for name in classes.names]
+    pairs = [(row, place) for row, place in enumerate(places) if place is not None]
     if not pairs:
-        raise SegfastError(f"{path} knows none of this training's classes ({', '.join(classes.names)})")
+        raise SegfastError(
+            f"{path} has none of this training's classes ({', '.join(classes.names)}); its own are {', '.join(before)}"
+        )
+    _tell_unmatched(path, classes.names, before, places)
     rows, rows_before = (list(column) for column in zip(*pairs, strict=True))
     drawn, weights = module.state_dict(), checkpoint.module().state_dict()
     other = build(network, len(before) + 1).state_dict()
@@ -130,7 +167,19 @@ def _first_weights(path: Path, network: str, module: nn.Module, classes: ClassSe
     return weights
 
 
-def make_work(settings: Settings, material: Material, state: State, *, execution: Execution, world: World) -> Work:
+def _tell_unmatched(path: Path, names: Sequence[str], before: Sequence[str], places: Sequence[int | None]) -> None:
+    new = [name for name, place in zip(names, places, strict=True) if place is None]
+    dropped = [name for place, name in enumerate(before) if place not in places]
+    if new or dropped:
+        _log.warning(
+            "%s: %d of %d classes matched by name; start at random: %s; left out: %s",
+            path, len(names) - len(new), len(names), ", ".join(new) or "none", ", ".join(dropped) or "none",
+        )  # fmt: skip
+
+
+def make_setup(
+    settings: TrainingSettings, material: TrainingData, state: State, *, execution: Execution, world: World
+) -> TrainingSetup:
     """Put data, network and device together.
 
     Raises:
@@ -143,7 +192,7 @@ def make_work(settings: Settings, material: Material, state: State, *, execution
     order = Order(len(material.train), batch, settings.seed, world)
     load = functools.partial(loader, workers=hardware.workers, cuda=execution.cuda)
     weights = material.class_weights
-    return Work(
+    return TrainingSetup(
         recipe=recipe,
         seed=settings.seed,
         classes=material.classes,
@@ -159,7 +208,7 @@ def make_work(settings: Settings, material: Material, state: State, *, execution
     )
 
 
-def _forward(state: State, world: World, execution: Execution, settings: Settings) -> nn.Module:
+def _forward(state: State, world: World, execution: Execution, settings: TrainingSettings) -> nn.Module:
     """Return the network as the loop calls it: shared between processes, compiled where asked."""
     if world.size > 1 and execution.cuda and not settings.recipe.fake_int8:  # its statistics are frozen
         state.module = nn.SyncBatchNorm.convert_sync_batchnorm(state.module)
@@ -169,7 +218,7 @@ def _forward(state: State, world: World, execution: Execution, settings: Setting
     return module
 
 
-def _teacher(settings: Settings, classes: ClassSet, execution: Execution) -> Teacher | None:
+def _teacher(settings: TrainingSettings, classes: ClassSet, execution: Execution) -> Teacher | None:
     if settings.teacher is None:
         return None
     checkpoint = Checkpoint.load(settings.teacher)

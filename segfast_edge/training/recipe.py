@@ -10,6 +10,7 @@ from segfast_edge.errors import SegfastError, unknown
 Optimiser = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "poly"]
 Loss = Literal["ce", "ohem", "ce+lovasz", "ce+dice"]
+ClassWeights = Literal["none", "enet", "soft", "median"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Recipe:
     augmented example shows, as a share of the network's input: smaller ones train faster, objects keep their size,
     val is always whole. ``val_every`` is after how many epochs val is looked at; it always is after the last.
     ``fake_int8`` trains, and looks at val, with weights and inputs of layers rounded as int8 rounds them.
+    ``class_weights`` weighs the classes in the cross-entropy by their share p of the pixels: ``enet`` with
+    1 / ln(1.02 + p) (Paszke et al. 2016), ``soft`` with 1 / ln(1.10 + p), ``median`` with the median share over p
+    (Eigen and Fergus 2015). ``scale``, ``colour``, ``hue`` and ``blur`` are the bounds of the augmentation: zoom,
+    brightness, contrast and saturation, hue, and how often the picture is blurred. ``encoder_lr`` is the part of the
+    learning rate with which weights of a network's ``encoder`` are trained, where they come pretrained.
     """
 
     name: str
@@ -34,8 +40,12 @@ class Recipe:
     schedule: Schedule = "constant"
     warmup_epochs: int = 0
     loss: Loss = "ce"
-    class_weights: bool = False
+    class_weights: ClassWeights = "none"
     augment: bool = False
+    scale: tuple[float, float] = (0.5, 2.0)
+    colour: float = 0.4
+    hue: float = 0.05
+    blur: float = 0.1
     ema: float = 0.0
     clip: float = 0.0
     patience: int = 0
@@ -43,6 +53,7 @@ class Recipe:
     crop: float = 1.0
     val_every: int = 1
     fake_int8: bool = False
+    encoder_lr: float = 1.0
 
     def __post_init__(self) -> None:
         for key, least in (("epochs", 1), ("batch_size", 1), ("warmup_epochs", 0), ("patience", 0), ("val_every", 1)):
@@ -56,11 +67,18 @@ class Recipe:
                 )
         if not 0 <= self.ema < 1:
             raise SegfastError(f"--ema {self.ema} must lie from 0 (off) to below 1")
+        if not 0 < self.encoder_lr <= 1:
+            raise SegfastError(f"--encoder-lr {self.encoder_lr} must be over 0 and at most 1")
         if not 0.25 <= self.crop <= 1:
             raise SegfastError(f"--crop {self.crop} must lie from 0.25 to 1")
         if self.crop < 1 and not self.augment:
             raise SegfastError(f"--crop {self.crop} needs --augment: without it, examples are whole")
-        for key, kind in (("optimiser", Optimiser), ("schedule", Schedule), ("loss", Loss)):
+        for key, kind in (
+            ("optimiser", Optimiser),
+            ("schedule", Schedule),
+            ("loss", Loss),
+            ("class_weights", ClassWeights),
+        ):
             if getattr(self, key) not in get_args(kind):
                 raise SegfastError(unknown(key, str(getattr(self, key)), get_args(kind)))
 
@@ -75,7 +93,12 @@ class Recipe:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Recipe":
         """Read what ``to_json`` wrote; a field that an older release did not have takes its default."""
-        return cls(**{field.name: value[field.name] for field in fields(cls) if field.name in value})
+        known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
+        if isinstance(known.get("class_weights"), bool):  # as releases before 0.7 wrote it
+            known["class_weights"] = "enet" if known["class_weights"] else "none"
+        if "scale" in known:
+            known["scale"] = tuple(known["scale"])
+        return cls(**known)
 
 
 def _flag(field: str) -> str:
@@ -97,6 +120,25 @@ RECIPES = {
         augment=True,
         ema=0.998,
         clip=5.0,
+    ),
+    # For a network whose encoder comes pretrained: docs/accuracy.md has what each part is worth.
+    "finetune": Recipe(
+        "finetune",
+        epochs=100,
+        optimiser="adamw",
+        lr=3e-3,
+        weight_decay=1e-2,
+        schedule="poly",
+        warmup_epochs=1,
+        class_weights="soft",
+        augment=True,
+        scale=(0.75, 1.75),
+        colour=0.25,
+        hue=0.0,
+        blur=0.0,
+        clip=5.0,
+        ema=0.995,
+        encoder_lr=0.2,
     ),
     # A few epochs from float weights for those that lose too much in int8.
     "qat": Recipe("qat", epochs=5, lr=1e-4, schedule="cosine", augment=True, clip=1.0, fake_int8=True),

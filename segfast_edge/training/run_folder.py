@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.files import read_json, replacing_file, write_json
+from segfast_edge.contract.shared.files import read_json, replacing_file, write_json
 from segfast_edge.errors import ArtifactError, SegfastError
 
 _OURS = ("config.json", "last.pt", "best.pt", "metrics.jsonl", "curves.png")

@@ -34,10 +34,11 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TrainingSettings:
     """One training run. ``size`` is the network's input (height, width), None for the protocol's own.
 
-    ``teacher`` and ``start`` are checkpoints: one to distil from, one to take the first weights from.
+    ``teacher`` and ``start`` are checkpoints: one to distil from, one to take the first weights from. ``pretrained``
+    begins with the weights that the network's file names.
     """
 
     model: str = "segfast"
@@ -48,12 +49,16 @@ class Settings:
     seed: int = 0
     teacher: Path | None = None
     start: Path | None = None
+    pretrained: bool = False
     recipe: Recipe = field(default_factory=lambda: recipe("paper"))
     hardware: Hardware = field(default_factory=Hardware)
 
     def __post_init__(self) -> None:
         if self.recipe.fake_int8 and self.start is None:
-            raise SegfastError("training for int8 goes on from trained weights; name them: --start CHECKPOINT")
+            raise SegfastError("training for int8 needs trained weights; pass --start CHECKPOINT")
+
+        if self.pretrained and self.start is not None:
+            raise SegfastError("--pretrained and --start both give the first weights; choose one")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, without the hardware, which is no part of what is trained."""
@@ -66,11 +71,12 @@ class Settings:
             "seed": self.seed,
             "teacher": _text(self.teacher),
             "start": _text(self.start),
+            "pretrained": self.pretrained,
             "recipe": self.recipe.to_json(),
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], hardware: Hardware) -> "Settings":
+    def from_json(cls, value: Mapping[str, Any], hardware: Hardware) -> "TrainingSettings":
         """Read what ``to_json`` wrote.
 
         Raises:
@@ -87,6 +93,7 @@ class Settings:
                 seed=int(value["seed"]),
                 teacher=_path(value["teacher"]),
                 start=_path(value["start"]),
+                pretrained=bool(value.get("pretrained", False)),
                 recipe=Recipe.from_json(value["recipe"]),
                 hardware=hardware,
             )

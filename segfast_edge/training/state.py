@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segfast_edge.contract.files import replacing_file
+from segfast_edge.contract.shared.files import replacing_file
 from segfast_edge.errors import ArtifactError
 from segfast_edge.training.ema import Average
 from segfast_edge.training.recipe import Recipe
@@ -111,21 +111,24 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def optimiser(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser; biases and normalisation weights are never decayed."""
-    decayed = [weight for weight in module.parameters() if weight.ndim > 1]
-    plain = [weight for weight in module.parameters() if weight.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": weights, "weight_decay": decay}
-        for weights, decay in ((decayed, recipe.weight_decay), (plain, 0.0))
-        if weights
+    """Return the recipe's optimiser; biases and normalisation weights are never decayed.
+
+    Each group's ``share`` is the part of the learning rate that its weights get.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, weight in module.named_parameters():
+        share = recipe.encoder_lr if name.startswith("encoder.") else 1.0
+        groups.setdefault((recipe.weight_decay if weight.ndim > 1 else 0.0, share), []).append(weight)
+    parts: list[dict[str, Any]] = [
+        {"params": weights, "weight_decay": decay, "share": share} for (decay, share), weights in groups.items()
     ]
     match recipe.optimiser:
         case "adam":
-            return torch.optim.Adam(groups, lr=recipe.lr, betas=(0.9, 0.999), eps=1e-8)
+            return torch.optim.Adam(parts, lr=recipe.lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.999), eps=1e-8)
+            return torch.optim.AdamW(parts, lr=recipe.lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
         case "sgd":
-            return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9)
+            return torch.optim.SGD(parts, lr=recipe.lr, momentum=0.9)
 
 
 def trained(module: nn.Module) -> Iterator[Tensor]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from segfast_edge.contract.files import sha256
+from segfast_edge.contract.shared.files import sha256
 from segfast_edge.errors import ArtifactError, unknown
 
 DEFAULT = "camvid-standard-segfast_fast"

@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.errors import SegfastError
 
 
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser with two settings of its own.
+class Parser(ExactParser):
+    """An ExactParser with two settings of its own.
 
     ``intermixed``: options may stand between positional arguments. ``more``: gives the end of the help text, and is
     called only when help is printed, because it may have to import much.
@@ -36,6 +37,8 @@ class Parser(argparse.ArgumentParser):
         """Parse, letting options stand anywhere if ``intermixed``."""
         if not self.intermixed:
             return super().parse_known_args(args, namespace)
+        for action in self._get_positional_actions():  # the intermixed parser warns of a value that is there already
+            vars(namespace or argparse.Namespace()).pop(action.dest, None)
         self.intermixed = False  # up to Python 3.11 the intermixed parser calls this method
         try:
             return self.parse_known_intermixed_args(args, namespace)

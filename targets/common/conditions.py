@@ -1,6 +1,5 @@
-"""What went on around a measurement: sampled along the run by a thread that wakes twice a second."""
+"""What went on around a measurement, sampled along the run by a thread: the load ten times a second, the rest twice."""
 
-import os
 import statistics
 import threading
 import time
@@ -8,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from targets.common import power, sensors
+from targets.common import cgroups, load, power, sensors
+from targets.common.load import CpuTime, foreign_share
 
-_INTERVAL_S = 0.5
-_SHORTEST_S = 0.2  # the kernel counts busy time in ticks of 10 ms, commonly
+_WINDOWS_A_SAMPLE = 5  # sensors are read in every fifth window: some boards tell only through a program
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class Moment:
     """One sample; None where the board has no such sensor. ``energy_j`` is a counter, ``watts`` a reading."""
 
     at_s: float
-    cpu: "CpuTime"
+    cpu: CpuTime
     mhz: float | None
     celsius: float | None
     watts: float | None
@@ -28,55 +27,20 @@ class Moment:
     gpu_mhz: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CpuTime:
-    """Seconds since some start: by the clock, busy on the usable cores (all processes), and our own."""
-
-    wall_s: float
-    busy_s: float | None
-    own_s: float
-
-    @classmethod
-    def now(cls, root: Path) -> "CpuTime":
-        """Read the three clocks."""
-        return cls(time.monotonic(), _busy_s(root), time.process_time())
-
-
-def _busy_s(root: Path) -> float | None:
-    """Return seconds of work on the cores this process may use, stolen time of a virtual machine included."""
-    usable = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-    ticks = 0
-    for line in (sensors.read(root / "proc/stat") or "").splitlines():
-        name, *counts = line.split()
-        if name in usable and len(counts) >= 8:
-            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, counts[:8])
-            ticks += user + nice + system + irq + softirq + steal
-    return ticks / os.sysconf("SC_CLK_TCK") if ticks else None
-
-
-def foreign_share(start: CpuTime, end: CpuTime) -> float | None:
-    """Return what other processes took of the usable cores, 0 to 1; None where it was too short to tell."""
-    wall_s = end.wall_s - start.wall_s
-    if start.busy_s is None or end.busy_s is None or wall_s < _SHORTEST_S:
-        return None
-    foreign = (end.busy_s - start.busy_s) - (end.own_s - start.own_s)
-    capacity = wall_s * len(os.sched_getaffinity(0))
-    return min(max(foreign / capacity, 0.0), 1.0)
-
-
 class Sampler:
     """Samples from entering to leaving the block; ``summary`` afterwards."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._moments: list[Moment] = []
+        self._loads: list[CpuTime] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="conditions", daemon=True)
         self._has_rails = bool(power.rails_w(root))
 
     def __enter__(self) -> "Sampler":
         self._flags = sensors.pi_flags(self._root)
-        self._events = sensors.event_counts(self._root)
+        self._events = _event_counts(self._root)
         self._started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._start = self._end = CpuTime.now(self._root)
         self.take()
@@ -90,8 +54,16 @@ class Sampler:
         self._end = CpuTime.now(self._root)
 
     def _watch(self) -> None:
-        while not self._done.wait(_INTERVAL_S):
-            self.take()
+        windows, next_s = 0, time.monotonic()
+        while True:
+            next_s = max(next_s + load.WINDOW_S, time.monotonic())
+            if self._done.wait(next_s - time.monotonic()):
+                return
+            windows += 1
+            if windows % _WINDOWS_A_SAMPLE:
+                self._loads.append(CpuTime.now(self._root))
+            else:
+                self.take()
 
     def now_s(self) -> float:
         """Return the seconds since the block was entered."""
@@ -104,6 +76,7 @@ class Sampler:
         clocks = sensors.frequency_mhz(root), sensors.temperature_c(root)
         alarms, gpu_mhz = tuple(sensors.alarms(root)), sensors.gpu_frequency_mhz(root)
         cpu, energy_j = CpuTime.now(root), power.package_energy_j(root)
+        self._loads.append(cpu)
         self._moments.append(Moment(at_s, cpu, *clocks, watts, energy_j, alarms, gpu_mhz))
         return at_s
 
@@ -122,7 +95,7 @@ class Sampler:
         """Return plain JSON values.
 
         Each moment of ``timeline`` has seconds, MHz, degrees Celsius, watts, what other processes took of the cores
-        since the moment before, and the GPU's MHz.
+        since the moment before, and the GPU's MHz. ``load`` has the work of others in windows of 100 ms, in cores.
         """
         share = foreign_share(self._start, self._end)
         moments = sorted(self._moments, key=lambda moment: moment.at_s)
@@ -134,6 +107,7 @@ class Sampler:
             "gpu_frequency_mhz": _spread([m.gpu_mhz for m in moments]),
             "temperature_c": _spread([m.celsius for m in moments]),
             "foreign_cpu_share": share,
+            "load": load.summary(self._loads),
             "alarms": self._alarms(),
             "battery": sensors.battery(self._root),
             "gpu_load": sensors.gpu_load(self._root),
@@ -149,9 +123,13 @@ class Sampler:
         flags = sensors.pi_flags(self._root)
         if self._flags is not None and flags is not None:
             seen.update(sensors.new_since(self._flags, flags))
-        events = sensors.event_counts(self._root)
+        events = _event_counts(self._root)
         seen.update(name for name, count in events.items() if count > self._events[name])
         return sorted(seen)
+
+
+def _event_counts(root: Path) -> dict[str, int]:
+    return {**sensors.event_counts(root), "CPU quota of the control group": cgroups.throttled_count(root)}
 
 
 def _foreign_shares(moments: list[Moment]) -> list[float | None]:

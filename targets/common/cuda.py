@@ -139,7 +139,7 @@ def _wheel_folders() -> list[Path]:
     return [Path(place) / folder for place in places or () for folder in _WHEEL_FOLDERS]
 
 
-class Tensor:
+class CudaTensor:
     """A tensor on the GPU, and its twin in page-locked memory of the host, which the GPU copies without help."""
 
     def __init__(self, cuda: Cuda, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
@@ -153,7 +153,7 @@ class Tensor:
         self.host: Array = np.ctypeslib.as_array(memory).view(kind).reshape(shape)
 
 
-class Stream:
+class CudaStream:
     """A queue of work for the GPU, and two events that time the stretch between them."""
 
     def __init__(self, cuda: Cuda) -> None:
@@ -164,11 +164,11 @@ class Stream:
         for event in self._events:
             weakref.finalize(self, cuda.release, "EventDestroy", event)
 
-    def to_gpu(self, tensor: Tensor) -> None:
+    def to_gpu(self, tensor: CudaTensor) -> None:
         """Queue the copy of a tensor's host memory to the GPU."""
         self._copy(tensor.address, tensor.host_address, tensor.bytes, _TO_GPU)
 
-    def from_gpu(self, tensor: Tensor) -> None:
+    def from_gpu(self, tensor: CudaTensor) -> None:
         """Queue the copy of a tensor to the host."""
         self._copy(tensor.host_address, tensor.address, tensor.bytes, _FROM_GPU)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from segfast_edge.contract.shared.endings import how_ended, signal_of
 from segfast_edge.errors import TargetError
 
 _SIGN = "etc/segfast-virtual-board"
@@ -50,7 +51,10 @@ def run_counted(words: list[str], root: Path) -> int:
         counts = Path(folder) / "counts.jsonl"
         counter = {"QEMU_PLUGIN": f"file={facts(root)['count']},out={counts}", _COUNTS: str(counts)}
         environment = {**os.environ, "PYTHONHASHSEED": "0", **counter}
-        return subprocess.run([sys.executable, "-m", "targets", *words], env=environment, check=False).returncode
+        status = subprocess.run([sys.executable, "-m", "targets", *words], env=environment, check=False).returncode
+    if signal_of(status) is not None:
+        raise TargetError(f"the process that is counted {how_ended(status)}")
+    return status
 
 
 def count(step: Callable[[], Any]) -> tuple[dict[str, int], ...]:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from targets.common import board
+from targets.common import board_kind, cgroups
 from targets.common.sensors import frequency_limit_mhz, power_mode, read
 from targets.common.session import usable_cores
 
@@ -34,10 +34,12 @@ def describe(root: Path) -> dict[str, Any]:
         "architecture": platform.machine(),
         "processor": _processor(root),
         "cores": os.cpu_count(),
-        "usable_cores": usable_cores(),
+        "usable_cores": usable_cores(root),
+        "cpuset": cgroups.cpuset(root),
+        "cpu_quota_cores": cgroups.quota_cores(root),
         "frequency_limit_mhz": frequency_limit_mhz(root),
         "memory_bytes": _memory(root),
-        "board": board.model(root),
+        "board": board_kind.model(root),
         "power_mode": power_mode(root),
         "system": _system(root),
         "kernel": platform.release(),

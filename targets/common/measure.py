@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Latency
 from segfast_edge.errors import TargetError
 
@@ -33,7 +33,7 @@ def milliseconds(samples_ns: list[int]) -> Latency:
 class Span:
     """When to stop: by the plan's count and seconds."""
 
-    plan: Plan
+    plan: ProfileOptions
 
     def over(self, runs: int, seconds: float) -> bool:
         """Say whether enough has been measured, or the time is up."""
@@ -41,7 +41,7 @@ class Span:
         return enough or (runs > 0 and seconds >= self.plan.max_secs)
 
 
-def warm_up(step: Callable[[], Any], plan: Plan) -> dict[str, Any]:
+def warm_up(step: Callable[[], Any], plan: ProfileOptions) -> dict[str, Any]:
     """Run until two neighbouring windows have the same median; return ``runs`` and ``stable``."""
     samples: list[int] = []
     deadline = time.monotonic() + min(_WARM_UP_S, plan.max_secs)
@@ -63,7 +63,7 @@ def _settled(samples: list[int]) -> bool:
 
 
 @contextlib.contextmanager
-def recorder(plan: Plan) -> Iterator[Callable[[int], Any]]:
+def recorder(plan: ProfileOptions) -> Iterator[Callable[[int], Any]]:
     """Give what writes a sample to the plan's file, outside every timer; what is there outlives an interruption.
 
     Raises:
@@ -83,7 +83,7 @@ def _nothing() -> None:
     return None
 
 
-def single_stream(step: Callable[[], Any], plan: Plan, *, after: Callable[[], Any] = _nothing) -> Latency:
+def single_stream(step: Callable[[], Any], plan: ProfileOptions, *, after: Callable[[], Any] = _nothing) -> Latency:
     """Time one call after another; ``after`` is called after each, outside the timer."""
     samples: list[int] = []
     with recorder(plan) as record:
@@ -96,7 +96,7 @@ def single_stream(step: Callable[[], Any], plan: Plan, *, after: Callable[[], An
 
 
 def staged(
-    frame: Callable[[], Mapping[str, int]], plan: Plan, *, after: Callable[[], Any] = _nothing
+    frame: Callable[[], Mapping[str, int]], plan: ProfileOptions, *, after: Callable[[], Any] = _nothing
 ) -> dict[str, Latency]:
     """Time whole frames; each call returns nanoseconds per stage, and ``end_to_end`` is their sum."""
     series: dict[str, list[int]] = {}
@@ -115,7 +115,7 @@ def _add(series: dict[str, list[int]], stages: Mapping[str, int]) -> None:
 
 
 def constant_stream(
-    frame: Callable[[], Mapping[str, int]], plan: Plan, *, after: Callable[[], Any] = _nothing
+    frame: Callable[[], Mapping[str, int]], plan: ProfileOptions, *, after: Callable[[], Any] = _nothing
 ) -> tuple[dict[str, Latency], dict[str, Any]]:
     """Take frames that arrive at ``target_fps`` whether we are ready or not; always the freshest, older ones drop.
 

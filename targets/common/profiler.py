@@ -1,5 +1,6 @@
 """The profile of one artifact on this machine, in this process: cold start, latency, stages, memory, conditions."""
 
+import os
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -8,21 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge import __version__
-from segfast_edge.contract.counts import CountReport
-from segfast_edge.contract.images import Frame, read_frame
+from segfast_edge.contract.instruction_report import CountReport
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.contract.plan import CONSTANT_STREAM, Plan
+from segfast_edge.contract.profile_options import CONSTANT_STREAM, ProfileOptions
 from segfast_edge.contract.report import PROCESSOR, Latency, Report
+from segfast_edge.contract.shared.images import Frame, read_frame
+from segfast_edge.contract.sustained import sustained
+from segfast_edge.contract.validity import reasons
 from segfast_edge.errors import TargetError
-from targets.common import emulated, measure, validity
+from targets.common import affinity, emulated, measure
 from targets.common.conditions import Sampler
-from targets.common.layers import trace_apart
+from targets.common.layer_timing import trace_apart
 from targets.common.machine import describe, process_age_ms
+from targets.common.measured_picture import measured_picture
 from targets.common.memory import MemoryMeter
-from targets.common.pictures import measured_picture
-from targets.common.runner import mask_of, network_input
-from targets.common.session import CheckedSession, Engine, Options
-from targets.common.target import Target, choose_engine, refuse_elsewhere
+from targets.common.segment import mask_of, network_input
+from targets.common.session import CheckedSession, EngineModule, Options, refuse
+from targets.common.target import Target, choose_engine, preferring, refuse_elsewhere
 
 _ROOT = Path("/")
 
@@ -34,14 +37,16 @@ class _Subject:
     artifact: Path
     manifest: Manifest
     engine_name: str
-    engine: Engine
+    engine: EngineModule
     options: Options
 
     @classmethod
-    def choose(cls, where: Target, artifact: Path, plan: Plan) -> "_Subject":
+    def choose(cls, where: Target, artifact: Path, plan: ProfileOptions) -> "_Subject":
         manifest = Manifest.load(artifact)
         name, engine = choose_engine(where, manifest, plan.engine or None)
-        return cls(artifact, manifest, name, engine, where.preferring(Options.of(plan)))
+        options = preferring(where, Options.of(plan))
+        refuse(name, options)
+        return cls(artifact, manifest, name, engine, options)
 
     def load(self) -> CheckedSession:
         session = self.engine.load(self.artifact, self.manifest, self.options)
@@ -113,7 +118,7 @@ class _Notes:
         return {name: [round(each, 4) for each in ends] for name, ends in self._ends.items() if ends}
 
 
-def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Report | CountReport:
+def profile(where: Target, artifact: Path, plan: ProfileOptions, root: Path = _ROOT) -> Report | CountReport:
     """Measure an artifact, or on an emulated board count; ``root`` is where the sensors' files lie.
 
     Raises:
@@ -123,6 +128,7 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
     refuse_elsewhere(where, root)
     if emulated.facts(root):
         return _counted(where, artifact, plan, root)
+    affinity.pin(plan.pin, root)
     subject = _Subject.choose(where, artifact, plan)
     with measured_picture(artifact, subject.manifest, plan) as picture:
         batch = network_input(read_frame(picture), subject.manifest)
@@ -135,9 +141,16 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
         meter.phase_ends("timed runs")
         memory = meter.memory(shared_with_gpu=where.memory_shared_with_gpu)
     conditions = {"frame": str(plan.input or picture.name), **sampler.summary(), **timed.conditions}
+    if plan.pin:
+        conditions["pinned_cores"] = sorted(os.sched_getaffinity(0))
+    if plan.sustained:
+        conditions["sustained"] = sustained(timed.latency.samples_ms, conditions)
+    traced = trace_apart(where, artifact, plan) if plan.layers else None
+    if traced is not None:
+        conditions["layers"] = traced.conditions
     return Report(
         target=where.name,
-        layers=trace_apart(where, artifact, plan) if plan.layers else (),
+        layers=() if traced is None else traced.layers,
         warm_up=warm,
         latency=timed.latency,
         gpu=timed.gpu,
@@ -145,14 +158,14 @@ def profile(where: Target, artifact: Path, plan: Plan, root: Path = _ROOT) -> Re
         stream=timed.stream,
         memory=memory,
         conditions=conditions,
-        reasons=validity.reasons(timed.latency, conditions),
+        reasons=reasons(timed.latency, conditions),
         machine=describe(root),
         **start,
         **subject.facts(session),
     )
 
 
-def _counted(where: Target, artifact: Path, plan: Plan, root: Path) -> CountReport:
+def _counted(where: Target, artifact: Path, plan: ProfileOptions, root: Path) -> CountReport:
     """Count instructions on one thread; nothing is timed on an emulated board."""
     if plan.threads > 1:
         raise TargetError(f"{plan.threads} threads on an emulated board; instructions are counted on 1 only")
@@ -187,7 +200,7 @@ def _cold_start(subject: _Subject, batch: Frame, meter: MemoryMeter) -> tuple[Ch
     return session, {**steps, "cold_start_ms": cold_start_ms}
 
 
-def _timed(session: CheckedSession, picture: Path, plan: Plan, sampler: Sampler) -> _Timed:
+def _timed(session: CheckedSession, picture: Path, plan: ProfileOptions, sampler: Sampler) -> _Timed:
     """Time the network alone and then whole frames, or a constant stream of frames that are in memory already."""
     frame, notes = read_frame(picture), _Notes(session, sampler)
     if plan.scenario == CONSTANT_STREAM:
@@ -197,7 +210,7 @@ def _timed(session: CheckedSession, picture: Path, plan: Plan, sampler: Sampler)
         return _Timed(stages["inference"], stages, stream, {**power, "ends_s": notes.ends_s()}, notes.gpu())
     start_s = sampler.take()
     run = partial(session.session.run, network_input(frame, session.manifest))
-    latency = measure.single_stream(run, plan, after=notes.inference)
+    latency = measure.single_stream(run, plan.for_inferences(), after=notes.inference)
     power, on_gpu = _power(sampler, start_s, len(latency.samples_ms)), notes.gpu()
     stages = measure.staged(partial(_read_and_stages, session, picture), plan, after=notes.frame)
     return _Timed(latency, stages, {}, {**power, "ends_s": notes.ends_s()}, on_gpu)

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,19 +12,18 @@ from types import ModuleType
 from typing import Any, Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
 
-from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.engines import engine_named, engine_names
+from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest, TensorSpec
-from segfast_edge.contract.plan import Plan
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.profile_options import ProfileOptions
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ArtifactError, DataError, TargetError, unknown
+from targets.common.cgroups import quota_cores, whole_cores
 
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}  # --precision -> its full name
 DEVICES = ("cpu", "cuda")
-_ENGINES = Path(__file__).parent.parent / "engines"
-
-Output = npt.NDArray[Any]  # uint8 labels [1, H, W] or float32 logits [1, H, W, classes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Options:
             raise TargetError(unknown("device", self.device, DEVICES))
 
     @classmethod
-    def of(cls, plan: Plan) -> "Options":
+    def of(cls, plan: ProfileOptions) -> "Options":
         """Return what a plan of measurement says of it."""
         return cls(plan.threads, plan.precision or None, plan.device or None)
 
@@ -64,7 +64,7 @@ class Options:
 class Session(Protocol):
     """A model ready to run; the array ``run`` returns belongs to the caller."""
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Run uint8 [1, H, W, 3] and return the network's raw output."""
         ...
 
@@ -80,12 +80,8 @@ class Session(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """What a module in ``targets/engines`` has."""
-
-    FORMATS: tuple[str, ...]  # artifact formats it opens
-    PACKAGES: tuple[str, ...]  # what to pip install, the best first
-    MODULES: tuple[str, ...]  # any one of them importable will do; empty: nothing is needed
+class EngineModule(Protocol):
+    """What a module in ``targets/engines`` has; its descriptor is ``segfast_edge/contract/engines/NAME.py``."""
 
     def runtime(self) -> ModuleType:
         """Import the runtime; TargetError where it is missing."""
@@ -95,13 +91,17 @@ class Engine(Protocol):
         """Open a checked artifact."""
         ...
 
-    def layers(self, artifact: Path, manifest: Manifest, trace: "Trace") -> list[Layer]:
-        """Time each layer in a session of its own, which tracing slows; TargetError where the runtime cannot."""
+    def layers(self, artifact: Path, manifest: Manifest, trace: "LayerTrace") -> list[Layer]:
+        """Time each layer in a session of its own, which tracing slows; only in an engine with ``layers``.
+
+        Raises:
+            TargetError: the runtime cannot, for example in this release.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class LayerTrace:
     """What to trace: the options the session would have, one input, and how many runs to take the mean of."""
 
     options: Options
@@ -120,26 +120,22 @@ def executed_layers(layers: Iterable[tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores(root: Path = Path("/")) -> int:
+    """Return how many cores this process may keep busy: by its affinity, and by the quota of its control groups."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return whole_cores(quota_cores(root), cores)
 
 
-def engines() -> list[str]:
-    """Return the engines' names."""
-    return sorted(p.stem for p in _ENGINES.glob("*.py") if not p.stem.startswith("_"))
+def engine(name: str) -> EngineModule:
+    """Return the module of the engine ``name``, its runtime not yet imported."""
+    engine_named(name)
+    return cast(EngineModule, importlib.import_module(f"targets.engines.{name}"))
 
 
-def engine(name: str) -> Engine:
-    """Return the engine ``name``, its runtime not yet imported."""
-    if name not in engines():
-        raise TargetError(unknown("engine", name, engines()))
-    return cast(Engine, importlib.import_module(f"targets.engines.{name}"))
-
-
-def installed(candidate: Engine) -> bool:
+def installed(name: str) -> bool:
     """Say whether an engine's runtime is there, without importing it."""
-    return not candidate.MODULES or any(map(_found, candidate.MODULES))
+    modules = engine_named(name).modules
+    return not modules or any(map(_found, modules))
 
 
 def _found(module: str) -> bool:
@@ -147,20 +143,21 @@ def _found(module: str) -> bool:
     return importlib.util.find_spec(module.partition(".")[0]) is not None
 
 
-def import_runtime(modules: Iterable[str], packages: Iterable[str]) -> ModuleType:
-    """Import the first of ``modules`` that is there.
+def import_runtime(name: str) -> ModuleType:
+    """Import an engine's runtime: the first of its modules that is there.
 
     Raises:
         TargetError: none is there, or it does not import on this machine.
     """
-    for module in modules:
+    wanted = engine_named(name)
+    for module in wanted.modules:
         if _found(module):
             try:
                 return importlib.import_module(module)
             except ImportError as error:
                 raise TargetError(f"{module} is installed but does not import: {first_line(error)}") from error
-    choices = " or ".join(f"pip install {package}" for package in packages)
-    raise TargetError(f"{next(iter(modules))} is missing. Run: {choices}")
+    choices = " or ".join(f"pip install {shlex.join(packages)}" for packages in wanted.packages)
+    raise TargetError(f"{wanted.modules[0]} is missing. Run: {choices}")
 
 
 def first_line(error: BaseException) -> str:
@@ -168,20 +165,19 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def refuse_precision(name: str, options: Options) -> None:
-    """Raise TargetError where a precision is asked of an engine that runs what the file holds."""
-    if options.precision is not None:
+def refuse(name: str, options: Options) -> None:
+    """Raise TargetError if an engine is asked for a precision or device that it does not have."""
+    asked = engine_named(name)
+    if options.precision is not None and not asked.precisions:
+        able = [each for each in engine_names() if engine_named(each).precisions]
         raise TargetError(
-            f"engine {name} runs the precision that the file holds; --precision is for openvino and tensorrt"
+            f"engine {name} runs the precision that the file holds; --precision is for {' and '.join(able)}"
         )
-
-
-def refuse_gpu(name: str, options: Options) -> None:
-    """Raise TargetError where a GPU is asked of an engine that runs on the processor."""
-    if options.device == "cuda":
-        raise TargetError(
-            f"engine {name} runs on the processor; --device cuda is for onnxruntime, tensorrt and torchscript"
-        )
+    if options.device == "cuda" and asked.gpu == "never":
+        able = [each for each in engine_names() if engine_named(each).gpu != "never"]
+        raise TargetError(f"engine {name} runs on the processor; --device cuda is for {', '.join(able)}")
+    if options.device == "cpu" and asked.gpu == "only":
+        raise TargetError(f"engine {name} runs on an NVIDIA GPU only; leave --device cpu out, or name another --engine")
 
 
 def unreadable(path: Path, name: str, error: Exception) -> ArtifactError:
@@ -197,7 +193,7 @@ class CheckedSession:
     manifest: Manifest
     engine: str
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Run one batch, checked before and after."""
         wanted = self.manifest.input
         if not isinstance(batch, np.ndarray) or not _fits(batch, wanted):
@@ -215,7 +211,7 @@ class CheckedSession:
         return self.session.facts()
 
 
-def _fits(array: Output, spec: TensorSpec) -> bool:
+def _fits(array: RawOutput, spec: TensorSpec) -> bool:
     return array.dtype.name == spec.dtype and array.shape == spec.shape
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from segfast_edge.contract.files import sha256
+from segfast_edge.contract.shared.files import sha256, user_cache_folder
 from segfast_edge.errors import TargetError
-from targets.common import kept
+from targets.common import result_cache
 from targets.common.cuda import Cuda, Gpu
 from targets.common.session import PRECISIONS
 
@@ -26,7 +26,7 @@ OLDEST = (8, 6)  # the first with uint8 inputs and outputs on a JetPack whose Py
 _ALWAYS_STRONGLY_TYPED = 11  # from here on the file alone decides about precision
 _ALWAYS_EXPLICIT_BATCH = 10  # an option before; since 11 its flag is gone
 _LARGEST_WORKSPACE = 1 << 30
-_OTHERWISE = "Run it with --engine onnxruntime, or convert again with another --lowering"
+_OTHERWISE = "Run it with another --engine, or convert again with another --lowering"
 
 
 def version_of(text: str) -> tuple[int, int]:
@@ -58,7 +58,7 @@ def precision_for(version: tuple[int, int], asked: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class BuildSettings:
     """All that decides what a plan is: the file, the types to compute in, TensorRT's full version and the GPU."""
 
     model_sha256: str
@@ -68,7 +68,7 @@ class Recipe:
     gpu: Gpu
 
     @classmethod
-    def of(cls, model: Path, precision: str, *, holds_int8: bool, tensorrt: str, gpu: Gpu) -> "Recipe":
+    def of(cls, model: Path, precision: str, *, holds_int8: bool, tensorrt: str, gpu: Gpu) -> "BuildSettings":
         """Describe the plan of the file ``model``."""
         return cls(sha256(model), precision, holds_int8, tensorrt, gpu)
 
@@ -141,7 +141,7 @@ class Loaded:
     built_s: float | None
 
 
-def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: Recipe, model: Path) -> Loaded:
+def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: BuildSettings, model: Path) -> Loaded:
     """Load the kept plan of ``recipe``, or build one from the ONNX file ``model`` and keep it.
 
     Raises:
@@ -149,9 +149,9 @@ def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: Recipe, model: Path) -
     """
     messages = Messages(tensorrt)
     runtime = messages.start(tensorrt.Runtime)
-    folder = kept.folder()
+    folder = user_cache_folder()
     path = folder / "tensorrt" / recipe.plan_name() if folder is not None else None
-    plan = kept.find(path, recipe.facts()) if path is not None else None
+    plan = result_cache.find(path, recipe.facts()) if path is not None else None
     if plan is not None:
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is not None:
@@ -163,7 +163,7 @@ def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: Recipe, model: Path) -
     plan = _Builder(tensorrt, recipe, messages).build(model, cuda)
     built_s = time.perf_counter() - start
     if path is not None:
-        kept.keep(path, recipe.facts(), plan)
+        result_cache.keep(path, recipe.facts(), plan)
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise TargetError(f"TensorRT {recipe.tensorrt} does not load what it built: {messages.first_error()}")
@@ -173,7 +173,7 @@ def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: Recipe, model: Path) -
 class _Builder:
     """One build."""
 
-    def __init__(self, tensorrt: ModuleType, recipe: Recipe, messages: Messages) -> None:
+    def __init__(self, tensorrt: ModuleType, recipe: BuildSettings, messages: Messages) -> None:
         self._tensorrt = tensorrt
         self._recipe = recipe
         self._messages = messages
@@ -220,14 +220,14 @@ class _Builder:
     @contextlib.contextmanager
     def _timings(self, config: Any) -> Iterator[None]:
         """Give the builder what kernels took in earlier builds, and keep what this one adds."""
-        folder = kept.folder()
+        folder = user_cache_folder()
         if folder is None:
             yield
             return
         path, facts = folder / "tensorrt" / self._recipe.timing_name(), self._recipe.timing_facts()
-        config.set_timing_cache(config.create_timing_cache(kept.find(path, facts) or b""), False)
+        config.set_timing_cache(config.create_timing_cache(result_cache.find(path, facts) or b""), False)
         yield
-        kept.keep(path, facts, bytes(config.get_timing_cache().serialize()))
+        result_cache.keep(path, facts, bytes(config.get_timing_cache().serialize()))
 
 
 def _parser_error(error: Any) -> str:

@@ -8,25 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import (
-    Options,
-    Output,
-    Trace,
-    executed_layers,
-    import_runtime,
-    refuse_gpu,
-    refuse_precision,
-    unreadable,
-)
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
+from targets.common.session import LayerTrace, Options, executed_layers, import_runtime, unreadable
 from targets.common.trace import convolution_macs, typical_layers
 from targets.engines._litert_trace import Event, Tracer
-
-FORMATS = ("tflite",)
-PACKAGES = ("ai-edge-litert", "'tflite-runtime==2.14.0' 'numpy<2'")
-MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
 _WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"}
 _XNNPACK_TYPES = {"F32": "float32", "F16": "float16", "QS8": "int8", "QU8": "uint8", "QD8": "int8"}
@@ -36,13 +24,11 @@ _XNNPACK_WEIGHTED = ("Convolution", "Deconvolution", "Fully Connected")
 
 def runtime() -> ModuleType:
     """Import the interpreter."""
-    return import_runtime(MODULES, PACKAGES)
+    return import_runtime("litert")
 
 
 def load(artifact: Path, manifest: Manifest, options: Options) -> "LiteRtSession":
     """Build the interpreter, with XNNPACK as it is by default, and allocate its tensors."""
-    refuse_precision("litert", options)
-    refuse_gpu("litert", options)
     interpreter = runtime()
     path = artifact / manifest.model_file
     try:
@@ -54,10 +40,8 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "LiteRtSession
     return LiteRtSession(opened, interpreter.__name__.partition(".")[0])
 
 
-def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
+def layers(artifact: Path, manifest: Manifest, trace: LayerTrace) -> list[Layer]:
     """Time each layer as XNNPACK and TFLite executed it, in whole microseconds."""
-    refuse_precision("litert", trace.options)
-    refuse_gpu("litert", trace.options)
     tracer = Tracer(artifact / manifest.model_file, trace.options.thread_count)
     weighted = load(artifact, manifest, trace.options).weighted_layers()
 
@@ -100,7 +84,7 @@ class LiteRtSession:
         self._input = interpreter.get_input_details()[0]["index"]
         self._output = interpreter.get_output_details()[0]["index"]
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Copy the input in, invoke, copy the output out."""
         self._interpreter.set_tensor(self._input, batch)
         self._interpreter.invoke()

@@ -8,15 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
-from segfast_edge.contract.manifest import MODEL_FILES, Manifest
-from segfast_edge.errors import TargetError
-from targets.common.session import Options, Output, Trace, refuse_gpu, refuse_precision
-
-FORMATS = tuple(MODEL_FILES)
-PACKAGES: tuple[str, ...] = ()
-MODULES: tuple[str, ...] = ()
+from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
+from targets.common.session import Options
 
 
 def runtime() -> ModuleType:
@@ -24,16 +19,9 @@ def runtime() -> ModuleType:
     return sys.modules[__name__]
 
 
-def load(_: Path, manifest: Manifest, options: Options) -> "NullSession":
+def load(_: Path, manifest: Manifest, __: Options) -> "NullSession":
     """Open any artifact; its model file is never read."""
-    refuse_precision("null", options)
-    refuse_gpu("null", options)
     return NullSession(manifest)
-
-
-def layers(_: Path, __: Manifest, ___: Trace) -> list[Layer]:
-    """Refuse: there are no layers."""
-    raise TargetError("engine null has no layers to time")
 
 
 class NullSession:
@@ -43,9 +31,9 @@ class NullSession:
         self._classes = len(manifest.classes)
         self._kind = manifest.output_kind
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Return the labels, or their one-hot logits."""
-        labels: Output = (batch.sum(axis=3, dtype=np.uint16) % self._classes).astype(np.uint8)
+        labels: RawOutput = (batch.sum(axis=3, dtype=np.uint16) % self._classes).astype(np.uint8)
         if self._kind == "labels":
             return labels
         return np.asarray(np.eye(self._classes, dtype=np.float32)[labels])

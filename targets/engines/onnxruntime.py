@@ -13,17 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import RawOutput
 from segfast_edge.contract.report import PROCESSOR
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import TargetError
-from targets.common.session import Options, Output, Trace, executed_layers, import_runtime, refuse_precision, unreadable
+from targets.common.session import LayerTrace, Options, executed_layers, import_runtime, unreadable
 from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
-
-FORMATS = ("onnx",)
-PACKAGES = ("onnxruntime",)
-MODULES = ("onnxruntime",)
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _VARIANT = re.compile("^(Nhwc|Fused|QLinear)+")
@@ -33,12 +30,11 @@ _WEIGHTED = ("Conv", "ConvTranspose", "ConvInteger")
 def runtime() -> ModuleType:
     """Import onnxruntime, its telemetry off: it would write files into the home folder on import."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    return import_runtime(MODULES, PACKAGES)
+    return import_runtime("onnxruntime")
 
 
 def load(artifact: Path, manifest: Manifest, options: Options) -> "OnnxRuntimeSession":
     """Open the model with every graph optimisation and a fixed number of threads."""
-    refuse_precision("onnxruntime", options)
     return OnnxRuntimeSession(artifact / manifest.model_file, manifest, options)
 
 
@@ -91,14 +87,14 @@ class OnnxRuntimeSession:
         self._input = manifest.input
         self._name = self._session.get_inputs()[0].name
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Run one batch; the runtime allocates the output afresh each time."""
         return np.asarray(self._session.run(None, {self._name: batch})[0])
 
     def facts(self) -> Mapping[str, Any]:
         """Tell the precision from the kernels that a traced run of a second session executed."""
         blank = np.zeros(self._input.shape, self._input.dtype)
-        traced = _trace(self._path, Trace(self._options, blank, runs=1))[0]
+        traced = _trace(self._path, LayerTrace(self._options, blank, runs=1))[0]
         places = {place for _, place in traced}
         weighted = [layer for layer, _ in traced if layer.kind in _WEIGHTED]
         return {
@@ -108,13 +104,13 @@ class OnnxRuntimeSession:
         }
 
 
-def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
+def layers(artifact: Path, manifest: Manifest, trace: LayerTrace) -> list[Layer]:
     """Time each node by the runtime's own trace, which has a resolution of one microsecond.
 
     The multiply-accumulates are those executed: padding of the channels to whole vectors is included. With CUDA the
     trace has what starting a layer took, not the layer, so that is refused.
     """
-    more = Trace(trace.options, trace.batch, trace.runs + WARM_UP_RUNS)
+    more = LayerTrace(trace.options, trace.batch, trace.runs + WARM_UP_RUNS)
     traced = _trace(artifact / manifest.model_file, more)
     if any(place != PROCESSOR for _, place in traced[0]):
         raise TargetError("layers of engine onnxruntime are timed on the processor only; add --device cpu")
@@ -122,7 +118,7 @@ def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
     return typical_layers(lambda: next(runs), trace.runs)
 
 
-def _trace(path: Path, trace: Trace) -> list[list[tuple[Layer, str]]]:
+def _trace(path: Path, trace: LayerTrace) -> list[list[tuple[Layer, str]]]:
     """Return the nodes of each run in the order of their execution, each with where it ran."""
     with tempfile.TemporaryDirectory(prefix="segfast-trace-") as folder:
         session = _open(path, trace.options, Path(folder) / "run")

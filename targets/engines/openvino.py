@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import RESAMPLING, Layer
+from segfast_edge.contract.layer_times import RESAMPLING, Layer
 from segfast_edge.contract.manifest import Manifest
-from targets.common.session import Options, Output, Trace, executed_layers, import_runtime, refuse_gpu, unreadable
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
+from targets.common.session import LayerTrace, Options, executed_layers, import_runtime, unreadable
 from targets.common.trace import convolution_macs, typical_layers
-
-FORMATS = ("openvino", "onnx")
-PACKAGES = ("openvino",)
-MODULES = ("openvino",)
 
 _NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "int8"}
 _WEIGHTED = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}  # the layers that cost time
@@ -24,7 +21,7 @@ _WEIGHTED = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}  # the 
 
 def runtime() -> ModuleType:
     """Import openvino."""
-    return import_runtime(MODULES, PACKAGES)
+    return import_runtime("openvino")
 
 
 def load(artifact: Path, manifest: Manifest, options: Options) -> "OpenVinoSession":
@@ -35,7 +32,6 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "OpenVinoSessi
 
 def _compile(path: Path, options: Options, *, traced: bool = False) -> tuple[Any, Any]:
     """Return the model as it was read, and compiled."""
-    refuse_gpu("openvino", options)
     core = runtime().Core()
     # weights mapped from the file end the process (SIGBUS) when a card fails or the file is cut short
     core.set_property({"ENABLE_MMAP": False})
@@ -52,7 +48,7 @@ def _compile(path: Path, options: Options, *, traced: bool = False) -> tuple[Any
         raise unreadable(path, "openvino", error) from error
 
 
-def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
+def layers(artifact: Path, manifest: Manifest, trace: LayerTrace) -> list[Layer]:
     """Time each layer by the runtime's performance counts, which have a resolution of one microsecond."""
     model, compiled = _compile(artifact / manifest.model_file, trace.options, traced=True)
     request = compiled.create_infer_request()
@@ -116,7 +112,7 @@ class OpenVinoSession:
         self._request = compiled.create_infer_request()
         self._version = version
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Infer without copying the input; the output is copied, because the request reuses its buffer."""
         self._request.infer([batch], share_inputs=True, share_outputs=True)
         return np.array(self._request.get_output_tensor(0).data)

@@ -14,18 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import TargetError
-from targets.common.cuda import Cuda, Gpu, Stream, Tensor
-from targets.common.session import Options, Output, Trace, import_runtime
+from targets.common.cuda import Cuda, CudaStream, CudaTensor, Gpu
+from targets.common.session import LayerTrace, Options, import_runtime
 from targets.common.trace import typical_layers
-from targets.engines._tensorrt_build import Loaded, Recipe, load_engine, precision_for, version_of
-
-FORMATS = ("onnx",)
-PACKAGES = ("tensorrt",)
-MODULES = ("tensorrt",)
+from targets.engines._tensorrt_build import BuildSettings, Loaded, load_engine, precision_for, version_of
 
 _NUMPY = {"UINT8": "uint8", "FLOAT": "float32", "HALF": "float16", "INT32": "int32", "INT64": "int64"}
 _FLOATS = {"fp32": "float32", "float": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16"}
@@ -36,12 +33,12 @@ _WEIGHTED = ("Convolution", "Deconvolution", "FullyConnected", "MatrixMultiply")
 
 def runtime() -> ModuleType:
     """Import tensorrt."""
-    if importlib.util.find_spec(MODULES[0]) is None:
+    if importlib.util.find_spec("tensorrt") is None:
         raise TargetError(
             "tensorrt is missing. On a Jetson run: sudo apt install python3-libnvinfer (part of JetPack; a virtual"
             " environment sees it with --system-site-packages). On a PC with an NVIDIA GPU run: pip install tensorrt"
         )
-    return import_runtime(MODULES, PACKAGES)
+    return import_runtime("tensorrt")
 
 
 def load(artifact: Path, manifest: Manifest, options: Options) -> "TensorRtSession":
@@ -51,12 +48,10 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "TensorRtSessi
         TargetError: TensorRT is too old, there is no GPU, the file's int8 is not for TensorRT, or TensorRT cannot
             build an engine of this network.
     """
-    if options.device == "cpu":
-        raise TargetError("engine tensorrt runs on an NVIDIA GPU only; --device cpu goes with --engine onnxruntime")
     if manifest.precision == "int8" and manifest.provenance.get("engine") != "tensorrt":
         raise TargetError(
             "TensorRT does not read int8 that was written for ONNX Runtime. Convert again with --engine tensorrt, or"
-            " run it with --engine onnxruntime"
+            " run it with another --engine"
         )
     tensorrt = runtime()
     version = str(tensorrt.__version__)
@@ -66,11 +61,11 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "TensorRtSessi
     gpu = cuda.gpu()
     model = artifact / manifest.model_file
     holds_int8 = manifest.precision == "int8"
-    recipe = Recipe.of(model, precision, holds_int8=holds_int8, tensorrt=version, gpu=gpu)
+    recipe = BuildSettings.of(model, precision, holds_int8=holds_int8, tensorrt=version, gpu=gpu)
     return TensorRtSession(tensorrt, cuda, gpu, load_engine(tensorrt, cuda, recipe, model))
 
 
-def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
+def layers(artifact: Path, manifest: Manifest, trace: LayerTrace) -> list[Layer]:
     """Time each layer by TensorRT's profiler, on the GPU. No multiply-accumulates: it tells no shape of the weights."""
     session = load(artifact, manifest, trace.options)
     return typical_layers(lambda: session.traced(trace.batch), trace.runs)
@@ -91,10 +86,10 @@ class TensorRtSession:
         if self._context is None:
             raise TargetError(f"TensorRT has no memory for this network; {cuda.free_bytes() >> 20} MiB are free")
         self._input, self._output = (self._tensor(mode) for mode in ("INPUT", "OUTPUT"))
-        self._stream = Stream(cuda)
+        self._stream = CudaStream(cuda)
         self.gpu_ms: float | None = None
 
-    def _tensor(self, mode: str) -> Tensor:
+    def _tensor(self, mode: str) -> CudaTensor:
         """Allocate the one input or output, and tell the context where it is."""
         engine = self._loaded.engine
         names = [engine.get_tensor_name(place) for place in range(engine.num_io_tensors)]
@@ -103,11 +98,11 @@ class TensorRtSession:
         shape = tuple(map(int, engine.get_tensor_shape(name)))
         if min(shape) < 1:
             raise TargetError(f"tensor {name} of the model is {shape}; TensorRT runs fixed sizes only here")
-        tensor = Tensor(self._cuda, shape, _NUMPY[engine.get_tensor_dtype(name).name])
+        tensor = CudaTensor(self._cuda, shape, _NUMPY[engine.get_tensor_dtype(name).name])
         self._context.set_tensor_address(name, tensor.address)
         return tensor
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Copy the input to the GPU, run, copy the output back, and wait for it."""
         np.copyto(self._input.host, batch)
         self._stream.to_gpu(self._input)

@@ -13,23 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.allocator import keep_freed_memory
-from segfast_edge.contract.images import Frame
-from segfast_edge.contract.layers import Layer
+from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.allocator import keep_freed_memory
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import TargetError
-from targets.common.session import Options, Output, Trace, import_runtime, refuse_precision, unreadable
+from targets.common.session import LayerTrace, Options, import_runtime, unreadable
 from targets.common.trace import convolution_macs, typical_layers
 
-FORMATS = ("torchscript",)
-PACKAGES = ("torch",)
-MODULES = ("torch",)
 _CONVOLUTION_ARGUMENTS = 13  # input, weights, bias, stride, padding, dilation, transposed, output padding, groups, ...
 
 
 def runtime() -> ModuleType:
     """Import torch."""
-    return import_runtime(MODULES, PACKAGES)
+    return import_runtime("torchscript")
 
 
 def load(artifact: Path, manifest: Manifest, options: Options) -> "TorchScriptSession":
@@ -38,7 +36,6 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "TorchScriptSe
     On a processor the whole process keeps freed memory from then on: 5 to 30 MB more at the peak, and 90 MB more left
     after six reloads (segfast at 360x480, 431 of 340 MB), where it stays.
     """
-    refuse_precision("torchscript", options)
     torch = runtime()
     path = artifact / manifest.model_file
     torch.set_num_threads(options.thread_count)
@@ -69,7 +66,7 @@ def _device(torch: ModuleType, options: Options) -> str:
     return "cuda"
 
 
-def layers(artifact: Path, manifest: Manifest, trace: Trace) -> list[Layer]:
+def layers(artifact: Path, manifest: Manifest, trace: LayerTrace) -> list[Layer]:
     """Time each operator that the graph calls by torch's profiler, which slows the short ones; on the processor only.
 
     What is left of ``forward`` is the interpreter's own time.
@@ -143,7 +140,7 @@ class TorchScriptSession:
         self.on_gpu = on_gpu
         self.gpu_ms: float | None = None
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Run one batch without autograd, and wait for its result."""
         with self._torch.inference_mode():
             frames = self._torch.from_numpy(batch)

@@ -7,21 +7,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from segfast_edge.errors import SegfastError, TargetError
+from segfast_edge.contract.shared.arguments import ExactParser
+from segfast_edge.errors import SegfastError, TargetError, one_line
+from targets.install.config import read_config
 from targets.install.health import Patience
 from targets.install.installer import Installer, stored_keys
 from targets.install.layout import NAME_LENGTH, Layout
-from targets.install.service import KINDS, choose
+from targets.install.service_manager import KINDS, choose
 from targets.install.trust import Trust, public_key, read_public_key
 from targets.install.unpack import inspect
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}. See '{self.prog} --help'", file=sys.stderr)
-        raise SystemExit(SegfastError.exit_code)
 
 
 def default_root() -> Path:
@@ -30,7 +26,7 @@ def default_root() -> Path:
 
 
 def _parser(own: Path | None) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = ExactParser(
         prog="install", description="Install a bundle on this device: verified, proven, taken back if bad."
     )
     add = parser.add_argument
@@ -39,9 +35,15 @@ def _parser(own: Path | None) -> argparse.ArgumentParser:
     else:
         parser.set_defaults(bundle=own)
     add("--root", type=Path, default=default_root(), help="where releases go (default %(default)s)")
-    add("--trust", action="append", default=[], metavar="KEY.pub", help="take bundles signed with this key, for good")
-    add("--unsigned", action="store_true", help="take this bundle without a signature")
+    key = parser.add_mutually_exclusive_group()
+    key.add_argument(
+        "--trust", action="append", default=[], metavar="KEY.pub", help="take bundles signed with this key, for good"
+    )
+    key.add_argument("--unsigned", action="store_true", help="take this bundle without a signature")
     add("--input", metavar="INPUT", help="where frames come from, as for run.py; kept for later releases")
+    add(
+        "--config", type=Path, metavar="FILE", help="JSON with input, outputs and options: keeps a password out of argv"
+    )
     add("--output", action="append", default=[], metavar="OUTPUT", help="where results go; may be repeated")
     add("--option", action="append", default=[], metavar="OPTION", help="an option for run.py, such as --rate=10")
     add(
@@ -68,6 +70,10 @@ def _key(text: str) -> bytes:
 
 
 def _config(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.config is not None:
+        if args.input is not None or args.output or args.option:
+            raise TargetError("--config stands in for --input, --output and --option; leave them out")
+        return read_config(args.config)
     if args.input is None:
         if args.output or args.option:
             raise TargetError("--output and --option need --input")
@@ -108,10 +114,10 @@ def main(argv: Sequence[str] | None = None, own: Path | None = None) -> int:
     try:
         _run(_parser(own).parse_args(argv))
     except SegfastError as error:
-        print(f"install: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"install: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     except OSError as error:  # what was begun is undone or done the next time; what runs was not touched, or taken back
-        print(f"install: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"install: {one_line(error)}", file=sys.stderr)
         return SegfastError.exit_code
     except KeyboardInterrupt:
         return 130

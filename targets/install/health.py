@@ -10,6 +10,7 @@ from segfast_edge.errors import TargetError
 
 # A camera that is not there is not the release's fault: the runner waits for it
 WELL = ("running", "no_frames")
+ENDED = "ended"  # a folder or file was read to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,23 @@ class Patience:
 
 
 def watch(status_file: Path, release: str, patience: Patience) -> str:
-    """Watch the runner's status until ``release`` has been well for long enough; return "" then, else what is wrong."""
-    until = time.monotonic() + patience.limit_s
+    """Watch the runner's status until ``release`` has been well for long enough; return "" then, else what is wrong.
+
+    A release that came to the end of its input and gave results is well, too.
+    """
+    began = time.monotonic()
+    until = began + patience.limit_s
     well_since: float | None = None
     pid, said = None, "it did not start"
     while time.monotonic() < until:
         status = _status(status_file)
         if status.get("release") == release:
+            if _ended_well(status, began):
+                return ""
             fresh = time.monotonic() - status.get("at_ns", 0) / 1e9 < patience.fresh_s
-            well = fresh and status.get("state") in WELL
-            said = _said(status, fresh=fresh)
+            late = _all_late(status)
+            well = fresh and status.get("state") in WELL and not late
+            said = late or _said(status, fresh=fresh)
             if not well:
                 well_since = None
             elif well_since is None or status.get("pid") != pid:
@@ -50,6 +58,28 @@ def watch(status_file: Path, release: str, patience: Patience) -> str:
                 return ""
         time.sleep(0.1)
     return f"{said}; it was not well for {patience.well_s:g} s within {patience.limit_s:g} s"
+
+
+def _ended_well(status: dict[str, Any], since: float) -> bool:
+    frames = status.get("frames")
+    out = frames.get("out") if isinstance(frames, dict) else 0
+    return status.get("state") == ENDED and bool(out) and status.get("at_ns", 0) / 1e9 >= since
+
+
+def _all_late(status: dict[str, Any]) -> str:
+    """Return what to say of a release whose every result comes too late; "" if some come in time."""
+    recent = status.get("recent")
+    if not isinstance(recent, dict) or recent.get("late_share") != 1 or status.get("state") != WELL[0]:
+        return ""
+    if status.get("every_frame"):  # however late, as of a folder
+        return ""
+    ages = recent.get("age_ms")
+    age = f"{ages['p50']:.0f} ms old" if isinstance(ages, dict) and "p50" in ages else "too old"
+    deadline = f"--deadline-ms={status.get('deadline_ms'):g}"
+    return (
+        f"every result was late: {age} in the middle, the deadline is {deadline}. Raise it with"
+        " --option=--deadline-ms=MS, or use a faster artifact"
+    )
 
 
 def _said(status: dict[str, Any], *, fresh: bool) -> str:

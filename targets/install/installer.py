@@ -10,26 +10,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segfast_edge.contract.shared.durable import remove_durably, replace_durably, write_durably
+from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
+from targets.install.guard_file import GUARD, packed
 from targets.install.health import Patience, watch
-from targets.install.layout import NAME_LENGTH, Layout, replace_durably, write_durably
-from targets.install.service import Service
+from targets.install.layout import NAME_LENGTH, Layout
+from targets.install.service_manager import ServiceManager
 from targets.install.steps import passed
 from targets.install.trial import configuration, open_trial, restore
 from targets.install.trust import Trust
 from targets.install.unpack import Opened, inspect, unpack
+from targets.install.whole import damage
 
 _SELF_TEST_S = 600  # an emulated board takes minutes for one frame
 
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """Installs into ``layout`` with the interpreter ``python``; ``say`` is told each step, for people."""
+    """Installs into ``layout`` with the interpreter ``python``; ``announce`` is told each step, for people."""
 
     layout: Layout
-    service: Service
+    service: ServiceManager
     python: str
-    say: Callable[[str], None]
+    announce: Callable[[str], None]
     patience: Patience = Patience()  # noqa: RUF009 - frozen, so sharing it is safe
     keep_service: bool = False  # the kind of service was said, and holds for later releases
 
@@ -43,17 +47,10 @@ class Installer:
             ArtifactError: the bundle is not trusted or not whole, or fails its self-test.
             TargetError: the device lacks something, or the release was not well and was taken back.
         """
-        with self.layout.locked():
+        with self.layout.locked(self.patience.limit_s):
             passed("begun")
             name = self._bring(bundle, trust)
             passed("sealed")
-            try:
-                self._self_test(name)
-            except ArtifactError:
-                if name not in self.layout.in_use:
-                    self.layout.remove(name)
-                raise
-            passed("tested")
             self._keep(trust)
             passed("kept")
             self._activate(name, config)
@@ -78,7 +75,7 @@ class Installer:
         Raises:
             TargetError: there is none, or it was not well either.
         """
-        with self.layout.locked():
+        with self.layout.locked(self.patience.limit_s):
             current, previous = self.layout.pointed("current"), self.layout.pointed("previous")
             if previous is None or previous == current:
                 raise TargetError(f"there is no previous release in {self.layout.root} to go back to")
@@ -87,8 +84,8 @@ class Installer:
                 restore(self.layout, trial["config"])
             self.layout.point("current", previous)
             self.layout.point("previous", current)
-            self.layout.pending.unlink(missing_ok=True)
-            self.say(f"back to release {previous}")
+            remove_durably(self.layout.pending)
+            self.announce(f"back to release {previous}")
             self.service.set_up()
             trouble = self._restarted(previous)
             if trouble:
@@ -96,31 +93,34 @@ class Installer:
             return previous
 
     def _bring(self, bundle: Path, trust: Trust) -> str:
-        self.say(f"verifying {bundle.name}")
+        self.announce(f"verifying {bundle.name}")
         with self.layout.new_release() as part:
             opened = unpack(bundle, trust, part)
             passed("unpacked")
             name = opened.release[:NAME_LENGTH]
-            self.say(f"release {name}: {_signed(opened)}, {len(opened.listing.files)} files")
-            if self._is_whole(name):
-                self.say("it is installed already")
-            elif self.layout.folder(name).exists() and name == self.layout.pointed("current"):
-                raise ArtifactError(f"release {name} is damaged and runs now; roll back first, then install it again")
+            self.announce(f"release {name}: {_signed(opened)}, {len(opened.listing.files)} files")
+            trouble = damage(self.layout.folder(name)) if self.layout.folder(name).is_dir() else "not there"
+            if not trouble:
+                self.announce("it is installed already")
+                self._test_installed(name)
             else:
-                shutil.rmtree(self.layout.folder(name), ignore_errors=True)
+                self._self_test(part, name)  # which also leaves Python's bytecode there
+                passed("tested")
                 self.layout.seal(part, name)
         return name
 
-    def _is_whole(self, name: str) -> bool:
+    def _test_installed(self, name: str) -> None:
         try:
-            inspect(self.layout.folder(name), Trust((), unsigned=True))
-        except SegfastError:
-            return False
-        return True
+            self._self_test(self.layout.folder(name), name)
+        except ArtifactError:
+            if name not in self.layout.in_use:
+                self.layout.remove(name)
+            raise
+        passed("tested")
 
-    def _self_test(self, name: str) -> None:
-        self.say("self-test: the golden frame on this device")
-        run = self.layout.folder(name) / "run.py"
+    def _self_test(self, folder: Path, name: str) -> None:
+        self.announce("self-test: the golden frame on this device")
+        run = folder / "run.py"
         try:
             done = subprocess.run(
                 [self.python, str(run), "--self-test"],
@@ -132,12 +132,10 @@ class Installer:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ArtifactError(f"release {name} does not run its self-test: {error}") from error
-        # on success its own line; runtimes write what they like to standard error
-        said = done.stderr if done.returncode else done.stdout
-        lines = [line for line in said.splitlines() if line.strip()] or ["it said nothing"]
         if done.returncode != 0:
-            raise ArtifactError(f"release {name} is not taken into use: {lines[-1].removeprefix('segfast: ')}")
-        self.say(lines[-1])
+            why = failure("its self-test", done.returncode, done.stderr, prefix="segfast: ")
+            raise ArtifactError(f"release {name} is not taken into use: {why}")
+        self.announce(done.stdout.strip().rpartition("\n")[2])
 
     def _keep(self, trust: Trust) -> None:
         for key in trust.keys:
@@ -166,29 +164,28 @@ class Installer:
         if trouble:
             self._take_back(name, fallback, older, config_before, trouble)
         passed("healthy")
-        self.layout.pending.unlink(missing_ok=True)
+        remove_durably(self.layout.pending)
         if self.keep_service:
             write_durably(self.layout.service, {"kind": self.service.name})
         passed("confirmed")
 
     def _mark(self, trial: dict[str, Any]) -> None:
+        replace_durably(self.layout.root / GUARD, packed())
         if self.service.status_file is not None:
-            guard = self.layout.folder(trial["release"]) / "targets/install/guard.py"
-            replace_durably(self.layout.root / "guard.py", guard.read_bytes())
-            write_durably(self.layout.pending, trial)
+            write_durably(self.layout.pending, trial, mode=0o600)
         else:
-            self.layout.pending.unlink(missing_ok=True)  # nobody would count its starts
+            remove_durably(self.layout.pending)  # nobody would count its starts
         passed("marked")
 
     def _switch(self, name: str, before: str | None, config: dict[str, Any] | None) -> None:
         if config is not None:
-            write_durably(self.layout.config, config)
+            write_durably(self.layout.config, config, mode=0o600)
         passed("configured")
         if before is not None and before != name:
             self.layout.point("previous", before)
         passed("previous")
         self.layout.point("current", name)
-        self.say(f"switched to release {name}")
+        self.announce(f"switched to release {name}")
         passed("switched")
 
     def _undo(self, config: dict[str, Any] | None, previous: str | None, *, keep_trial: bool) -> None:
@@ -196,7 +193,7 @@ class Installer:
         with contextlib.suppress(OSError):
             restore(self.layout, config)
             if not keep_trial:
-                self.layout.pending.unlink(missing_ok=True)
+                remove_durably(self.layout.pending)
             self.layout.point("previous", previous)
 
     def _started(self, name: str) -> str:
@@ -211,18 +208,20 @@ class Installer:
     def _restarted(self, name: str) -> str:
         """Restart the service and return what is wrong with the release, "" for nothing."""
         if self.service.status_file is None:
-            self.say("not started: no service here. Start current/run.py yourself, or pass --service process")
+            self.announce("not started: no service here. Start current/run.py yourself, or pass --service process")
             passed("restarted")
             return ""
         if not self.layout.config.is_file():
             self.service.stop()
-            self.say(f"not started: {self.layout.config} does not say on which input. Pass --input once")
+            self.announce(f"not started: {self.layout.config} does not say on which input. Pass --input once")
             passed("restarted")
             return ""
         self.service.restart()
         passed("restarted")
-        self.say("watching its health")
-        return watch(self.service.status_file, name, self.patience)
+        self.announce("watching its health")
+        trouble = watch(self.service.status_file, name, self.patience)
+        ending = self.service.ending() if trouble else ""
+        return f"{trouble}; {ending}" if ending else trouble
 
     def _take_back(
         self, name: str, before: str | None, older: str | None, config: dict[str, Any] | None, trouble: str
@@ -236,13 +235,13 @@ class Installer:
             restored = False
         self.layout.point("current", before)
         if restored:  # else the guard or the next installation finds it there
-            self.layout.pending.unlink(missing_ok=True)
+            remove_durably(self.layout.pending)
         with contextlib.suppress(OSError):
             self.layout.point("previous", older)
         if before is None:
             self.service.stop()
             raise TargetError(f"release {name} is not well: {trouble}. There was none before it, so nothing runs now")
-        self.say(f"taking it back: {trouble}")
+        self.announce(f"taking it back: {trouble}")
         worse = self._started(before)
         after = f"{before} does not run well either: {worse}" if worse else f"release {before} runs again"
         if not self.layout.config.is_file():

@@ -1,27 +1,37 @@
 """How releases lie on a device, and the one switch that is either made or not.
 
-ROOT/releases/NAME/   a bundle's files, complete: a folder gets this name only when all is on the disk
+ROOT/releases/NAME/   a bundle's files, complete: a folder gets this name only when all is on the disk; see whole.py
 ROOT/current          link to the release that runs; another link is renamed over it, which cannot be half done
 ROOT/previous         link to the one before
 ROOT/trusted_keys/    public keys whose bundles are taken
 ROOT/config.json      what to run on: input, outputs, options; never touched by a bundle
 ROOT/service.json     what keeps the runner running, where that was said once; see service.py
 ROOT/pending.json     the release on trial, until it has proven itself; see guard.py
+ROOT/guard.pyz        run before each start; see guard.py
 """
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from segfast_edge.contract.bundle import LISTING, Listing
+from segfast_edge.contract.bundle_listing import LISTING, BundleListing
+from segfast_edge.contract.shared.durable import (
+    link_durably,
+    make_folder_durably,
+    remove_durably,
+    sync_folder,
+    sync_tree,
+    write_durably,
+)
 from segfast_edge.errors import SegfastError, TargetError
+from targets.install.guard import ASIDE
+from targets.install.whole import COMPLETE, marker
 
 NAME_LENGTH = 16  # of a release's name, from its SHA-256
 _NAME = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}")
@@ -76,13 +86,13 @@ class Layout:
         return self.releases / name
 
     def pointed(self, link: str) -> str | None:
-        """Return the release that ``current`` or ``previous`` points to, None where it is not there or dangles."""
+        """Return the release that ``current`` or ``previous`` points to, None without a complete one."""
         try:
             target = (self.root / link).readlink()
         except OSError:
             return None
         name = target.name
-        return name if _NAME.fullmatch(name) and (self.folder(name) / LISTING).is_file() else None
+        return name if _NAME.fullmatch(name) and (self.folder(name) / COMPLETE).is_file() else None
 
     @property
     def in_use(self) -> set[str | None]:
@@ -93,20 +103,19 @@ class Layout:
         """Make ``current`` or ``previous`` point to a release, or to none; on the disk when this returns."""
         path = self.root / link
         if name is None:
-            path.unlink(missing_ok=True)
+            remove_durably(path)
         else:
-            temporary = self.root / f".{link}.new"
-            temporary.unlink(missing_ok=True)
-            temporary.symlink_to(f"releases/{name}")
-            temporary.replace(path)
-        sync_folder(self.root)
+            link_durably(path, f"releases/{name}")
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Let no other installer work here at the same time; a killed one leaves no lock behind."""
+    def locked(self, limit_s: float = 0.0) -> Iterator[None]:
+        """Let no other installer work here at the same time; a killed one leaves no lock behind.
+
+        ``limit_s`` is how long the health check may take, for whoever comes meanwhile.
+        """
         try:
             for folder in (self.root, self.releases, self.keys):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder_durably(folder)
             descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise TargetError(f"cannot write {self.root}: {error.strerror or error}") from error
@@ -114,7 +123,9 @@ class Layout:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise TargetError(f"another installation is at work in {self.root}") from error
+                raise TargetError(f"another installation is at work in {self.root}{_holder(descriptor)}") from error
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {time.monotonic():.0f} {limit_s:.0f}".encode(), 0)
             yield
         finally:
             os.close(descriptor)
@@ -134,10 +145,17 @@ class Layout:
             shutil.rmtree(part, ignore_errors=True)
 
     def seal(self, part: Path, name: str) -> None:
-        """Give a complete folder its name, once everything in it is on the disk."""
-        for folder, _, _ in os.walk(part):
-            sync_folder(Path(folder))
-        part.replace(self.folder(name))
+        """Make a folder the release ``name``, once everything in it is on the disk and then marked as complete.
+
+        A damaged release of that name is repaired file by file: it may be the one that runs, and no moment may come in
+        which nothing is there to run.
+        """
+        sync_tree(part)
+        write_durably(part / COMPLETE, marker(part))
+        if self.folder(name).is_dir():
+            _repair(self.folder(name), part)
+        else:
+            part.replace(self.folder(name))
         sync_folder(self.releases)
 
     def names(self) -> list[str]:
@@ -153,8 +171,9 @@ class Layout:
         releases = []
         for name in self.names():
             try:
-                listing = Listing.from_bytes((self.folder(name) / LISTING).read_bytes())
-                about = listing.name, listing.target, listing.version
+                complete = (self.folder(name) / COMPLETE).is_file()
+                listing = BundleListing.from_bytes((self.folder(name) / LISTING).read_bytes())
+                about = (listing.name, listing.target, listing.version) if complete else ("damaged", "", "")
             except (OSError, SegfastError):
                 about = "damaged", "", ""
             releases.append(Release(name, *about, current=name == current, previous=name == previous))
@@ -173,29 +192,35 @@ class Layout:
         removed = [name for name in names[: max(0, len(names) - keep)] if name not in self.in_use]
         for name in removed:
             self.remove(name)
+        for folder in self.releases.glob(f"{ASIDE}*"):
+            shutil.rmtree(folder, ignore_errors=True)
         return removed
 
 
-def sync_folder(folder: Path) -> None:
-    """Force a folder's entries to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _holder(lock: int) -> str:
+    """Return who holds the lock and for how long, as the end of a sentence; "" if that is not told."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        pid, began_s, limit_s = map(int, os.pread(lock, 100, 0).split())
+    except ValueError:
+        return ""
+    since_s = max(0, round(time.monotonic()) - began_s)
+    return f": process {pid}, for {since_s} s so far. Its health check takes up to {limit_s} s; try again then"
 
 
-def write_durably(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all, and force it to the disk."""
-    replace_durably(path, (json.dumps(value, indent=2) + "\n").encode())
-
-
-def replace_durably(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and force it to the disk."""
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
+def _repair(release: Path, sound: Path) -> None:
+    """Put each file of ``sound`` in the place of the release's own, the mark of completeness last."""
+    names = sorted(
+        (path.relative_to(sound) for path in sound.rglob("*") if path.is_file()), key=lambda n: n.name == COMPLETE
+    )
+    for name in names:
+        place = release / name
+        for parent in reversed(place.relative_to(release).parents):
+            if not (release / parent).is_dir():
+                (release / parent).unlink(missing_ok=True)
+                (release / parent).mkdir()
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        if name.name == COMPLETE:
+            sync_tree(release)
+        (sound / name).replace(place)
+    sync_folder(release)

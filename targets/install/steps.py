@@ -7,8 +7,8 @@ import signal
 STEPS = (
     "begun",
     "unpacked",
-    "sealed",
     "tested",
+    "sealed",
     "kept",
     "marked",
     "configured",

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from targets.install.layout import Layout, write_durably
+from segfast_edge.contract.shared.durable import remove_durably, write_durably
+from targets.install.layout import Layout
 
 
 def configuration(layout: Layout) -> dict[str, Any]:
@@ -18,9 +19,9 @@ def configuration(layout: Layout) -> dict[str, Any]:
 def restore(layout: Layout, config: dict[str, Any] | None) -> None:
     """Make the configuration what it was before a trial."""
     if config == {}:
-        layout.config.unlink(missing_ok=True)
+        remove_durably(layout.config)
     elif config is not None and configuration(layout) != config:  # a full disk need not stop what is right already
-        write_durably(layout.config, config)
+        write_durably(layout.config, config, mode=0o600)
 
 
 def open_trial(layout: Layout, current: str | None) -> dict[str, Any] | None:
@@ -33,14 +34,14 @@ def open_trial(layout: Layout, current: str | None) -> dict[str, Any] | None:
     if trial["release"] == current:
         return trial
     restore(layout, trial["config"])
-    layout.pending.unlink(missing_ok=True)
+    remove_durably(layout.pending)
     return None
 
 
 def proven(layout: Layout, release: str) -> None:
     """End the trial of a release that is well; one of another release, which an installer began since, goes on."""
     if _object(layout.pending).get("release") == release:
-        layout.pending.unlink(missing_ok=True)
+        remove_durably(layout.pending)
 
 
 def _object(path: Path) -> dict[str, Any]:

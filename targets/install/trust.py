@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segfast_edge.contract.bundle import SIGNED_PREFIX
+from segfast_edge.contract.bundle_listing import SIGNED_PREFIX
 from segfast_edge.errors import ArtifactError, TargetError
 from targets.install.ed25519 import valid_key, verified
 

@@ -1,6 +1,5 @@
 """A bundle's files into a folder: signature first, then nothing but what is listed, each file held to its checksum."""
 
-import gzip
 import hashlib
 import os
 import shutil
@@ -9,20 +8,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from segfast_edge.contract.bundle import LISTING, MAX_LISTING_BYTES, SIGNATURE, ListedFile, Listing, release_of
+from segfast_edge.contract.bundle_listing import (
+    LISTING,
+    MAX_LISTING_BYTES,
+    SIGNATURE,
+    BundleListing,
+    ListedFile,
+    release_of,
+)
 from segfast_edge.errors import ArtifactError, TargetError
-from targets.install.archive import Archive, Entry
 from targets.install.trust import MAX_SIGNATURE_BYTES, Trust
+from targets.install.ustar import Archive, Member
 
 _PIECE = 1 << 20
+_PACKED = 1 << 16  # what is left of it is copied at each read
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A bundle whose list has been verified; ``signed_by`` is a key in hexadecimal, None for an unsigned one."""
 
-    listing: Listing
+    listing: BundleListing
     listing_bytes: bytes
     signature: bytes | None
     signed_by: str | None
@@ -40,7 +48,7 @@ class Opened:
 
 def _opened(listing: bytes, signature: bytes | None, trust: Trust) -> Opened:
     signed_by = trust.check(listing, signature)  # before anything in it is believed
-    return Opened(Listing.from_bytes(listing), listing, signature, signed_by)
+    return Opened(BundleListing.from_bytes(listing), listing, signature, signed_by)
 
 
 def inspect(bundle: Path, trust: Trust) -> Opened:
@@ -53,7 +61,7 @@ def inspect(bundle: Path, trust: Trust) -> Opened:
 
 
 def unpack(bundle: Path, trust: Trust, folder: Path) -> Opened:
-    """Write a bundle's files into the empty ``folder`` and force them to the disk.
+    """Write a bundle's files into the empty ``folder``; ``Layout.seal`` forces them to the disk.
 
     Raises:
         ArtifactError: not a bundle, not trusted, or not what was listed; ``folder`` may hold a part then.
@@ -78,11 +86,37 @@ def _archive(bundle: Path) -> Iterator[Archive]:
         raw = bundle.open("rb")
     except OSError as error:
         raise ArtifactError(f"cannot read bundle {bundle}: {error.strerror or error}") from error
-    with raw, gzip.GzipFile(fileobj=raw) as stream:
+    with raw:
+        stream = _Unzipped(raw)
         try:
             yield Archive(stream)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ArtifactError(f"{bundle} is no whole tar.gz: {error}") from error
+            more = stream.has_more()
+        except (EOFError, zlib.error) as error:
+            raise ArtifactError(f"{bundle} is not a whole tar.gz: {error}") from error
+        if more:
+            raise ArtifactError(f"more bytes follow the archive's end in {bundle}; download or copy it again")
+
+
+class _Unzipped:
+    """One gzip member, to its checksum and no further: ``gzip`` would read on into whatever was put behind it."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def read(self, count: int, /) -> bytes:
+        """Return ``count`` bytes, fewer only at the end."""
+        data = bytearray()
+        while len(data) < count and not self._inflater.eof:
+            packed = self._inflater.unconsumed_tail or self._raw.read(_PACKED)
+            if not packed:
+                raise EOFError("it ends in the middle")
+            data += self._inflater.decompress(packed, count - len(data))
+        return bytes(data)
+
+    def has_more(self) -> bool:
+        """Say whether anything follows the member, or is left in it."""
+        return bool(self.read(1) or self._inflater.unused_data or self._raw.read(1))
 
 
 def _from_archive(archive: Archive, trust: Trust, folder: Path | None) -> Opened:
@@ -104,13 +138,14 @@ def _from_archive(archive: Archive, trust: Trust, folder: Path | None) -> Opened
         listed = waiting.pop(entry.name, None)
         if listed is None:
             raise ArtifactError(f"{entry.name[:200]!r} is in the archive and not on the list, or comes twice")
-        if entry != Entry(entry.name, listed.size, listed.executable):
+        if entry != Member(entry.name, listed.size, listed.executable):
             raise ArtifactError(f"{entry.name} is not as listed: {entry.size} bytes, {listed.size} are listed")
         with _writing(folder, entry.name, listed) as out:
             archive.copy_to(out)
         entry = next(entries, None)
     if waiting:
         raise ArtifactError(f"the archive lacks {min(waiting)}, which is listed")
+    archive.refuse_more()
     return opened
 
 
@@ -167,7 +202,7 @@ class _Checked:
 
 @contextmanager
 def _writing(folder: Path | None, name: str, listed: ListedFile) -> Iterator[_Checked]:
-    """Give what takes the content; on leaving, hold it to its checksum and force it to the disk."""
+    """Give what takes the content; on leaving, hold it to its checksum."""
     descriptor = None
     if folder is not None:
         path = folder / name
@@ -180,8 +215,6 @@ def _writing(folder: Path | None, name: str, listed: ListedFile) -> Iterator[_Ch
         yield checked
         if checked.digest.hexdigest() != listed.sha256:
             raise ArtifactError(f"{name} is not the file that was bundled (sha256 differs)")
-        if descriptor is not None:
-            os.fsync(descriptor)
     finally:
         if descriptor is not None:
             os.close(descriptor)

@@ -6,17 +6,17 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from segfast_edge.contract.bundle import LISTING, Listing, release_of
-from segfast_edge.contract.files import read_json
-from segfast_edge.errors import ArtifactError, SegfastError, TargetError
+from segfast_edge.contract.bundle_listing import LISTING, BundleListing, release_of
+from segfast_edge.contract.shared.files import read_json
+from segfast_edge.errors import SegfastError, TargetError, one_line
 from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import target
+from targets.install.config import words_of
 from targets.install.layout import NAME_LENGTH, Layout
 from targets.install.trial import proven
-from targets.runner.command import arguments, engine_arguments, run, self_test
+from targets.runner.command_line import arguments, engine_arguments, run, self_test
 from targets.runner.model import ModelChoice
 
 ARTIFACT = "artifact"
@@ -34,11 +34,7 @@ def configured(layout: Layout) -> list[str]:
     Raises:
         ArtifactError: it is missing, or not of that form.
     """
-    value = read_json(layout.config, "configuration")
-    words: list[Any] = [*value.get("options", []), value.get("input"), *value.get("outputs", [])]
-    if not all(isinstance(word, str) and word for word in words):
-        raise ArtifactError(f'{layout.config} must have "input" (a text), and may have "outputs" and "options" (lists)')
-    return words
+    return words_of(read_json(layout.config, "configuration"), layout.config)
 
 
 def _parser() -> Parser:
@@ -53,7 +49,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
     bundle, words = Path(folder), list(sys.argv[1:] if argv is None else argv)
     try:
         listing = (bundle / LISTING).read_bytes()
-        where = target(Listing.from_bytes(listing).target)
+        where = target(BundleListing.from_bytes(listing).target)
         if not where.is_here(Path("/")):
             raise TargetError(f"this bundle is for target {where.name} ({where.description}); this computer is not one")
         release = release_of(listing)[:NAME_LENGTH]
@@ -73,7 +69,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
         args.proven = None if layout is None else partial(proven, layout, release)
         return run(args, where)
     except (SegfastError, OSError) as error:
-        print(f"segfast: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"segfast: {one_line(error)}", file=sys.stderr)
         return SegfastError.exit_code
     except KeyboardInterrupt:  # before the runner itself listens to signals
         return 130
@@ -81,7 +77,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
 
 def _typed(options: list[str]) -> argparse.Namespace:
     """Return what is given before config.json has its say, paths as they are meant where the runner was started."""
-    typed = _parser().parse_args([*options, "-"])  # the input stands in for the one to come
+    typed: argparse.Namespace = _parser().parse_args([*options, "-"])  # the input stands in for the one to come
     for name, value in vars(typed).items():
         if isinstance(value, Path):
             setattr(typed, name, value.absolute())

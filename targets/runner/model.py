@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame, Labels, read_frame, read_labels
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
+from segfast_edge.contract.masks import labels_of
+from segfast_edge.contract.shared.images import Frame, Labels, read_frame, read_labels
 from segfast_edge.errors import ArtifactError
-from targets.common.runner import labels_of
 from targets.common.session import CheckedSession, Options
 from targets.common.target import Target, open_artifact
 

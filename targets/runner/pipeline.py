@@ -9,56 +9,69 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
-from targets.runner.decoder import Decoder
+from targets.runner.capture_thread import Reader
 from targets.runner.decoding import ReducedScale
+from targets.runner.decoding_thread import Decoder
+from targets.runner.degradation import Limits, Pace
 from targets.runner.frames import Decoded, Notice, Packet, Result, now_ns
-from targets.runner.inference import Inference
-from targets.runner.lane import Lane, Output
+from targets.runner.inference_thread import Inference
+from targets.runner.inputs import Input
 from targets.runner.ledger import Ledger, Tally
 from targets.runner.model import Model
-from targets.runner.policy import Limits, Pace
-from targets.runner.reader import Reader
-from targets.runner.slot import Slot
-from targets.runner.sources import Source
+from targets.runner.newest_frame import Slot
+from targets.runner.output_thread import Lane, Output
+from targets.runner.telemetry import Telemetry
 from targets.runner.threads import worker
+from targets.runner.trust import PictureJudge
 
 log = logging.getLogger("segfast.runner")
 
-RUNNING, STARTING, STOPPING = "running", "starting", "stopping"
+RUNNING, STARTING, STOPPING, ENDED = "running", "starting", "stopping", "ended"
 NO_FRAMES, NO_RESULT = "no_frames", "no_result"  # the states in which consumers must not trust what they have
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How the runner runs; ``keep_all`` None means: every frame of a folder or file, the newest of what is live."""
+class PipelineSettings:
+    """How the runner runs; ``keep_all`` None means: every frame of a folder or file, the newest of what is live.
+
+    ``withhold`` withholds a camera's frames while its picture is frozen, black or overexposed for long.
+    """
 
     deadline_ms: float = 200.0
     stall_s: float = 2.0
     stuck_s: float = 5.0
+    read_s: float = 60.0  # a stream may give no whole frame for 20 s, and a look-up of its name may take 30
     drain_s: float = 5.0
     keep_all: bool | None = None
     reduced_decode: bool = False
+    withhold: bool = True
     limits: Limits = field(default_factory=Limits)
     fallback: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("deadline_ms", "stall_s", "stuck_s", "drain_s"):
+        for name in ("deadline_ms", "stall_s", "stuck_s", "read_s", "drain_s"):
             if not 0 < getattr(self, name) <= 3_600_000:
                 raise DataError(f"{name} is {getattr(self, name)}; it must be above 0 and at most an hour")
 
 
 class Pipeline:
-    """Source to outputs. ``start`` it, look at ``state`` while it runs, ``stop`` it, and ``finish`` drains it."""
+    """Input to outputs. ``start`` it, look at ``state`` while it runs, ``stop`` it, and ``finish`` drains it."""
 
     def __init__(
-        self, source: Source, model: Model, outputs: Mapping[str, Output], *, settings: Settings, board: Board
+        self,
+        source: Input,
+        model: Model,
+        outputs: Mapping[str, Output],
+        *,
+        settings: PipelineSettings,
+        telemetry: Telemetry,
     ) -> None:
         keep_all = not source.live if settings.keep_all is None else settings.keep_all
         packets: Slot[Packet] = Slot(wait=keep_all)
         batches: Slot[Decoded] = Slot(wait=keep_all)
+        self.keeps_all = keep_all  # which a policy must not change
         self.settings = settings
-        self.board = board
+        self.telemetry = telemetry
         self.ledger = Ledger()
         self.pace = Pace()
         self.reduced = ReducedScale(wanted=settings.reduced_decode)
@@ -69,6 +82,7 @@ class Pipeline:
             batches,
             pace=self.pace,
             reduced=self.reduced,
+            judge=PictureJudge(camera=source.camera and settings.withhold, patience_s=settings.stall_s),
             picture_wanted=self.picture_wanted,
         )
         self.inference = Inference(
@@ -111,7 +125,7 @@ class Pipeline:
 
     def _deliver(self, result: Result) -> None:
         self._last_result_ns = now_ns()
-        self.board.record(result)
+        self.telemetry.record(result)
         for lane in self.lanes:
             lane.offer(result)
 
@@ -125,29 +139,40 @@ class Pipeline:
         self.ended.set()
 
     @property
-    def deaf(self) -> bool:
+    def all_outputs_ended(self) -> bool:
         """Whether there were outputs and nobody takes results any more."""
         return bool(self.lanes) and all(lane.ended for lane in self.lanes)
 
     @property
-    def stuck(self) -> bool:
-        """Whether the engine has been busy with one frame, or with opening, for too long."""
-        busy = self.inference.busy_since_ns
-        return busy is not None and now_ns() - busy > self.settings.stuck_s * 1e9
+    def stuck(self) -> str:
+        """What hangs, in words: the engine, the decoder or the reader, each by its own deadline; "" for nothing."""
+        stuck_s, read_s = self.settings.stuck_s, self.settings.read_s
+        for name, pulse, limit_s in (
+            ("engine", self.inference.pulse, stuck_s),
+            ("decoder", self.decoder.pulse, stuck_s),
+            ("reader", self.reader.pulse, read_s),
+        ):
+            if pulse.over(limit_s):
+                return f"the {name} has been busy for over {limit_s:g} s"
+        return ""
 
     def state(self) -> tuple[str, str]:
         """Return the state and, where there is no result to trust, the reason."""
         if self._stopping:
-            return STOPPING, ""
+            return (ENDED, self.reader.trouble) if self.reader.at_end else (STOPPING, "")
         if self.inference.failure:
             return NO_RESULT, f"the engine failed: {self.inference.failure}"
-        if self.stuck:
-            return NO_RESULT, f"the engine has been busy for over {self.settings.stuck_s:g} s"
+        stuck = self.stuck
+        if stuck:
+            return NO_RESULT, stuck
         now = now_ns()
         last_frame = self.reader.last_frame_ns or self._started_ns
         if now - last_frame > self.settings.stall_s * 1e9:
             why = self.reader.trouble or f"no frame for over {self.settings.stall_s:g} s"
             return NO_FRAMES, why
+        withheld = self.decoder.judge.withheld
+        if withheld:
+            return NO_FRAMES, withheld
         since, limit_s = self._last_result_ns or self._started_ns, max(self.settings.stall_s, self.settings.stuck_s)
         if now - since > limit_s * 1e9:
             damaged = self.decoder.last_damage_ns > since  # an older damage explains nothing

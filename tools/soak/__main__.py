@@ -25,11 +25,11 @@ from null_artifact import write_null_artifact
 from report import Soak
 from stand import PATIENCE_S, RECOVERY_S, Stand
 
+from segfast_edge.contract.shared.arguments import ExactParser
+
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ExactParser(prog="soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--fps", type=float, default=10.0, help="of the camera (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the faults' order and length (default %(default)s)")

@@ -5,17 +5,19 @@ from pathlib import Path
 import numpy as np
 
 from segfast_edge.contract.classes import ClassSet, distinct_palette
-from segfast_edge.contract.images import write_picture
-from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, MODEL_FILES, Manifest, TensorSpec
+from segfast_edge.contract.formats import format_named, format_names
+from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest, TensorSpec
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared.images import write_picture
 
 CLASSES = ("road", "car", "sky", "tree", "person")
 
 
 def write_null_artifact(folder: Path, size: tuple[int, int] = (224, 224)) -> Path:
     """Write one that expects frames of ``size``, with its golden frame."""
+    name = format_names()[0]
     (folder / "golden").mkdir(parents=True)
-    (folder / MODEL_FILES["tflite"]).write_bytes(b"the null engine reads no model")
+    (folder / format_named(name).model_file).write_bytes(b"the null engine reads no model")
     frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     write_picture(folder / GOLDEN_FRAME, frame)
     # what targets/engines/null.py computes
@@ -23,5 +25,5 @@ def write_null_artifact(folder: Path, size: tuple[int, int] = (224, 224)) -> Pat
     image = TensorSpec("image", (1, *size, 3), "uint8", "NHWC")
     labels = TensorSpec("labels", (1, *size), "uint8", "NHW")
     classes = ClassSet(CLASSES, distinct_palette(len(CLASSES)))
-    Manifest("tflite", image, labels, "labels", Preprocess(*size), classes).save(folder)
+    Manifest(name, image, labels, "labels", Preprocess(*size), classes).save(folder)
     return folder

@@ -16,13 +16,18 @@ from typing import Any
 from camera import Camera
 from date import MovableDate
 
-from segfast_edge.bundle import device_code
+from segfast_edge.device.code import device_code
+from targets.runner.inputs._drawing import draw_road, jpeg
 from targets.runner.shared_mask import MaskReader, remove
-from targets.runner.sources._drawing import draw_road, jpeg
 
 RECOVERY_S = 15.0  # from the end of a fault to the next result; the longest pause of any back-off is 5
 SIZES = ((360, 640), (720, 1280), (240, 320))
 PHASES = 12
+_PLACES = {  # the device code's own places of what the soak adds to it
+    "descriptor": "segfast_edge/contract/engines/soak.py",
+    "engine": "targets/engines/soak.py",
+    "target": "targets/soak.py",
+}
 PATIENCE_S = 60.0  # for the runner to end, or to refuse to start, on a machine that is busy
 
 
@@ -76,8 +81,8 @@ class Stand:
         self.lives: list[Life] = []
         self.refusals: list[int] = []  # exit statuses of a runner whose model was damaged before it started
         self._code = device_code(self.home / "code")
-        for name, place in (("engine", "engines/soak.py"), ("target", "soak.py")):
-            (self._code / "targets" / place).write_text((Path(__file__).parent / f"device/{name}.py").read_text())
+        for name, place in _PLACES.items():
+            (self._code / place).write_text((Path(__file__).parent / f"device/{name}.py").read_text())
         self._environment = {
             "SEGFAST_SOAK_ENGINE": engine,
             "SEGFAST_SOAK_FAULT": str(self.fault),

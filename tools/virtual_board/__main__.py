@@ -21,13 +21,15 @@ import server
 from boards import BOARDS
 from failure import BoardError
 
+from segfast_edge.contract.shared.arguments import ExactParser
+
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ExactParser(
         prog="virtual_board", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    board = argparse.ArgumentParser(add_help=False)
+    board = ExactParser(add_help=False)
     board.add_argument("--board", choices=sorted(BOARDS), default="rpi4")
     board.add_argument("--site", choices=sorted(build.SITES), default="current", help="packages on the board")
     board.add_argument("--disk-mb", type=int, default=2048, help="size of /tmp and the home folder together")
@@ -54,11 +56,11 @@ def _run(args: argparse.Namespace) -> int:
         print(build.guest(architecture))
         print(build.site(args.site, architecture))
     elif args.verb == "start":
-        wish = server.Wish(BOARDS[args.board], args.site, args.disk_mb, args.life)
-        print(json.dumps(asdict(server.start(wish, args.name or args.board)), indent=2))
+        request = server.BoardRequest(BOARDS[args.board], args.site, args.disk_mb, args.life)
+        print(json.dumps(asdict(server.start(request, args.name or args.board)), indent=2))
     else:
-        wish = server.Wish(BOARDS[args.board], args.site, args.disk_mb, 0)
-        return server.enter(wish, args.command or ["/bin/bash", "-i"], args.count)
+        request = server.BoardRequest(BOARDS[args.board], args.site, args.disk_mb, 0)
+        return server.enter(request, args.command or ["/bin/bash", "-i"], args.count)
     return 0
 
 

@@ -41,7 +41,7 @@ class Soc:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class VirtualBoard:
     """A board by name; without ``soc`` it is not emulated."""
 
     name: str
@@ -60,10 +60,11 @@ _A76 = Core("cortex-a76", 0xD0B, 4, 1, f"{_BASE} {_ARMV82}")
 BOARDS = {
     board.name: board
     for board in (
-        Board("rpi4", Soc("Raspberry Pi 4 Model B Rev 1.4", _A72, 4, 600_000, 1_500_000)),
-        Board("rpi5", Soc("Raspberry Pi 5 Model B Rev 1.0", _A76, 4, 1_500_000, 2_400_000)),
-        Board("jetson-nano", Soc("NVIDIA Jetson Nano Developer Kit", _A57, 4, 102_000, 1_479_000)),
-        Board("pc"),
+        VirtualBoard("rpi4", Soc("Raspberry Pi 4 Model B Rev 1.4", _A72, 4, 600_000, 1_500_000)),
+        VirtualBoard("rpi5", Soc("Raspberry Pi 5 Model B Rev 1.0", _A76, 4, 1_500_000, 2_400_000)),
+        VirtualBoard("rock5", Soc("Radxa ROCK 5B", _A76, 8, 408_000, 2_400_000)),
+        VirtualBoard("jetson-nano", Soc("NVIDIA Jetson Nano Developer Kit", _A57, 4, 102_000, 1_479_000)),
+        VirtualBoard("pc"),
     )
 }
 

@@ -28,7 +28,8 @@ USER, UID = "pi", 1000
 
 _GUEST = (
     *("bash", "coreutils", "dash", "findutils", "grep", "gzip", "hostname", "libc-bin", "procps", "sed", "tar"),
-    *("util-linux", "rsync", "openssh-sftp-server", "python3-minimal", "libpython3-stdlib", "libgomp1", "libstdc++6"),
+    *("util-linux", "mount", "tcsh", "fish", "rsync", "openssh-sftp-server"),
+    *("python3-minimal", "libpython3-stdlib", "libgomp1", "libstdc++6"),
 )
 _UNDERNEATH = ("openssh-server", "qemu-user")
 _PROGRAMS = ("usr/sbin/sshd", "usr/bin/qemu-aarch64")

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import build
-from boards import MARK, Board, write_files
+from boards import MARK, VirtualBoard, write_files
 from failure import BoardError
 
 _PATIENCE_S = 20.0
@@ -51,10 +51,10 @@ Host {name}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BoardRequest:
     """What board is wanted: its packages, the size of its disk in MB, and how long it lives at most, 0 for ever."""
 
-    board: Board
+    board: VirtualBoard
     site: str = "current"
     disk_mb: int = 2048
     life_s: int = 900
@@ -76,9 +76,9 @@ class Running:
     pid: int
 
 
-def environment(wish: Wish) -> dict[str, str]:
+def environment(request: BoardRequest) -> dict[str, str]:
     """Return the variables of every program on the board; the emulator reads those that begin with QEMU."""
-    emulator = {"QEMU_CPU": wish.board.soc.core.name, "QEMU_RAND_SEED": "1"} if wish.board.soc else {}
+    emulator = {"QEMU_CPU": request.board.soc.core.name, "QEMU_RAND_SEED": "1"} if request.board.soc else {}
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "LANG": "C.UTF-8",
@@ -88,23 +88,23 @@ def environment(wish: Wish) -> dict[str, str]:
     }
 
 
-def _launch(wish: Wish, folder: Path, argv: list[str], variables: dict[str, str]) -> list[str]:
+def _launch(request: BoardRequest, folder: Path, argv: list[str], variables: dict[str, str]) -> list[str]:
     """Write a board's files into ``folder``; return the command that runs ``argv`` on it."""
-    architecture = wish.board.architecture
+    architecture = request.board.architecture
     (folder / "root").mkdir()
     spec = {
         "guest": str(build.guest(architecture)),
         "root": str(folder / "root"),
         "binds": {
             str(folder): "run/board",
-            str(build.site(wish.site, architecture)): "opt/site",
-            **_own_files(wish.board, folder / "files"),
+            str(build.site(request.site, architecture)): "opt/site",
+            **_own_files(request.board, folder / "files"),
         },
-        "hostname": wish.board.name,
-        "emulator": build.EMULATOR if wish.board.soc else "",
+        "hostname": request.board.name,
+        "emulator": build.EMULATOR if request.board.soc else "",
         "uid": build.UID,
-        "disk_mb": wish.disk_mb,
-        "life_s": wish.life_s,
+        "disk_mb": request.disk_mb,
+        "life_s": request.life_s,
         "argv": argv,
         "environment": variables,
     }
@@ -112,7 +112,7 @@ def _launch(wish: Wish, folder: Path, argv: list[str], variables: dict[str, str]
     return [sys.executable, "-I", str(build.HERE / "namespace.py"), str(folder / "spec.json")]
 
 
-def _own_files(board: Board, files: Path) -> dict[str, str]:
+def _own_files(board: VirtualBoard, files: Path) -> dict[str, str]:
     """Write what a program tells the board by; return where each goes."""
     if board.soc is None:
         return {"/sys": "sys"}
@@ -127,17 +127,17 @@ def _plugin_is_there() -> bool:
     return (build.guest("arm64") / build.PLUGIN.lstrip("/")).is_file()
 
 
-def enter(wish: Wish, argv: list[str], count: Path | None = None) -> int:
+def enter(request: BoardRequest, argv: list[str], count: Path | None = None) -> int:
     """Run one program on a fresh board, with this process's input and output; return its exit status."""
     folder = _new_folder(f"enter-{os.getpid()}")
     try:
-        variables = {**environment(wish), "HOME": f"/home/{build.USER}", "USER": build.USER}
+        variables = {**environment(request), "HOME": f"/home/{build.USER}", "USER": build.USER}
         if count is not None:
-            if wish.board.soc is None or not _plugin_is_there():
+            if request.board.soc is None or not _plugin_is_there():
                 raise BoardError("nothing counts here: only emulated boards count, and building the counter needs gcc")
             variables |= {"QEMU_PLUGIN": f"file={build.PLUGIN},out=/run/board/counts.jsonl", "PYTHONHASHSEED": "0"}
         words = ["/usr/bin/env", "--", *argv]  # finds the program on the board's PATH
-        status = subprocess.run(_launch(wish, folder, words, variables), check=False).returncode
+        status = subprocess.run(_launch(request, folder, words, variables), check=False).returncode
         if count is not None and (folder / "counts.jsonl").is_file():
             shutil.copyfile(folder / "counts.jsonl", count)
         return status
@@ -145,7 +145,7 @@ def enter(wish: Wish, argv: list[str], count: Path | None = None) -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def start(wish: Wish, name: str) -> Running:
+def start(request: BoardRequest, name: str) -> Running:
     """Start a board under ``name`` and wait until its ssh answers.
 
     Raises:
@@ -157,7 +157,7 @@ def start(wish: Wish, name: str) -> Running:
     folder = _new_folder(name)
     port = _free_port()
     _make_keys(folder, port)
-    variables = " ".join(f'"{key}={value}"' for key, value in environment(wish).items())
+    variables = " ".join(f'"{key}={value}"' for key, value in environment(request).items())
     (folder / "sshd_config").write_text(_SSHD_CONFIG.format(port=port, environment=variables))
     (folder / "ssh_config").write_text(
         _SSH_CONFIG.format(name=name, port=port, user=build.USER, folder=folder), encoding="utf-8"
@@ -165,7 +165,7 @@ def start(wish: Wish, name: str) -> Running:
     argv = [build.SSHD, "-D", "-e", "-f", "/run/board/sshd_config"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            _launch(wish, folder, argv, environment(wish)),
+            _launch(request, folder, argv, environment(request)),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

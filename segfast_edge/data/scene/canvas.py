@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from segfast_edge.contract.images import Frame, Labels
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.data.scene.camera import NEAR, OVERSAMPLING, Camera, Pixel, Point
 from segfast_edge.data.scene.light import Light, Rgb, ink, times
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segfast_edge.contract.images import Labels
+from segfast_edge.contract.shared.images import Labels
 from segfast_edge.data.scene import chance
 from segfast_edge.data.scene.camera import OVERSAMPLING, Camera
 from segfast_edge.data.scene.chance import Field, pick, within

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageFilter
 
-from segfast_edge.contract.images import Frame, Labels
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.data.scene import chance
 from segfast_edge.data.scene.camera import OVERSAMPLING, Camera, Pixel
 from segfast_edge.data.scene.canvas import Canvas

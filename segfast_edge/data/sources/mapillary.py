@@ -1,33 +1,51 @@
-"""Mapillary Vistas v1.2: pictures of many sizes, 66 classes named in its config.json, the last of them void."""
+"""Mapillary Vistas: pictures of many sizes, with 66 classes in v1.2 and 124 in v2.0, of which the last is void."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from segfast_edge.contract.classes import ClassSet
-from segfast_edge.contract.files import read_json
-from segfast_edge.data.pairs import LabelMap, PairedSource, existing_root, no_options, split_listings
-from segfast_edge.errors import ArtifactError, DataError
+from segfast_edge.contract.shared.files import read_json
+from segfast_edge.data.pairs import LabelMap, PairedSource, existing_root, split_listings
+from segfast_edge.errors import ArtifactError, DataChoiceError, DataError, unknown
 
 LAYOUT = "config.json and {training,validation}/{images,labels}"
+OPTIONS = ("version",)
 SIZE = (768, 1024)  # pictures are 1024 x 768 and up, most of that shape
 FOLDERS = {"train": "training", "val": "validation"}
-# the download of version 2 holds version 1.2's labels too, under names of their own
-_PLACES = (("config.json", "labels"), ("config_v1.2.json", "v1.2/labels"))
+# the download of version 2 holds both versions' labels, under names of their own
+_PLACES = (
+    ("1.2", "config.json", "labels"),
+    ("1.2", "config_v1.2.json", "v1.2/labels"),
+    ("2.0", "config_v2.0.json", "v2.0/labels"),
+)
 
 
 def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
-    """Open the folder that holds ``training`` and ``validation``."""
-    no_options("mapillary", options)
+    """Open the folder that holds ``training`` and ``validation``.
+
+    Option ``version`` is 1.2 or 2.0. It may be left out for a folder with version 1.2 alone; version 2.0 is never taken
+    unasked, for its classes are others.
+    """
     root = existing_root(root, "mapillary", LAYOUT)
-    for config, labels in _PLACES:
-        if (root / config).is_file():
+    places = [place for place in _PLACES if (root / place[1]).is_file()]
+    if not places:
+        raise DataError(f"{root} is not Mapillary Vistas: no config.json; expected {LAYOUT}")
+    versions = sorted({version for version, *_ in places})
+    wanted = options.get("version")
+    if wanted is None and versions != ["1.2"]:
+        raise DataChoiceError(
+            f"{root} is Mapillary Vistas with the labels of version {' and '.join(versions)}; 1.2 has 66 classes,"
+            f" 2.0 has 124. Choose with --data mapillary:version={versions[-1]}"
+        )
+    for version, config, labels in places:
+        if version == (wanted or "1.2"):
             classes = _classes(root / config)
             folders = {s: (root / f / "images", root / f / labels) for s, f in FOLDERS.items()}
             listings = split_listings(folders, (".jpg",))
             if not listings:
                 raise DataError(f"{root} has no training/images or validation/images; expected {LAYOUT}")
             return PairedSource("mapillary", classes, SIZE, listings, LabelMap.identity(classes))
-    raise DataError(f"{root} is not Mapillary Vistas v1.2: no config.json; expected {LAYOUT}")
+    raise DataError(f"{root}: {unknown('version of Mapillary Vistas', wanted or '', versions)}")
 
 
 def _classes(path: Path) -> ClassSet:
@@ -42,5 +60,5 @@ def _classes(path: Path) -> ClassSet:
     except (ArtifactError, KeyError, IndexError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not Mapillary's class list: {type(error).__name__} {error}") from error
     if not last.endswith("unlabeled"):
-        raise DataError(f"{path} ends with class '{last}'; expected void--unlabeled, as in Vistas v1.2")
+        raise DataError(f"{path} ends with class '{last}'; expected void--unlabeled, as in Vistas v1.2 and v2.0")
     return ClassSet(tuple(names[:-1]), tuple(palette[:-1]), ignored=len(names) - 1)

@@ -11,6 +11,7 @@ from segfast_edge.data.scene import CLASSES, render
 from segfast_edge.errors import DataError, unknown
 
 SPLITS = ("train", "val", "test")
+OPTIONS = (*SPLITS, "seed", "size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,6 @@ def source(root: Path | None, options: Mapping[str, str]) -> SceneSource:
     numbers: dict[str, int] = {}
     size = parse_size(options["size"]) if "size" in options else (240, 320)
     for key, text in options.items():
-        if key not in (*SPLITS, "seed", "size"):
-            raise DataError(unknown("scenes option", key, (*SPLITS, "seed", "size")))
         if key != "size" and not (text.isascii() and text.isdigit()):
             raise DataError(f"scenes option {key}={text} is not a whole number")
         if key != "size":

@@ -1,7 +1,5 @@
 """The graph that is deployed: uint8 picture in, labels or logits out, normalisation and argmax inside."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import nn
 
@@ -9,13 +7,16 @@ from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.manifest import OutputKind
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import ConversionError, unknown
+from segfast_edge.export.common.bilinear_doubling import Doubled, largest
 from segfast_edge.export.common.control_flow import run_static
-from segfast_edge.export.common.doubling import Doubled, largest
+from segfast_edge.export.common.converter_errors import running
 from segfast_edge.export.common.fold import fold_batchnorm
 from segfast_edge.export.common.lowerings import LOWERINGS, lower
+from segfast_edge.export.common.reading import ANY_OUTPUT, OutputChoice, Reading, reading_of
 from segfast_edge.model.blocks import HalfSize
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
+from segfast_edge.model.plain import computes_as_its_class, plain_copy
 from segfast_edge.model.unpooling import IndexPool, without_indices
 
 
@@ -25,7 +26,8 @@ class Deployable(nn.Module):
     ``forward`` takes uint8 1 x H x W x 3 (RGB) and gives uint8 labels 1 x H x W, or float32 logits
     1 x H x W x classes where ``output_kind`` is ``logits``. ``network`` keeps its transposed convolutions as they
     are; ``lowering`` names the form in which an exporter should write them (``lowered()``, or its own way).
-    ``doubled``, which only ``lowered()`` sets, ends the graph in place of the network's own resizing.
+    ``doubled``, which only ``lowered()`` sets, ends the graph in place of the network's own resizing. ``reading`` takes
+    the logits out of what the network gives.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Deployable(nn.Module):
         self.normalise = Normalise(preprocess)
         self.network = network
         self.doubled: Doubled | None = None
+        self.reading = Reading()
         self.eval().requires_grad_(False)
 
     def example(self) -> torch.Tensor:
@@ -46,9 +49,15 @@ class Deployable(nn.Module):
         noise = torch.Generator().manual_seed(0)
         return torch.randint(0, 256, (1, *self.preprocess.size, 3), generator=noise, dtype=torch.uint8)
 
-    def with_output(self, output_kind: OutputKind) -> "Deployable":
-        """Return the same graph, sharing its weights, that gives ``output_kind``."""
-        return self._like(self.network, output_kind)
+    def with_output(self, output_kind: OutputKind, lowering: str | None = None) -> "Deployable":
+        """Return the same graph with another output, sharing its weights; ``lowering`` is the form to write it in."""
+        graph = self._like(self.network, output_kind)
+        graph.lowering = lowering or self.lowering
+        return graph
+
+    def forms(self) -> "list[Deployable]":
+        """Return the graph as it is, and as it will be written if that is something else."""
+        return [self] if self.lowering == "native" else [self, self.lowered()]
 
     def lowered(self, *, unpooling: bool = True, resizing: bool = True) -> "Deployable":
         """Return the same graph with every transposed convolution rewritten as ``lowering`` says.
@@ -58,8 +67,9 @@ class Deployable(nn.Module):
         """
         network = lower(self.network, self.lowering)
         graph = self._like(network if unpooling else without_indices(network), self.output_kind)
-        # a subclass with a forward of its own may compute anything after ``coarse``
-        if not resizing and isinstance(network, HalfSize) and type(network).forward is HalfSize.forward:
+        # a forward of its own, or a hook, may compute anything after ``coarse``
+        ours = isinstance(network, HalfSize) and type(network).forward is HalfSize.forward
+        if ours and computes_as_its_class(network) and self.reading.is_plain and not resizing:
             labels = self.output_kind == "labels"
             graph.doubled = Doubled(len(self.classes), self.preprocess.size, labels=labels)
         return graph
@@ -71,7 +81,7 @@ class Deployable(nn.Module):
 
     def _like(self, network: nn.Module, output_kind: OutputKind) -> "Deployable":
         graph = Deployable(network, self.preprocess, self.classes, output_kind)
-        graph.lowering = self.lowering
+        graph.lowering, graph.reading = self.lowering, self.reading
         return graph
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
@@ -84,8 +94,7 @@ class Deployable(nn.Module):
 
     def logits(self, frames: torch.Tensor) -> torch.Tensor:
         """Compute float32 logits 1 x classes x H x W of uint8 frames, 1 x H x W x 3."""
-        logits: torch.Tensor = self.network(self._normalised(frames))
-        return logits
+        return self.reading(self.network(self._normalised(frames)))
 
     def _normalised(self, frames: torch.Tensor) -> torch.Tensor:
         # the cast comes first because TensorRT takes uint8 into a cast and nothing else
@@ -93,22 +102,34 @@ class Deployable(nn.Module):
         return normalised
 
 
-def deployable(checkpoint: Checkpoint, output_kind: OutputKind = "labels", *, lowering: str = "native") -> Deployable:
-    """Build the graph to deploy from a checkpoint.
+def deployable(
+    checkpoint: Checkpoint,
+    output_kind: OutputKind = "labels",
+    *,
+    lowering: str = "native",
+    network: nn.Module | None = None,
+    choice: OutputChoice = ANY_OUTPUT,
+) -> Deployable:
+    """Build the graph to deploy from a checkpoint, or from ``network``, which stays as it is: a copy is changed.
+
+    ``choice`` says which part of the network's output holds the logits, and how to enlarge them.
 
     Raises:
-        ConversionError: no such lowering, a weight is NaN or infinite, the network decides by its input's values,
-            or its output is not classes x the input's size.
+        ConversionError: no such lowering, a weight is NaN or infinite, the network fails or decides by its input's
+            values, or its output has no logits of so many classes.
     """
     if lowering not in LOWERINGS:
         raise ConversionError(unknown("lowering", lowering, LOWERINGS))
-    network = checkpoint.module()
-    _check_weights(network)
-    graph = Deployable(network, checkpoint.preprocess, checkpoint.classes, output_kind)
+    untouched = checkpoint.module() if network is None else network
+    _check_weights(untouched)
+    graph = Deployable(plain_copy(untouched), checkpoint.preprocess, checkpoint.classes, output_kind)
     normalised = graph.normalise(graph.example().permute(0, 3, 1, 2))
-    graph.network = fold_batchnorm(network, normalised)
+    graph.network = fold_batchnorm(graph.network, normalised)
     graph.lowering = lowering
-    _check_output(run_static(graph.network, normalised), graph)
+    tried = plain_copy(graph.network)
+    with running(tried, graph.preprocess.size):
+        output = run_static(tried, normalised)
+    graph.reading = reading_of(output, len(graph.classes), graph.preprocess.size, choice)
     return graph.requires_grad_(False)
 
 
@@ -119,15 +140,3 @@ def _check_weights(network: nn.Module) -> None:
             raise ConversionError(
                 f"layer '{layer}' has NaN or infinity in its {tensor}; train again from an earlier checkpoint"
             )
-
-
-def _check_output(output: object, graph: Deployable) -> None:
-    expected = (1, len(graph.classes), *graph.preprocess.size)
-    if isinstance(output, Mapping):
-        raise ConversionError(
-            f"the network gives a dictionary ({', '.join(map(str, output))}), as torchvision's do; wrap it in a module"
-            " that returns its logits from forward"
-        )
-    shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    if shape != expected:
-        raise ConversionError(f"the network gives {shape}; expected logits of shape {expected} at the input's size")

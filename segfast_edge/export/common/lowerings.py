@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from segfast_edge.errors import ConversionError, unknown
 from segfast_edge.model.blocks import Normalised
+from segfast_edge.model.plain import Absorbed, is_plain
 
 Pair = tuple[int, int]
 
@@ -23,9 +24,10 @@ Pair = tuple[int, int]
 def lower(network: nn.Module, name: str) -> nn.Module:
     """Return a copy of ``network`` with every ``nn.ConvTranspose2d`` in the form ``name``, which computes the same.
 
-    Its subclasses are left alone, since they may compute anything. In a block of our networks a ReLU behind such a
-    layer goes before the phases are interleaved, which computes the same: where integers are interleaved, and not the
-    floats before a ReLU, a quarter of the bytes move. Elsewhere something may be read between the two.
+    One that is not plain (``model.plain``) is left alone, since it may compute anything. In a block of our networks a
+    ReLU behind such a layer goes before the phases are interleaved, which computes the same: where integers are
+    interleaved, and not the floats before a ReLU, a quarter of the bytes move. Elsewhere something may be read between
+    the two.
 
     Raises:
         ConversionError: no such lowering, or a layer that pads with anything but zeros.
@@ -34,24 +36,28 @@ def lower(network: nn.Module, name: str) -> nn.Module:
         raise ConversionError(unknown("lowering", name, LOWERINGS))
     make = LOWERINGS[name]
     lowered = copy.deepcopy(network)
-    if type(lowered) is nn.ConvTranspose2d:
-        return make(lowered).eval()
-    for parent in list(lowered.modules()):
+    if isinstance(lowered, nn.ConvTranspose2d):
+        return make(lowered) if is_plain(lowered, nn.ConvTranspose2d) else lowered
+    for prefix, parent in list(lowered.named_modules()):
         for child_name, child in list(parent._modules.items()):  # named_children leaves out what comes again
-            if type(child) is nn.ConvTranspose2d:
+            if isinstance(child, nn.ConvTranspose2d) and is_plain(child, nn.ConvTranspose2d):
                 made = make(child)
-                if isinstance(made, Interleaved) and type(parent) is Normalised:
-                    made.activation = _taken_relu(parent)
+                if isinstance(made, Interleaved) and isinstance(parent, Normalised):
+                    made.activation = _taken_relu(parent, f"{prefix}.{child_name}" if prefix else child_name)
                 setattr(parent, child_name, made)
-    return lowered.eval().requires_grad_(False)
+    lowered.eval()
+    return lowered.requires_grad_(False)
 
 
-def _taken_relu(block: Normalised) -> nn.Module:
+def _taken_relu(block: Normalised, into: str) -> nn.Module:
     """Take the ReLU out of a block whose BN is folded; an identity where there is none, or BN is still before it."""
     taken = block._modules.get("relu")
-    if type(taken) is not nn.ReLU or type(block.bn) is not nn.Identity:
+    norm = block._modules.get("bn")
+    if taken is None or norm is None:
         return nn.Identity()
-    block.relu = nn.Identity()
+    if not (is_plain(block, Normalised) and is_plain(taken, nn.ReLU) and is_plain(norm, Absorbed)):
+        return nn.Identity()
+    block.relu = Absorbed(into)
     return taken
 
 

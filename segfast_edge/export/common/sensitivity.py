@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.model.fake_int8 import rounded_input, rounded_weight
 
@@ -46,22 +46,6 @@ def sensitivities(graph: Deployable, frames: Sequence[Frame]) -> list[Sensitivit
                     noise = sum(float((after - before).square().mean()) for before, after in pairs)
                 found.append(Sensitivity(name, noise / power if power else 0.0))
     return sorted(found, key=lambda each: -each.noise)
-
-
-def fewest(passes: Callable[[int], bool], most: int) -> int | None:
-    """Return the smallest number from 1 to ``most`` that passes, by doubling and then halving; None where none does.
-
-    More is taken to be at least as good, which is what ranking by sensitivity makes likely.
-    """
-    low, high = 0, 1
-    while not passes(high):
-        if high == most:
-            return None
-        low, high = high, min(2 * high, most)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle, high)
-    return high
 
 
 def _observe(

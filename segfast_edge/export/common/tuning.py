@@ -8,22 +8,20 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import nn
 
-from segfast_edge.contract.files import read_json, write_json
-from segfast_edge.contract.manifest import FILE_NAME, Manifest
-from segfast_edge.contract.plan import Plan
-from segfast_edge.contract.report import Report
+from segfast_edge.contract.manifest import FILE_NAME
+from segfast_edge.contract.shared.files import read_json, write_json
 from segfast_edge.errors import ArtifactError, ConversionError, TargetError
-from segfast_edge.export.common.defaults import default_lowering
-from segfast_edge.export.common.int8 import quantizer
-from segfast_edge.export.common.job import Job, Say
+from segfast_edge.export.common.conversion import Conversion
+from segfast_edge.export.common.default_lowering import default_lowering
+from segfast_edge.export.common.exporter import Int8Recipe, quantizer
 from segfast_edge.export.common.lowerings import LOWERINGS
-from segfast_edge.export.common.quantization import Recipe
-from segfast_edge.profile import profile
-from segfast_edge.remote.profile import Wish, profile_remote
+from segfast_edge.export.common.quantization import Quantization
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.progress import Announce
 
 FLOAT = "float32"  # beside the int8 candidates, to say whether int8 pays at all
 RECORD = "timings.json"
@@ -31,38 +29,29 @@ RECORD = "timings.json"
 _log = logging.getLogger(__name__)
 
 
+class ArtifactTimer(Protocol):
+    """Times an artifact on the device that it is for."""
+
+    @property
+    def conditions(self) -> Mapping[str, Any]:
+        """Where and how it times: what the record names, and what a timing is not comparable without."""
+        ...
+
+    def median_ms(self, artifact: Path, announce: Announce) -> float:
+        """Return the median latency in ms of one fresh process; TargetError if the runtime is missing or fails."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Where and how to time: ``target``'s device code here or on ``host``, ``rounds`` processes per candidate."""
+    """How to tune: what times a candidate, and in how many rounds, each in a process of its own."""
 
-    target: str = "x86"
-    threads: int = 0
-    host: str | None = None
-    install: bool = False
+    timer: ArtifactTimer
     rounds: int = 5
-    seed: int = 0
-    plan: Plan = field(default_factory=lambda: Plan(num_runs=30, min_secs=0.5, max_secs=20.0, warmup_runs=5))
 
     def __post_init__(self) -> None:
         if not 1 <= self.rounds <= 100:
             raise TargetError(f"--tune-rounds {self.rounds} is outside 1 to 100")
-
-    def measure(self, artifact: Path, say: Say) -> float:
-        """Return the median latency in ms of one fresh process.
-
-        Raises:
-            TargetError: the runtime is missing or fails there, or the host is emulated and has no clock to trust.
-        """
-        if self.host is None:
-            return profile(artifact, target=self.target, plan=self._plan()).latency.p50_ms
-        wish = Wish(self.target, self._plan(), install=self.install, say=say)
-        report = profile_remote(artifact, self.host, wish)
-        if not isinstance(report, Report):
-            raise TargetError(f"{self.host} is emulated: it counts instructions and times nothing, so nothing is tuned")
-        return report.latency.p50_ms
-
-    def _plan(self) -> Plan:
-        return replace(self.plan, threads=self.threads)
 
 
 @dataclass(slots=True)
@@ -120,63 +109,69 @@ def forget(folder: Path) -> None:
     shutil.rmtree(place(folder), ignore_errors=True)
 
 
-def tune(job: Job, how: Tuning) -> dict[str, Any]:
-    """Time the lowerings of a job's network in rounds of random order; return the record, ``chosen`` in it.
+def candidate_requests(network: nn.Module, request: ExportRequest) -> dict[str, ExportRequest]:
+    """Return a request per lowering, and for int8 one for the float32 artifact as it would be by default."""
+    folder = place(request.folder)
+    requests = {name: replace(request, folder=folder / name, lowering=name) for name in candidates(network)}
+    if request.quantization is not None:
+        plain = default_lowering(request.format)
+        requests[FLOAT] = replace(request, folder=folder / FLOAT, quantization=None, lowering=plain)
+    return requests
 
-    A candidate that cannot be written or run is left out with its reason. What was measured stays in ``place``, to
-    go on from if this is stopped; ``forget`` removes it.
+
+def tune(begun: Mapping[str, Conversion], asked: Quantization | None, how: Tuning) -> dict[str, Any]:
+    """Time candidates in rounds of random order; return the record, ``chosen`` in it.
+
+    A candidate that cannot be written or run is left out with its reason. What was measured stays in the folder above
+    the candidates', to go on from if this is stopped; ``forget`` removes it.
 
     Raises:
         ConversionError: no candidate can be written and run.
     """
-    folder, say = place(job.request.folder), job.say
-    jobs = _jobs(job, folder)
-    timings = Timings.resumed(folder, _key(jobs, how))
+    folder = next(iter(begun.values())).folder.parent
+    timings = Timings.resumed(folder, _key(begun, asked, how))
     for number in range(how.rounds):
-        order = list(jobs)
-        random.Random(how.seed + number).shuffle(order)
+        order = list(begun)
+        random.Random(number).shuffle(order)
         for name in order:
             if name not in timings.failed and len(timings.medians_ms.get(name, ())) <= number:
-                say(f"tuning: round {number + 1} of {how.rounds}, {name}")
-                _time(jobs[name], name, timings, how)
+                conversion = begun[name]
+                conversion.announce(f"tuning: round {number + 1} of {how.rounds}, {name}")
+                try:
+                    _write(conversion, None if name == FLOAT else asked)
+                    timings.add(name, how.timer.median_ms(conversion.folder, conversion.announce))
+                except (ConversionError, TargetError) as error:
+                    timings.fail(name, str(error))
     return _record(timings, how)
 
 
-def _time(job: Job, name: str, timings: Timings, how: Tuning) -> None:
-    try:
-        if not (job.folder / FILE_NAME).is_file():
-            shutil.rmtree(job.folder, ignore_errors=True)
-            job.folder.mkdir(parents=True)
-            _write(job)
-        timings.add(name, how.measure(job.folder, job.say))
-    except (ConversionError, TargetError) as error:
-        timings.fail(name, str(error))
-
-
-def _write(job: Job) -> Manifest:
-    """Write a candidate, neither compared nor gated: only its speed is asked for."""
-    asked = job.request.quantization
+def _write(conversion: Conversion, asked: Quantization | None) -> None:
+    """Write a candidate unless it is there, neither compared nor gated: only its speed is asked for."""
+    folder = conversion.folder
+    if (folder / FILE_NAME).is_file():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     if asked is None:
-        return job.writer.export(job.graph(), job.draft(), job.folder).save(job.folder)
-    recipe = Recipe(asked.frames(job.source.checkpoint.preprocess), engine=asked.engine)
-    writer = quantizer(job.writer, job.request.format, asked.engine)
-    return writer.quantize(job.graph(), job.draft(), job.folder, recipe).save(job.folder)
+        conversion.export()
+        return
+    recipe = Int8Recipe(asked.frames(conversion.draft.preprocess), engine=asked.engine)
+    writer = quantizer(conversion.writer, conversion.format, asked.engine)
+    writer.quantize(conversion.graph, conversion.draft, folder, recipe).save(folder)
 
 
-def _key(jobs: Mapping[str, Job], how: Tuning) -> dict[str, Any]:
+def _key(begun: Mapping[str, Conversion], asked: Quantization | None, how: Tuning) -> dict[str, Any]:
     """Return all that a timing depends on and that a later run could have changed."""
-    job = next(iter(jobs.values()))
-    draft, asked = job.draft(), job.request.quantization
+    conversion = next(iter(begun.values()))
+    provenance = conversion.draft.provenance
     return {
-        "checkpoint_sha256": job.source.sha256,
-        "format": job.request.format,
-        "output": job.request.output_kind,
+        "checkpoint_sha256": provenance["checkpoint_sha256"],
+        "format": conversion.format,
+        "output": conversion.draft.output_kind,
         "calibration": None if asked is None else {**asked.calibration.describe(), "engine": asked.engine},
-        "versions": draft.provenance["versions"],
-        "target": how.target,
-        "host": how.host,
-        "threads": how.threads,
-        "candidates": sorted(jobs),
+        "versions": provenance["versions"],
+        **how.timer.conditions,
+        "candidates": sorted(begun),
     }
 
 
@@ -189,27 +184,16 @@ def _record(timings: Timings, how: Tuning) -> dict[str, Any]:
     plain = timings.median_ms.get(FLOAT)
     if plain is not None and forms[chosen] >= plain:
         _log.warning(
-            "int8 takes %.2f ms and float32 %.2f ms on %s: int8 is not faster", forms[chosen], plain, how.target
+            "int8 takes %.2f ms and float32 %.2f ms on %s: int8 is not faster",
+            forms[chosen],
+            plain,
+            how.timer.conditions["target"],
         )
     return {
         "chosen": chosen,
-        "target": how.target,
-        "host": how.host,
-        "threads": how.threads,
+        **how.timer.conditions,
         "rounds": how.rounds,
         "median_ms": timings.median_ms,
         "medians_ms": timings.medians_ms,
         "failed": timings.failed,
     }
-
-
-def _jobs(job: Job, folder: Path) -> dict[str, Job]:
-    """Return a job per candidate below ``folder``, and for int8 the float32 artifact as it would be by default."""
-    jobs = {
-        name: replace(job, folder=folder / name, request=replace(job.request, lowering=name))
-        for name in candidates(job.source.graph.network)
-    }
-    if job.request.quantization is not None:
-        plain = replace(job.request, quantization=None, lowering=default_lowering(job.request.format))
-        jobs[FLOAT] = replace(job, folder=folder / FLOAT, request=plain)
-    return jobs

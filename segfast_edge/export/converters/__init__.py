@@ -7,13 +7,15 @@ import importlib
 from pathlib import Path
 from typing import cast
 
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import ConversionError, unknown
-from segfast_edge.export import Exporter, require
+from segfast_edge.export.common.converter_packages import require
+from segfast_edge.export.common.exporter import Exporter
 
 
 def converters() -> list[str]:
     """Return the names of the other converters, as their packages are called."""
-    return sorted(p.stem.replace("_", "-") for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    return [name.replace("_", "-") for name in names_in(Path(__file__).parent)]
 
 
 def converter(name: str) -> Exporter:
@@ -24,5 +26,5 @@ def converter(name: str) -> Exporter:
     """
     if name not in converters():
         raise ConversionError(unknown("converter", name, converters()))
-    require(name, name)
+    require([name], name)
     return cast(Exporter, importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export.common.failure import explained, writing
+from segfast_edge.export.common.converter_errors import explained, writing
+from segfast_edge.export.common.converter_packages import another
 from segfast_edge.export.common.graph import Deployable
 
-EXTRA = "litert-torch"
 TOOLS = ("litert-torch", "torch")
 
 
@@ -26,7 +26,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     from segfast_edge.export.tflite_writer.reader import read
 
     path = folder / manifest.model_file
-    with explained("litert-torch cannot convert this network", "Try --target onnx or torchscript"):
+    with explained("litert-torch cannot convert this network", another(manifest.format)):
         model = litert_torch.convert(graph.lowered(), (graph.example(),))
     with writing(folder):
         model.export(str(path))

@@ -7,8 +7,8 @@ import torch
 
 from segfast_edge.export.tflite_writer import schema
 from segfast_edge.export.tflite_writer.builder import GraphBuilder, Tensor
-from segfast_edge.export.tflite_writer.layers import reshape
 from segfast_edge.export.tflite_writer.weighted import Array
+from segfast_edge.export.tflite_writer.weightless import reshape
 
 
 def probe(resample: Callable[[torch.Tensor], torch.Tensor], extent: int) -> Array:

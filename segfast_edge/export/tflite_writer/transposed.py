@@ -12,8 +12,8 @@ from torch import nn
 from segfast_edge.errors import ConversionError, unknown
 from segfast_edge.export.common.lowerings import Axis, forward_weight, pads, phase_weight
 from segfast_edge.export.tflite_writer.builder import GraphBuilder, Tensor
-from segfast_edge.export.tflite_writer.layers import concatenate, crop_map, depth_to_space, pad, reshape, size
 from segfast_edge.export.tflite_writer.weighted import Array, Kernel, Spread, convolve, transpose_convolve
+from segfast_edge.export.tflite_writer.weightless import concatenate, crop_map, depth_to_space, pad, reshape, size
 from segfast_edge.export.tflite_writer.window import Pair, Window
 
 UNIT: Pair = (1, 1)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from segfast_edge.export.tflite_writer import schema
 from segfast_edge.export.tflite_writer.builder import GraphBuilder, Tensor
-from segfast_edge.export.tflite_writer.layers import CHANNELS, crop_map, padding_number, placed, size
+from segfast_edge.export.tflite_writer.weightless import CHANNELS, crop_map, padding_number, placed, size
 from segfast_edge.export.tflite_writer.window import Pair, Window
 
 Array = npt.NDArray[np.float32]

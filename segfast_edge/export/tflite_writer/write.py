@@ -6,9 +6,9 @@ from segfast_edge.errors import ConversionError
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY
 from segfast_edge.export.tflite_writer.builder import Affine, GraphBuilder
-from segfast_edge.export.tflite_writer.ends import centred, labelled, normalised, scale_folded
+from segfast_edge.export.tflite_writer.input_and_output import centred, labelled, normalised, scale_folded
 from segfast_edge.export.tflite_writer.ops import writers
-from segfast_edge.export.tflite_writer.trace import trace
+from segfast_edge.export.tflite_writer.torch_trace import trace
 from segfast_edge.export.tflite_writer.translate import Translation
 
 INPUT = "frames"
@@ -26,7 +26,9 @@ def write(deployable: Deployable, metadata: str = "{}") -> bytearray:
     graph = GraphBuilder(f"segfast-edge {kind}")
     graph.metadata(KEY, metadata.encode())
     frames = graph.input(INPUT, (1, *preprocess.size, 3), np.uint8, Affine(1.0))
-    whole = trace(deployable.network, deployable.normalise(deployable.example().permute(0, 3, 1, 2)))
+    whole = trace(
+        deployable.network, deployable.normalise(deployable.example().permute(0, 3, 1, 2)), deployable.reading
+    )
     folded = scale_folded(whole, preprocess)
     graph.scope = "input/normalise"
     incoming = normalised(graph, frames, preprocess) if folded is None else centred(graph, frames, preprocess)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import DataError, unknown
-from targets.runner.board import Board
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
+from targets.runner.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class OutputContext:
     ``stdout`` is the file descriptor of the real standard output; ``token`` is asked of whoever opens the web page.
     """
 
-    board: Board
+    telemetry: Telemetry
     stdout: int
     token: str | None = None
 
@@ -34,7 +35,7 @@ class _Module(Protocol):
 
 def kinds() -> list[str]:
     """Return the kinds of output."""
-    return sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    return names_in(Path(__file__).parent)
 
 
 def _module(kind: str) -> _Module:

@@ -1,8 +1,11 @@
 """Motion-JPEG in an AVI file (RIFF, one video stream, ``idx1`` index): plays everywhere and needs no encoder."""
 
+import os
 import struct
 from pathlib import Path
 from typing import BinaryIO
+
+SYNC_NS = 2_000_000_000
 
 Size = tuple[int, int]  # height, width
 
@@ -13,7 +16,8 @@ _HAS_INDEX, _KEY_FRAME = 0x10, 0x10
 class AviFile:
     """Appends JPEG frames; the header is brought up to date every ``refresh`` frames and on closing.
 
-    A file cut off by a power loss is short of at most its index and its last frames: players read it.
+    Frames are forced to the disk every two seconds. A file cut off by a power loss lacks at most its index and the
+    frames since then: players read it.
     """
 
     def __init__(self, path: Path, size: Size, *, fps: float | None, refresh: int = 100) -> None:
@@ -24,8 +28,8 @@ class AviFile:
         self._index = bytearray()
         self._frames = 0
         self._largest = 0
-        self._first_ns = self._last_ns = 0
-        self._stream: BinaryIO = path.open("wb")
+        self._first_ns = self._last_ns = self._synced_ns = 0
+        self._stream: BinaryIO = path.open("xb")  # what another run recorded is never overwritten
         self._stream.write(self._header(0))
         self._end = self._stream.tell()
 
@@ -52,6 +56,9 @@ class AviFile:
         self._largest = max(self._largest, len(data))
         if self._frames % self._refresh == 0:
             self._write_header(0)
+        if captured_ns - self._synced_ns >= SYNC_NS:
+            os.fdatasync(self._stream.fileno())
+            self._synced_ns = captured_ns
 
     def close(self) -> None:
         """Write the index and the final header."""

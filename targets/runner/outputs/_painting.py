@@ -3,8 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from segfast_edge.contract.images import Frame
-from segfast_edge.contract.postprocess import mask_at, overlay
+from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.overlay import overlay
+from segfast_edge.contract.shared.images import Frame
 from targets.runner.frames import Result
 
 

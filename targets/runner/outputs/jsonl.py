@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from segfast_edge.contract.postprocess import class_shares
+from segfast_edge.contract.masks import class_shares
 from segfast_edge.errors import DataError
-from targets.runner.board import Board
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
+from targets.runner.telemetry import Telemetry
 
 FORM = "jsonl:FILE or jsonl:- (a line per result: class shares, drivable area ahead, latency, age)"
 MAX_FILE_BYTES = 64 << 20  # then FILE becomes FILE.1, so that a car never fills its disk with lines
@@ -24,7 +24,7 @@ def open_output(argument: str, context: OutputContext) -> Output:
     return JsonLines(None if argument == "-" else Path(argument), context)
 
 
-def line_of(result: Result, board: Board) -> dict[str, Any]:
+def line_of(result: Result, telemetry: Telemetry) -> dict[str, Any]:
     """Return what is said of one result; times are of the monotonic clock, shares 0 to 1."""
     return {
         "state": "running",
@@ -34,9 +34,10 @@ def line_of(result: Result, board: Board) -> dict[str, Any]:
         "age_ms": round(result.age_ms, 3),
         "latency_ms": round(result.latency_ms, 3),
         "late": result.late,
+        "doubt": result.doubt or None,
         "timings_ms": {stage: round(spent, 3) for stage, spent in result.timings_ms.items()},
         "shares": {name: round(share, 4) for name, share in class_shares(result.labels, result.classes).items()},
-        "ahead": board.ahead(result),
+        "ahead": telemetry.ahead(result),
     }
 
 
@@ -47,7 +48,7 @@ class JsonLines:
 
     def __init__(self, path: Path | None, context: OutputContext) -> None:
         self._path = path
-        self._board = context.board
+        self._telemetry = context.telemetry
         self._descriptor = context.stdout
         if path is not None:
             try:
@@ -58,7 +59,7 @@ class JsonLines:
 
     def write(self, result: Result) -> None:
         """Append a result's line."""
-        self._line(line_of(result, self._board))
+        self._line(line_of(result, self._telemetry))
 
     def notice(self, notice: Notice) -> None:
         """Append a line that says that there is no result, and why."""
@@ -66,7 +67,7 @@ class JsonLines:
         self._line(line)
 
     def _line(self, value: dict[str, Any]) -> None:
-        data = json.dumps(value, ensure_ascii=False).encode() + b"\n"
+        data = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         if self._path is None:
             write_all(self._descriptor, data)
             return
@@ -92,7 +93,12 @@ class JsonLines:
 
 
 def _append(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    """Open a file to append lines to; half a line, as a power cut leaves it, is ended first."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    with contextlib.suppress(OSError):  # not a plain file, or an empty one
+        if os.pread(descriptor, 1, os.fstat(descriptor).st_size - 1) != b"\n":
+            os.write(descriptor, b"\n")
+    return descriptor
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """Masks as pictures: 8-bit class ids at the frame's size."""
 
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.outputs._folder import PictureFolder
 
@@ -10,7 +10,7 @@ FORM = "masks:DIR[,keep=N] (class ids as PNG)"
 
 def open_output(argument: str, _: OutputContext) -> Output:
     """Open a folder for masks."""
-    return Masks(PictureFolder(argument, "masks"))
+    return Masks(PictureFolder(argument, "masks", ".mask.png"))
 
 
 class Masks:
@@ -23,7 +23,7 @@ class Masks:
 
     def write(self, result: Result) -> None:
         """Write the mask."""
-        self._folder.write(f"{result.name}.mask.png", result.mask)
+        self._folder.write(result.name, result.number, result.mask)
 
     def notice(self, _: Notice) -> None:
         """Write nothing: the pictures themselves are the news."""

@@ -2,7 +2,7 @@
 
 from segfast_edge.contract.preprocess import MAX_SIDE
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.outputs._folder import PictureFolder
 from targets.runner.outputs._painting import painted
@@ -12,7 +12,7 @@ FORM = "overlays:DIR[,keep=N] (the mask over the frame, as JPEG)"
 
 def open_output(argument: str, _: OutputContext) -> Output:
     """Open a folder for overlays."""
-    return Overlays(PictureFolder(argument, "overlays"))
+    return Overlays(PictureFolder(argument, "overlays", ".overlay.jpg"))
 
 
 class Overlays:
@@ -25,7 +25,7 @@ class Overlays:
 
     def write(self, result: Result) -> None:
         """Write the overlay at the frame's size."""
-        self._folder.write(f"{result.name}.overlay.jpg", painted(result, MAX_SIDE))
+        self._folder.write(result.name, result.number, painted(result, MAX_SIDE))
 
     def notice(self, _: Notice) -> None:
         """Write nothing: the pictures themselves are the news."""

@@ -3,7 +3,7 @@
 from segfast_edge.contract.classes import IGNORED
 from segfast_edge.errors import DataError
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.outputs.jsonl import write_all
 

@@ -1,7 +1,7 @@
 """The newest mask in shared memory, for another process on this computer."""
 
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.shared_mask import MaskWriter
 

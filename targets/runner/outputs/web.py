@@ -4,7 +4,7 @@ import ipaddress
 
 from segfast_edge.errors import DataError
 from targets.runner.frames import Notice, Result
-from targets.runner.lane import Output
+from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.web.feed import Feed
 from targets.runner.web.server import PageServer
@@ -31,8 +31,10 @@ def open_output(argument: str, context: OutputContext) -> Output:
         )
     if token is not None and len(token) < MIN_TOKEN:
         raise DataError(f"the token has {len(token)} characters; at least {MIN_TOKEN} are needed")
+    if token is not None and not token.isprintable():
+        raise DataError("the token has characters that cannot be typed; use letters, digits and signs")
     feed = Feed()
-    return Web(feed, PageServer((host, int(port)), context.board, feed, token=token))
+    return Web(feed, PageServer((host, int(port)), context.telemetry, feed, token=token))
 
 
 def _loopback(host: str) -> bool:

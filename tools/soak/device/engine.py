@@ -9,13 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.images import Frame
-from segfast_edge.contract.manifest import MODEL_FILES, Manifest
-from targets.common.session import Options, Output, Session, engine
-
-FORMATS = tuple(MODEL_FILES)
-PACKAGES: tuple[str, ...] = ()
-MODULES: tuple[str, ...] = ()
+from segfast_edge.contract.manifest import Manifest
+from segfast_edge.contract.masks import RawOutput
+from segfast_edge.contract.shared.images import Frame
+from targets.common.session import Options, Session, engine
 
 _INNER = engine(os.environ["SEGFAST_SOAK_ENGINE"])
 _FAULT = Path(os.environ["SEGFAST_SOAK_FAULT"])
@@ -38,7 +35,7 @@ class Faulty:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def run(self, batch: Frame) -> Output:
+    def run(self, batch: Frame) -> RawOutput:
         """Run, or fail as told."""
         fault = _FAULT.read_text().strip() if _FAULT.exists() else ""
         if fault == "raise":

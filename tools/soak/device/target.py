@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from segfast_edge.contract.manifest import MODEL_FILES
-from targets.common.target import Target
+from targets.common.descriptor import Target
 
 
 def _anywhere(_: Path) -> bool:
     return True
 
 
-TARGET = Target("soak", "this machine, failing on request", dict.fromkeys(MODEL_FILES, ("soak",)), _anywhere)
+TARGET = Target("soak", "this machine, failing on request", machine="", is_here=_anywhere, only_engine="soak")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segfast_edge.contract.images import Frame
+from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError
 from segfast_edge.export.tflite_writer.builder import GraphBuilder
 from segfast_edge.export.tflite_writer.reader import Graph

@@ -8,11 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from segfast_edge.export.tflite_writer import layers
+from segfast_edge.export.tflite_writer import weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
 from segfast_edge.export.tflite_writer.linear_map import apply_separable, probe
-from segfast_edge.export.tflite_writer.ops.arrange import nhwc_axis
-from segfast_edge.export.tflite_writer.trace import Call, call_of
+from segfast_edge.export.tflite_writer.torch_trace import Call, call_of
 from segfast_edge.export.tflite_writer.translate import Positions, Translation
 from segfast_edge.export.tflite_writer.weighted import Array
 from segfast_edge.export.tflite_writer.window import Pair, Window
@@ -26,9 +25,9 @@ def max_pool2d(t: Translation, call: Call) -> Tensor:
     x, window = t.tensor(call["self"]), _window(call)
     if window.dilation != (1, 1):
         raise call.refused(f"with dilation {window.dilation}")
-    outside = 0.0 if _has_no_negatives(call["self"]) else layers.LOWEST
-    padded, window = layers.placed(t.graph, x, window, outside)
-    return layers.pool(t.graph, "MAX_POOL_2D", padded, window, t.fused_activation(call))
+    outside = 0.0 if _has_no_negatives(call["self"]) else weightless.LOWEST
+    padded, window = weightless.placed(t.graph, x, window, outside)
+    return weightless.pool(t.graph, "MAX_POOL_2D", padded, window, t.fused_activation(call))
 
 
 def max_pool2d_with_indices(t: Translation, call: Call) -> tuple[Tensor, Positions]:
@@ -39,44 +38,40 @@ def max_pool2d_with_indices(t: Translation, call: Call) -> tuple[Tensor, Positio
 def avg_pool2d(t: Translation, call: Call) -> Tensor:
     """The mean of each window, over what torch counts into it."""
     x, window = t.tensor(call["self"]), _window(call)
-    if window.kernel == layers.size(x) and window.is_valid(layers.size(x)) and not call["divisor_override"]:
-        return layers.reduce(t.graph, x, "MEAN", (1, 2), keep=True)
-    padded, placed = layers.placed(t.graph, x, window)
-    means = layers.pool(t.graph, "AVERAGE_POOL_2D", padded, placed)
-    correction = _mean_correction(call, layers.size(x), layers.size(padded), placed)
+    if window.kernel == weightless.size(x) and window.is_valid(weightless.size(x)) and not call["divisor_override"]:
+        return weightless.reduce(t.graph, x, "MEAN", (1, 2), keep=True)
+    padded, placed = weightless.placed(t.graph, x, window)
+    means = weightless.pool(t.graph, "AVERAGE_POOL_2D", padded, placed)
+    correction = _mean_correction(call, weightless.size(x), weightless.size(padded), placed)
     if np.allclose(correction, 1):
         return means
-    return layers.binary(t.graph, "MUL", means, t.graph.constant(correction, "correction"))
+    return weightless.binary(t.graph, "MUL", means, t.graph.constant(correction, "correction"))
 
 
 def adaptive_avg_pool2d(t: Translation, call: Call) -> Tensor:
     """Means over a grid of cells that covers the map, overlapping where its size does not divide."""
     x = t.tensor(call["self"])
-    size, wanted = layers.size(x), (call.shape[2], call.shape[3])
+    size, wanted = weightless.size(x), (call.shape[2], call.shape[3])
     if wanted == size:
         return x
     if wanted == (1, 1):
-        return layers.reduce(t.graph, x, "MEAN", (1, 2), keep=True)
+        return weightless.reduce(t.graph, x, "MEAN", (1, 2), keep=True)
     down, right = (_regular_cells(extent, count) for extent, count in zip(size, wanted, strict=True))
     if down is not None and right is not None:
         window = Window((down[0], right[0]), (down[1], right[1]), (1, 1), (0, 0), wanted)
-        return layers.pool(t.graph, "AVERAGE_POOL_2D", x, window)
+        return weightless.pool(t.graph, "AVERAGE_POOL_2D", x, window)
     rows = probe(lambda row: F.adaptive_avg_pool2d(row, (wanted[0], 1)), size[0])
     columns = probe(lambda row: F.adaptive_avg_pool2d(row, (wanted[1], 1)), size[1])
     return apply_separable(t.graph, x, rows, columns)
 
 
-def mean(t: Translation, call: Call) -> Tensor:
-    """The mean over some axes, or over all."""
+def adaptive_max_pool2d(t: Translation, call: Call) -> tuple[Tensor]:
+    """The largest value of the whole map, of each row or of each column."""
     x = t.tensor(call["self"])
-    rank = len(x.shape)
-    reduced: list[int] = call.arguments.get("dim") or list(range(rank))
-    axes = [nhwc_axis(axis % rank, rank) for axis in reduced]
-    keep = bool(call.arguments.get("keepdim"))
-    kept = [axis for axis in range(rank) if axis not in axes]
-    if rank == 4 and not keep and len(kept) > 1 and 3 in kept and kept != [0, 3]:
-        raise call.refused("leaves channels and places without saying which is which")
-    return layers.reduce(t.graph, x, "MEAN", axes, keep=keep)
+    axes = [1 + axis for axis in (0, 1) if call.shape[2 + axis] != x.shape[1 + axis]]
+    if any(call.shape[1 + axis] != 1 for axis in axes):
+        raise call.refused(f"to {call.shape[2:]} of {weightless.size(x)}")
+    return (weightless.reduce(t.graph, x, "REDUCE_MAX", axes, keep=True),)
 
 
 def _window(call: Call) -> Window:

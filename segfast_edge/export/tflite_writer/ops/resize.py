@@ -7,10 +7,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from segfast_edge.export.tflite_writer import layers, schema
+from segfast_edge.export.tflite_writer import schema, weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
 from segfast_edge.export.tflite_writer.linear_map import apply_separable, probe
-from segfast_edge.export.tflite_writer.trace import Call, shape_of
+from segfast_edge.export.tflite_writer.torch_trace import Call, shape_of
 from segfast_edge.export.tflite_writer.translate import Translation
 
 
@@ -31,6 +31,14 @@ def upsample_nearest2d(t: Translation, call: Call) -> Tensor:
     return _resized(t, call, "RESIZE_NEAREST_NEIGHBOR", options, 1)
 
 
+def upsample_nearest_exact2d(t: Translation, call: Call) -> Tensor:
+    """The element that an output's centre falls on."""
+    if not _follows_sizes(call):
+        return _resampled(t, call, partial(F.interpolate, mode="nearest-exact"))
+    options = schema.options("ResizeNearestNeighbor", alignCorners=False, halfPixelCenters=True)
+    return _resized(t, call, "RESIZE_NEAREST_NEIGHBOR", options, 3)
+
+
 def upsample_bicubic2d(t: Translation, call: Call) -> Tensor:
     """Cubic interpolation, which TFLite has no operator for."""
     return _resampled(t, call, partial(F.interpolate, mode="bicubic", align_corners=bool(call["align_corners"])))
@@ -48,9 +56,9 @@ def _follows_sizes(call: Call) -> bool:
 def _resized(t: Translation, call: Call, operator: str, options: object, version: int) -> Tensor:
     x = t.tensor(call["input"])
     wanted = call.shape[2:]
-    if layers.size(x) == wanted:
+    if weightless.size(x) == wanted:
         return x
-    result = t.graph.tensor((x.shape[0], *wanted, x.shape[layers.CHANNELS]))
+    result = t.graph.tensor((x.shape[0], *wanted, x.shape[weightless.CHANNELS]))
     sizes = t.graph.constant(np.array(wanted, np.int32), "size")
     t.graph.operator(operator, [x, sizes], [result], options, version)
     return result
@@ -62,5 +70,5 @@ def _resampled(t: Translation, call: Call, interpolate: Callable[..., torch.Tens
     matrices = []
     for axis in (0, 1):
         how = {"size": (call.shape[2 + axis], 1)} if factors is None else {"scale_factor": (factors[axis], 1.0)}
-        matrices.append(probe(partial(interpolate, **how), layers.size(x)[axis]))
+        matrices.append(probe(partial(interpolate, **how), weightless.size(x)[axis]))
     return apply_separable(t.graph, x, *matrices)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from segfast_edge.export.tflite_writer import layers, schema
+from segfast_edge.export.tflite_writer import schema, weightless
 from segfast_edge.export.tflite_writer.builder import GraphBuilder, Tensor
-from segfast_edge.export.tflite_writer.trace import Call, call_of
+from segfast_edge.export.tflite_writer.torch_trace import Call, call_of
 from segfast_edge.export.tflite_writer.translate import Translation
 from segfast_edge.export.tflite_writer.window import Pair
 
@@ -22,18 +22,18 @@ def max_unpool2d(t: Translation, call: Call) -> Tensor:
         raise call.refused("reads positions that no max_pool2d gave")
     _check_pooling(call)
     values, source = t.tensor(call["self"]), positions.source
-    if layers.size(source) != (call.shape[2], call.shape[3]):
+    if weightless.size(source) != (call.shape[2], call.shape[3]):
         raise call.refused(
-            f"to {call.shape[2:]}, not back to the pooled map's {layers.size(source)}, moves the positions"
+            f"to {call.shape[2:]}, not back to the pooled map's {weightless.size(source)}, moves the positions"
         )
     batch, height, width, channels = values.shape
-    whole = layers.crop_map(t.graph, source, (BLOCK * height, BLOCK * width))
+    whole = weightless.crop_map(t.graph, source, (BLOCK * height, BLOCK * width))
     blocks = _blocks(t.graph, whole)
     chosen = _one_hot(t.graph, _first_maximum(t.graph, blocks))
-    flat = layers.reshape(t.graph, values, (batch * height * width, 1, channels))
-    filled = layers.binary(t.graph, "MUL", chosen, flat)
-    placed = layers.reshape(t.graph, filled, (batch, height, width, BLOCK * BLOCK * channels))
-    return _bordered(t.graph, layers.depth_to_space(t.graph, placed, BLOCK), layers.size(source))
+    flat = weightless.reshape(t.graph, values, (batch * height * width, 1, channels))
+    filled = weightless.binary(t.graph, "MUL", chosen, flat)
+    placed = weightless.reshape(t.graph, filled, (batch, height, width, BLOCK * BLOCK * channels))
+    return _bordered(t.graph, weightless.depth_to_space(t.graph, placed, BLOCK), weightless.size(source))
 
 
 def _check_pooling(call: Call) -> None:
@@ -48,9 +48,9 @@ def _check_pooling(call: Call) -> None:
 
 def _blocks(graph: GraphBuilder, x: Tensor) -> Tensor:
     """Return blocks x 4 x channels."""
-    apart = layers.space_to_depth(graph, x, BLOCK)
+    apart = weightless.space_to_depth(graph, x, BLOCK)
     batch, height, width, depth = apart.shape
-    return layers.reshape(graph, apart, (batch * height * width, BLOCK * BLOCK, depth // (BLOCK * BLOCK)))
+    return weightless.reshape(graph, apart, (batch * height * width, BLOCK * BLOCK, depth // (BLOCK * BLOCK)))
 
 
 def _first_maximum(graph: GraphBuilder, blocks: Tensor) -> Tensor:
@@ -70,4 +70,4 @@ def _one_hot(graph: GraphBuilder, places: Tensor) -> Tensor:
 
 def _bordered(graph: GraphBuilder, x: Tensor, wanted: Pair) -> Tensor:
     after = (wanted[0] - x.shape[1], wanted[1] - x.shape[2])
-    return layers.pad_map(graph, x, (0, 0), after)
+    return weightless.pad_map(graph, x, (0, 0), after)

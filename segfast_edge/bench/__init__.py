@@ -1,1 +1,0 @@
-"""Benchmarks that are part of the product, each pairing what it compares in one run."""

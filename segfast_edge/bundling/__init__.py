@@ -1,1 +1,0 @@
-"""Bundles: an artifact with everything that a device needs to run it, listed, signed, and the same bytes every time."""

@@ -1,1 +1,0 @@
-"""Bundles to devices over ssh: copied, and installed there by the installer's own code, which needs only Python."""

@@ -1,0 +1,1 @@
+"""Bundles: built, signed, and installed on devices over ssh."""

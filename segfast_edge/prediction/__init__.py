@@ -1,0 +1,1 @@
+"""Labels for pictures from a checkpoint or an artifact, and how good they are."""

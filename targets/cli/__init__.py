@@ -1,0 +1,1 @@
+"""The device side's command line."""
