@@ -110,7 +110,7 @@ def test_a_result_has_what_the_verb_writes(model, artifact, tmp_path, capsys):
     ("source", "message"),
     [
         ("nowhere.png", "no such image"),
-        (7, "cannot predict on a int"),
+        (7, "cannot predict on a value of type int"),
         (np.zeros((4, 4, 2), np.uint8), "expected uint8"),
     ],
 )
