@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
@@ -360,6 +361,92 @@ class _Several(nn.Module):
 @foreign
 def several_folds(classes):
     return _Several(classes)
+
+
+class _Words(nn.Module):
+    """A stem with group normalisation, two transformer blocks over windows as words, and a skip."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 4, 4), nn.GroupNorm(4, 16), nn.SiLU())
+        self.place = nn.Parameter(torch.randn(1, 140, 16) * 0.1)
+        blocks = [nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, activation=name) for name in ("gelu", "relu")]
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Conv2d(32, classes, 1)
+
+    def forward(self, x):
+        y = self.stem(x)
+        words = self.blocks(y.flatten(2).transpose(1, 2) + self.place)
+        both = torch.cat([y, words.transpose(1, 2).reshape(y.shape)], 1)
+        return F.interpolate(self.head(both), scale_factor=4.0, mode="bilinear")
+
+
+@foreign
+def words(classes):
+    return _Words(classes)
+
+
+@foreign
+def uneven_channels(classes):
+    """Channels whose sizes differ ten-thousandfold, which one int8 range per tensor cannot hold."""
+    first, second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, classes, 1)
+    with torch.no_grad():
+        factor = torch.logspace(-2, 2, 8)
+        first.weight *= factor[:, None, None, None]
+        first.bias *= factor
+        second.weight /= factor[None, :, None, None]
+    return nn.Sequential(first, nn.LeakyReLU(0.5), second)
+
+
+class _Outputs(nn.Module):
+    """Two heads on a map of a third of the size; ``pack`` makes the output of them, in the network's own size."""
+
+    def __init__(self, classes, pack, enlarge=True):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 3, 1), nn.BatchNorm2d(8), nn.ReLU())
+        self.first, self.second = nn.Conv2d(8, classes, 1), nn.Conv2d(8, classes, 1)
+        self.pack, self.enlarge = pack, enlarge
+        for layer in (self.stem[0], self.first, self.second):
+            nn.init.normal_(layer.weight, 0, 0.7)
+
+    def forward(self, x):
+        y = self.stem(x)
+        maps = [self.first(y), self.second(y)]
+        if self.enlarge:
+            maps = [F.interpolate(each, x.shape[2:], mode="bilinear") for each in maps]
+        return self.pack(*maps)
+
+
+OUTPUTS = {  # name -> (how two maps are packed, whether they have the picture's size)
+    "named": (lambda first, second: {"aux": first, "out": second}, True),
+    "as_transformers": (lambda first, second: OrderedDict(loss=None, logits=second, hidden=(first,)), False),
+    "otherwise_named": (lambda first, second: {"main": first, "side": second}, True),
+    "tuple_of_two": (lambda first, second: (first, second), True),
+    "list_of_more": (lambda first, second: [first.mean(), first[:, :2], second], False),
+    "small": (lambda first, _: first, False),
+    "one_logit": (lambda first, _: first[:, :1], False),
+    "channels_last": (lambda first, _: first.permute(0, 2, 3, 1), True),
+    "picture_level": (lambda first, _: first.mean((2, 3)), True),
+    "larger": (lambda first, _: F.interpolate(first, scale_factor=2.0), True),
+}
+
+
+def __getattr__(name):
+    if name not in OUTPUTS:
+        raise AttributeError(name)
+    pack, enlarge = OUTPUTS[name]
+
+    def factory(classes):
+        torch.manual_seed(5)
+        return settled(_Outputs(classes, pack, enlarge))
+
+    return factory
+
+
+def five(_):
+    """Five classes, whatever is asked for, in a dictionary."""
+    torch.manual_seed(5)
+    return settled(_Outputs(5, OUTPUTS["named"][0]))
 
 
 DRAWN = []  # every module that ``drawn_anew`` has given

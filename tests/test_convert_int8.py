@@ -30,7 +30,7 @@ from segfast_edge.export.common.conversion import begin
 from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.int8_search import fewest
 from segfast_edge.export.common.prepared import PreparedNetwork
-from segfast_edge.export.common.quantization import Gate, Quantization
+from segfast_edge.export.common.quantization import Agreement, Gate, Quantization
 from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.export.common.sensitivity import sensitivities
 from segfast_edge.export.convert import convert
@@ -60,7 +60,7 @@ def data(tmp_path_factory, source):
 
 
 def quantization(data, *, max_drop=None, subset=None):
-    gate = None if max_drop is None else Gate(GroundTruth("folder", data, "train"), max_drop)
+    gate = Agreement(0.0) if max_drop is None else Gate(GroundTruth("folder", data, "train"), max_drop)
     return Quantization(Calibration.open(data / "images/train", None), subset, gate)
 
 
@@ -362,11 +362,6 @@ def test_a_disk_that_is_full_leaves_no_int8(source, data, tmp_path, name):
     assert done.returncode == 2, done.stderr
     assert "cannot write" in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_search_without_a_gate_is_refused(data):
-    with pytest.raises(ConversionError, match="--search needs --gate-data"):
-        replace(quantization(data), search=True)
 
 
 def test_a_checkpoint_that_was_replaced_meanwhile_is_no_baseline(data, tmp_path):

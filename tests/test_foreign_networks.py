@@ -23,12 +23,6 @@ def test_an_operator_that_our_tflite_writer_lacks_is_named_with_its_layer_and_th
         convert(source, ExportRequest("tflite", tmp_path / "a"))
 
 
-def test_a_network_that_gives_a_dictionary_is_told_what_to_take_of_it(tmp_path):
-    source = PreparedNetwork(write_checkpoint(tmp_path / "a.pt", "foreign_networks:dictionary", size=SIZE))
-    with pytest.raises(ConversionError, match=r"gives a dictionary \(out\).*returns its logits from forward"):
-        convert(source, ExportRequest("torchscript", tmp_path / "a"))
-
-
 def test_a_network_that_was_trained_elsewhere_converts_with_the_weights_that_its_factory_loads(tmp_path):
     words = ["convert", "--model", "foreign_networks:scaled", "--classes", "5", "--size", "48x64", "--target"]
     assert main([*words, "openvino,tflite", "-o", str(tmp_path / "a")]) == 0
@@ -52,9 +46,10 @@ def test_a_network_that_was_trained_elsewhere_converts_with_the_weights_that_its
         (["--model", "segfast", "--classes", "5", "-o", "a"], "is not of the form package.module:factory"),
         (
             [*SCALED, "--int8", "--calibration", ".", "--gate-data", "scenes"],
-            "--gate-data and --search need a CHECKPOINT",
+            "--gate-data needs a CHECKPOINT",
         ),
-        ([*SCALED, "--int8", "--calibration", ".", "--search"], "with --model leave them out"),
+        ([*SCALED, "--min-agreement", "0.9"], "--min-agreement is for --int8"),
+        ([*SCALED, "--int8", "--calibration", "..", "--min-agreement", "1.5"], "--min-agreement 1.5 is outside 0 to 1"),
     ],
 )
 def test_half_a_network_is_refused_in_one_line(words, says, tmp_path, monkeypatch, capsys):

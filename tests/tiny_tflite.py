@@ -41,6 +41,42 @@ def unpooled_odd(x):
     return torch.ops.aten.max_unpool2d.default(maxima, places, list(x.shape[2:]))
 
 
+def weighted_norm(norm):
+    nn.init.uniform_(norm.weight, 0.5, 1.5)
+    nn.init.uniform_(norm.bias, -0.5, 0.5)
+    return norm
+
+
+def channels_last(x, norm, fc):
+    """As ConvNeXt has it: normalisation and layers over the channels of each place."""
+    return F.gelu(fc(norm(x.permute(0, 2, 3, 1)))).permute(0, 3, 1, 2)
+
+
+def attention(x, fc):
+    tokens = x.flatten(2).transpose(1, 2)
+    query, key, value = fc(tokens).chunk(3, -1)
+    return (tokens + F.scaled_dot_product_attention(query, key, value)).transpose(1, 2).reshape(x.shape)
+
+
+def heads(x, layer):
+    tokens = x.flatten(2).mT
+    return layer(tokens, tokens, tokens, need_weights=False)[0].mT.reshape(x.shape)
+
+
+def masked_attention(x):
+    mask = torch.zeros(9, 9).masked_fill(torch.ones(9, 9).tril().T.bool(), -torch.inf).fill_diagonal_(0)
+    causal = F.scaled_dot_product_attention(x, x, x, is_causal=True, scale=0.3)
+    return causal + F.scaled_dot_product_attention(x, x, x, attn_mask=mask)
+
+
+def windows(x):
+    """As Swin has it: windows of 4x4, something done in each, and back."""
+    n, c, h, w = x.shape
+    apart = x.view(n, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 3, 5, 1).reshape(-1, 16, c)
+    mixed = apart.softmax(1) * apart
+    return mixed.view(n, h // 4, w // 4, 4, 4, c).permute(0, 5, 1, 3, 2, 4).reshape(n, c, h, w)
+
+
 def both_signs(x, conv):
     y = conv(x)
     return torch.cat([y, F.relu(y)], 1)
@@ -179,6 +215,88 @@ CASES = {  # name -> (network, shape of its input)
     "pixel_shuffle_tanh": (lambda: nn.Sequential(nn.Conv2d(6, 8, 1), nn.Tanh(), nn.PixelShuffle(2)), MAP),
     "pixel_unshuffle": (lambda: nn.PixelUnshuffle(2), EVEN),
     "channel_shuffle": (lambda: nn.ChannelShuffle(2), MAP),
+    "gelu": (nn.GELU, MAP),
+    "gelu_tanh": (lambda: nn.GELU(approximate="tanh"), MAP),
+    "mish": (lambda: Fn(lambda x: F.mish(30 * x)), MAP),
+    "softplus": (lambda: Fn(lambda x: F.softplus(40 * x) + F.softplus(x, beta=2.0)), MAP),
+    "log_sigmoid": (lambda: Fn(lambda x: F.logsigmoid(30 * x)), MAP),
+    "selu": (nn.SELU, MAP),
+    "celu": (lambda: nn.CELU(0.7), MAP),
+    "elu_alpha": (lambda: nn.ELU(0.4), MAP),
+    "softsign": (nn.Softsign, MAP),
+    "glu": (lambda: nn.GLU(1), MAP),
+    "group_norm": (lambda: weighted_norm(nn.GroupNorm(3, 6)), MAP),
+    "instance_norm": (lambda: weighted_norm(nn.InstanceNorm2d(6, affine=True)), MAP),
+    "instance_norm_plain": (lambda: nn.InstanceNorm2d(6), MAP),
+    "instance_norm_running": (lambda: nn.InstanceNorm2d(6, track_running_stats=True), MAP),
+    "layer_norm_columns": (lambda: weighted_norm(nn.LayerNorm(11)), MAP),
+    "layer_norm_maps": (lambda: weighted_norm(nn.LayerNorm((6, 9, 11))), MAP),
+    "layer_norm_channels": (lambda: Fn(channels_last, weighted_norm(nn.LayerNorm(6)), nn.Linear(6, 8)), MAP),
+    "rms_norm": (lambda: nn.RMSNorm(11), MAP),
+    "log_softmax": (lambda: nn.LogSoftmax(1), MAP),
+    "softmax_columns": (lambda: nn.Softmax(3), MAP),
+    "softmax_rows": (lambda: nn.Softmax(2), MAP),
+    "powers": (lambda: Fn(lambda x: x**2 - x.abs() ** 0.5 + (x.abs() + 1) ** -1.5 + (x * x + 1).rsqrt()), MAP),
+    "logarithm": (lambda: Fn(lambda x: (x.abs() + 1).log() + (x.abs() + 1).reciprocal() + x.square()), MAP),
+    "sums": (
+        lambda: Fn(lambda x: x.sum((2, 3), keepdim=True) + x.amax(1, keepdim=True) - x.amin(2, keepdim=True)),
+        MAP,
+    ),
+    "spreads": (lambda: Fn(lambda x: x.std((2, 3), keepdim=True) * x.var(1, keepdim=True, correction=0)), MAP),
+    "largest_of": (lambda: Fn(lambda x: x.max(1, keepdim=True)[0] * x.min(3, keepdim=True).values), MAP),
+    "strips": (lambda: Fn(lambda x: x * x.mean(3)[..., None] + x.amax(2)[:, :, None] + x.mean(1).unsqueeze(1)), MAP),
+    "strip_pooling": (
+        lambda: Fn(lambda x: F.adaptive_avg_pool2d(x, (None, 1)) + F.adaptive_max_pool2d(x, (1, 11))),
+        MAP,
+    ),
+    "normalised_vectors": (lambda: Fn(lambda x: F.normalize(x, dim=1) + F.normalize(x, p=1.0, dim=2)), MAP),
+    "permuted": (lambda: Fn(lambda x: x.permute(0, 3, 1, 2).transpose(2, 3)), MAP),
+    "viewed_apart": (lambda: Fn(lambda x: x.reshape(1, 3, 2, 9, 11).transpose(1, 2).reshape(1, 6, 9, 11)), MAP),
+    "viewed_flat": (lambda: Fn(lambda x: x.reshape(1, -1)[:, 5:].reshape(1, 19, 31).unsqueeze(1)), MAP),
+    "viewed_places": (lambda: Fn(lambda x: x.flatten(2)[..., :96].unflatten(2, (8, 12))), MAP),
+    "tokens": (lambda: Fn(lambda x: (x.flatten(2).transpose(1, 2) * 2).transpose(1, 2).view(1, 6, 9, 11)), MAP),
+    "windows": (lambda: Fn(windows), EVEN),
+    "shuffled_by_hand": (
+        lambda: Fn(lambda x: x.view(1, 2, 2, 2, 4, 6).permute(0, 1, 4, 2, 5, 3).reshape(1, 2, 8, 12)),
+        (1, 8, 4, 6),
+    ),
+    "expanded": (
+        lambda: Fn(lambda x: x.mean(2, keepdim=True).expand(1, 6, 4, 11) + x[:, :, :1].repeat(1, 1, 4, 1)),
+        MAP,
+    ),
+    "stacked": (lambda: Fn(lambda x: torch.stack([x[:, 0], x[:, -1], x[0, 2:3]], 1)), MAP),
+    "unbound": (lambda: Fn(lambda x: torch.stack(x.unbind(3)[::2], 3)), MAP),
+    "flipped": (lambda: Fn(lambda x: x.flip((1, 3)) + x.roll((1, -2), (2, 3))), MAP),
+    "every_second": (lambda: Fn(lambda x: x[:, ::2, 1::3, ::2]), MAP),
+    "places_chosen": (lambda: Fn(lambda x: x.index_select(1, torch.tensor([4, 0, 0]))), MAP),
+    "pad_reflect": (lambda: nn.ReflectionPad2d((1, 2, 3, 0)), MAP),
+    "pad_replicate": (lambda: nn.ReplicationPad2d((1, 2, 3, 0)), MAP),
+    "pad_circular": (lambda: nn.CircularPad2d((1, 2, 3, 0)), MAP),
+    "conv_reflect": (lambda: nn.Conv2d(6, 8, 3, padding=1, padding_mode="reflect"), MAP),
+    "nearest_exact": (lambda: nn.Upsample(size=(25, 40), mode="nearest-exact"), MAP),
+    "nearest_exact_factor": (lambda: nn.Upsample(scale_factor=1.7, mode="nearest-exact"), MAP),
+    "conv1d": (lambda: Fn(lambda x, conv: conv(x.flatten(2))[:, :, None], nn.Conv1d(6, 4, 3, 2, 1)), MAP),
+    "matrices": (lambda: Fn(lambda x: x @ x.transpose(2, 3) + torch.bmm(x[0], x[0].mT)[None]), MAP),
+    "matrix_fixed": (lambda: Fn(lambda x, fc: x @ fc.weight, nn.Linear(5, 11)), MAP),
+    "linear_columns": (lambda: nn.Sequential(nn.Linear(11, 5), nn.ReLU()), MAP),
+    "attention": (lambda: Fn(attention, nn.Linear(6, 18)), MAP),
+    "attention_heads": (lambda: Fn(heads, nn.MultiheadAttention(6, 2, batch_first=True)), MAP),
+    "attention_masked": (lambda: Fn(masked_attention), MAP),
+    "transformer": (
+        lambda: Fn(
+            lambda x, layer: layer(x.flatten(2).mT).mT.unflatten(2, (9, 11)),
+            nn.TransformerEncoderLayer(6, 2, 16, batch_first=True, norm_first=True, activation="gelu"),
+        ),
+        MAP,
+    ),
+    "transposed_pointwise_shuffled": (
+        lambda: nn.Sequential(nn.ConvTranspose2d(6, 16, 2, 2), nn.Conv2d(16, 8, 1), nn.PixelShuffle(2)),
+        MAP,
+    ),
+    "where": (lambda: Fn(lambda x: torch.where(x > 0.5, x, -x.masked_fill(x <= -1, 0.3)) * (x < x[:, :1])), MAP),
+    "where_fixed": (lambda: Fn(lambda x: torch.where(torch.arange(11) >= 4, x, 0.0) + (~(x >= 0)).float()), MAP),
+    "filled": (lambda: Fn(lambda x: torch.cat([x, torch.zeros_like(x[:, :1]), x.new_ones(1, 2, 9, 11)], 1)), MAP),
+    "deep_prelu": (lambda: nn.Sequential(nn.PReLU(6), nn.GELU(), nn.Tanh()), MAP),
 }
 
 

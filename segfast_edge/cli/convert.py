@@ -91,8 +91,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     int8.add_argument("--gate-root", type=Path, metavar="DIR", help="its folder (default --data-root)")
     int8.add_argument("--gate-split", default="val", metavar="NAME", help="default val")
     int8.add_argument("--max-drop", type=float, default=0.01, metavar="X", help="mIoU it may lose (default 0.01)")
-    int8.add_argument("--search", action="store_true", help="where it loses more, keep the fewest layers float")
+    int8.add_argument(
+        "--min-agreement",
+        type=float,
+        metavar="SHARE",
+        help="without --gate-data: share of pixels that int8 must label as float does, on the calibration frames"
+        " (default 0.95)",
+    )
+    int8.add_argument("--search", action="store_true", help="if it loses more, keep as few layers as possible in float")
     int8.add_argument("--drop-type", choices=("absolute", "relative"), default="absolute", help="of mIoU")
+    parser.add_argument(
+        "--best-effort", action="store_true", help="exit with 0 also if some of several formats could not be written"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an artifact that is there")
     parser.add_argument("--json", action="store_true", help="print the manifests as JSON")
 
@@ -101,7 +111,8 @@ def run(args: argparse.Namespace) -> int:
     """Convert to every format asked for and say how each compared with torch."""
     from rich.console import Console
 
-    from segfast_edge.cli._conversion_view import show, show_layers, table_of_what_was_lost
+    from segfast_edge.cli._conversion_view import show, show_layers, show_lost, show_missing
+    from segfast_edge.errors import SegfastError
 
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
 
@@ -112,26 +123,35 @@ def run(args: argparse.Namespace) -> int:
     with (
         orderly(),
         TemporaryDirectory(prefix="segfast-model-") as folder,
-        table_of_what_was_lost(console),
         console.status("reading the checkpoint") as status,
     ):
         source = _source(args, Path(folder))
-        made = {}
+        made, missing = {}, {}
+        status.update("comparing the graph with the network")
+        assumed = source.assumed  # a network that no format can have is refused here, once
         for request in requests:
-            if tuning is None:
-                made[request.folder] = convert(source, request, announce=status.update, by=by)
-            else:
-                made[request.folder] = convert_tuned(source, request, tuning, announce=status.update)
-    for assumption in source.assumed:
+            try:
+                if tuning is None:
+                    made[request.folder] = convert(source, request, announce=status.update, by=by)
+                else:
+                    made[request.folder] = convert_tuned(source, request, tuning, announce=status.update)
+            except SegfastError as error:
+                show_lost(error, console)
+                if len(requests) == 1:
+                    raise
+                missing[request.format] = error
+    for assumption in assumed:
         console.print(f"assumed: {assumption}", highlight=False, markup=False, soft_wrap=True)
     if args.json:
         documents = [{"artifact": str(folder), **manifest.to_json()} for folder, manifest in made.items()]
-        print(json.dumps(documents, indent=2, ensure_ascii=False))
+        failures = [{"format": name, "error": str(error)} for name, error in missing.items()]
+        print(json.dumps([*documents, *failures], indent=2, ensure_ascii=False))
     else:
         show(made)
+        show_missing(missing)
         if args.layers:
             show_layers(made)
-    return 0
+    return 1 if missing and not args.best_effort else 0
 
 
 def _source(args: argparse.Namespace, folder: Path) -> "PreparedNetwork":
@@ -165,15 +185,16 @@ def _refuse_half_a_network(args: argparse.Namespace) -> None:
         raise ConversionError(
             f"--model {args.model} is not of the form package.module:factory; name a CHECKPOINT or shipped weights"
         )
-    if args.model is not None and (args.gate_data is not None or args.search):
+    if args.model is not None and args.gate_data is not None:
         raise ConversionError(
-            "--gate-data and --search need a CHECKPOINT of segfast-edge train, which knows its classes' names; with"
-            " --model leave them out, the manifest records the share of labels that agree with torch"
+            "--gate-data needs a CHECKPOINT of segfast-edge train, which contains its classes' names; with --model,"
+            " int8 must label --min-agreement of the calibration frames' pixels as the float network does"
         )
 
 
 def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
     """Return one request per format; a format or tool that is not there is refused before any work is done."""
+    from segfast_edge.contract.formats import format_names
     from segfast_edge.errors import ConversionError
     from segfast_edge.export import exporter
 
@@ -182,7 +203,8 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
     if not names:
         raise ConversionError("--target names no format")
     for name in names:
-        exporter(name)
+        if len(names) == 1 or name not in format_names():  # of several, each is tried
+            exporter(name)
 
     from segfast_edge.export.common.request import ExportRequest  # after the check, because it needs torch
 
@@ -238,17 +260,19 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
     """Return what was asked for as int8; flags that only int8 has are refused without it."""
     from segfast_edge.data.calibration import Calibration
     from segfast_edge.errors import ConversionError
-    from segfast_edge.export.common.quantization import Gate, Quantization
+    from segfast_edge.export.common.quantization import Agreement, Gate, Quantization
     from segfast_edge.prediction.evaluate import GroundTruth
 
     if not args.int8:
-        for flag in ("calibration", "subset_size", "gate_data", "engine"):
+        for flag in ("calibration", "subset_size", "gate_data", "engine", "min_agreement"):
             if getattr(args, flag) is not None:
                 raise ConversionError(f"--{flag.replace('_', '-')} is for --int8")
         return None
     if args.calibration is None:
         raise ConversionError("--int8 needs --calibration: a list, a shipped list's name, or a folder of pictures")
-    gate = None
+    gate: Gate | Agreement = Agreement() if args.min_agreement is None else Agreement(args.min_agreement)
+    if args.gate_data is not None and args.min_agreement is not None:
+        raise ConversionError("--min-agreement is for int8 without labels; with --gate-data set --max-drop")
     if args.gate_data is not None:
         truth = GroundTruth(args.gate_data, args.gate_root or args.data_root, args.gate_split)
         gate = Gate(truth, args.max_drop, args.drop_type)

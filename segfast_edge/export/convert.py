@@ -1,21 +1,24 @@
 """From a checkpoint to an artifact folder that has been held to torch, or to nothing at all."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
 from segfast_edge.contract.shared.files import replacing_folder
-from segfast_edge.contract.shared.images import Labels, write_picture
+from segfast_edge.contract.shared.images import Frame, Labels, write_picture
 from segfast_edge.export import exporter
-from segfast_edge.export.common.accuracy_gate import baseline
+from segfast_edge.export.common.accuracy_gate import baseline, measure, measure_agreement
 from segfast_edge.export.common.conversion import Conversion, begin
 from segfast_edge.export.common.exporter import Exporter, quantizer
-from segfast_edge.export.common.int8_search import Attempts, in_int8
+from segfast_edge.export.common.int8_search import Attempts, Measurement, in_int8
 from segfast_edge.export.common.parity import difference, judge
 from segfast_edge.export.common.prepared import PreparedNetwork
 from segfast_edge.export.common.proof import prove
-from segfast_edge.export.common.quantization import Quantization
+from segfast_edge.export.common.quantization import Gate, Quantization
 from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.export.common.tuning import Tuning, candidate_requests, forget, tune
 from segfast_edge.progress import Announce
@@ -92,9 +95,20 @@ def _in_int8(conversion: Conversion, network: PreparedNetwork, asked: Quantizati
     writer = quantizer(conversion.writer, conversion.format, asked.engine)
     conversion.announce("reading the calibration frames")
     frames = asked.frames(conversion.draft.preprocess)
-    before = None
-    if asked.gate is not None:
+    gate = _gate(conversion, network, asked, frames)
+    return in_int8(Attempts(conversion, writer, asked, frames, network.expected, network.thresholds, gate))
+
+
+def _gate(
+    conversion: Conversion, network: PreparedNetwork, asked: Quantization, frames: Sequence[Frame]
+) -> Measurement:
+    """Measure the float network once, and return what measures an artifact against it and names the record."""
+    gate = asked.gate
+    if isinstance(gate, Gate):
         conversion.announce("measuring the checkpoint's mIoU")
         network.refuse_changed()
-        before = baseline(network.path, asked.gate)
-    return in_int8(Attempts(conversion, writer, asked, frames, network.expected, network.thresholds, before))
+        before = baseline(network.path, gate)
+        return lambda artifact: ("gate", measure(before, artifact, gate))
+    conversion.announce("labelling the calibration frames in float")
+    expected = [np.asarray(network.oracle.logits(frame).argmax(-1), np.uint8) for frame in frames]
+    return lambda artifact: ("calibration_agreement", measure_agreement(artifact, frames, expected, gate))

@@ -1,7 +1,7 @@
 """ONNX, opset 18: for ONNX Runtime, for OpenVINO, and for TensorRT to build its engine from on the device."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
 from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.manifest import Manifest
@@ -149,7 +151,12 @@ def converted(graph: Deployable) -> Any:
 
     advice = another("onnx")
     lowered = graph.lowered(unpooling=False)
-    with explained("torch cannot export this network to ONNX", advice), quiet("torch.onnx"), torch.no_grad():
+    with (
+        explained("torch cannot export this network to ONNX", advice),
+        quiet("torch.onnx"),
+        torch.no_grad(),
+        _AttentionOverFourAxes(),
+    ):
         program = torch.onnx.export(
             lowered,
             (graph.example(),),
@@ -168,6 +175,18 @@ def converted(graph: Deployable) -> Any:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ConversionError(f"the exported ONNX model is not valid: {str(error).partition(chr(10))[0]}") from error
     return model
+
+
+class _AttentionOverFourAxes(TorchFunctionMode):
+    """Gives attention over three axes a fourth: torch's exporter has no form for three (torch 2.13)."""
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func is F.scaled_dot_product_attention and len(args) >= 3 and args[0].ndim == 3:
+            parts = (part.unsqueeze(0) for part in args[:3])  # a mask fits both by broadcasting
+            return func(*parts, *args[3:], **(kwargs or {})).squeeze(0)
+        return func(*args, **(kwargs or {}))
 
 
 def describe(model: Any, manifest: Manifest) -> None:

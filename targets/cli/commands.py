@@ -20,7 +20,7 @@ from segfast_edge.contract.profile_options import (
 )
 from segfast_edge.contract.shared.images import list_pictures
 from segfast_edge.contract.shared.stopping import orderly
-from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
+from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError, one_line, printable
 from targets.common.arguments import Parser
 from targets.common.segment import WRITERS, parse_outputs, run_pictures
 from targets.common.session import CheckedSession, Options
@@ -100,6 +100,7 @@ def _open(args: argparse.Namespace) -> CheckedSession:
 
 def _pictures(text: str) -> Iterator[Path]:
     if text == "-":
+        sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr] # names of files hold any byte
         yield from (Path(line.rstrip("\n")) for line in sys.stdin)
     elif Path(text).is_dir():
         yield from list_pictures(Path(text))
@@ -124,7 +125,8 @@ def _run(args: argparse.Namespace) -> int:
         session, _pictures(args.input), out=args.out, outputs=outputs, convert=args.convert_rgb
     ):
         names = {"input": str(picture), "written": [str(path) for path in written]}
-        line = json.dumps(names) if args.json else f"{picture} -> {', '.join(path.name for path in written)}"
+        line = printable(f"{picture} -> {', '.join(path.name for path in written)}")
+        line = json.dumps(names) if args.json else line
         print(line, file=stdout, flush=True)
     if args.json:
         print(json.dumps({"session": session_facts(session)}), file=stdout, flush=True)
@@ -202,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with orderly():
             return int(args.handle(args))
     except SegfastError as error:
-        print(f"targets: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"targets: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

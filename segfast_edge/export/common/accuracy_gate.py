@@ -1,11 +1,19 @@
-"""The accuracy gate: mIoU of an int8 artifact against that of the checkpoint, on the same labelled frames."""
+"""The accuracy gate: mIoU of an int8 artifact against that of the checkpoint, on the same labelled frames.
 
+Without labels it is the share of pixels that the artifact labels as the network in float32 does.
+"""
+
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from segfast_edge.contract.shared.images import Frame, Labels
+from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import AccuracyGateError, DataError
-from segfast_edge.export.common.quantization import Gate
+from segfast_edge.export.common.quantization import Agreement, Gate
 from segfast_edge.prediction.evaluate import Evaluation, evaluate
 from segfast_edge.prediction.predictor import open_predictor
 
@@ -41,6 +49,38 @@ def measure(before: Evaluation, artifact: Path, gate: Gate) -> dict[str, Any]:
             f" on {before.data} {before.split} ({before.frames} frames, {before.protocol}):"
             f" {gate.drop_type} drop {record['drop']:.4f}, allowed {gate.max_drop}."
             f" Most lost: {losers}. No artifact was written",
+            record,
+        )
+    return record
+
+
+def measure_agreement(
+    artifact: Path, frames: Sequence[Frame], expected: Sequence[Labels], floor: Agreement
+) -> dict[str, Any]:
+    """Run an artifact on frames whose labels in float32 are known, and return the record for the manifest.
+
+    Raises:
+        AccuracyGateError: fewer pixels are labelled alike than ``floor`` asks for; ``figures`` holds the record.
+    """
+    named = [(f"calibration{number}", frame) for number, frame in enumerate(frames)]
+    alike = []
+    with contextlib.closing(outputs(artifact, named)) as results:
+        for raw, labels in zip(results, expected, strict=True):
+            found = raw[0].argmax(-1) if raw.ndim == 4 else raw[0]
+            alike.append(float(np.mean(found == labels)))
+    share = float(np.mean(alike))
+    record = {
+        "frames": len(alike),
+        "label_agreement": share,
+        "label_agreement_worst_frame": min(alike),
+        "min_agreement": floor.least,
+        "drop": 1 - share,
+    }
+    if not share >= floor.least:
+        raise AccuracyGateError(
+            f"the int8 model labels {share:.2%} of pixels as the float network does, on {len(alike)} calibration"
+            f" frames (worst frame {min(alike):.2%}); at least {floor.least:.2%} are needed. No artifact was written."
+            " Calibrate on frames like the device's, let --search keep layers in float, or set --min-agreement",
             record,
         )
     return record

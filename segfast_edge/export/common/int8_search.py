@@ -3,18 +3,19 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import AccuracyGateError
-from segfast_edge.export.common.accuracy_gate import measure
 from segfast_edge.export.common.conversion import Conversion
 from segfast_edge.export.common.exporter import Int8Recipe, Quantizer
 from segfast_edge.export.common.parity import Reference, Thresholds, agreement, difference
 from segfast_edge.export.common.quantization import Quantization
 from segfast_edge.export.common.sensitivity import Sensitivity, sensitivities
-from segfast_edge.prediction.evaluate import Evaluation
+
+Measurement = Callable[[Path], tuple[str, dict[str, Any]]]
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 class Attempts:
     """Files written one over the other, each with other layers left in float.
 
-    ``before`` is what the gate compares with, None if there is no gate.
+    ``gate`` measures an artifact and returns the name and the content of its record in the manifest.
     """
 
     conversion: Conversion
@@ -32,7 +33,7 @@ class Attempts:
     frames: Sequence[Frame]
     expected: Reference
     thresholds: Thresholds
-    before: Evaluation | None
+    gate: Measurement
     failures: list[AccuracyGateError] = field(default_factory=list)
     drops: dict[int, float] = field(default_factory=dict)
 
@@ -67,17 +68,14 @@ class Attempts:
         return replace(draft, provenance={**draft.provenance, **engine, "calibration": calibration})
 
     def _gate(self, kept: int) -> dict[str, Any]:
-        if self.asked.gate is None or self.before is None:
-            return {}
-        self.conversion.announce("measuring the int8 model's mIoU")
         try:
-            record = measure(self.before, self.conversion.folder, self.asked.gate)
+            name, record = self.gate(self.conversion.folder)
         except AccuracyGateError as error:
             self.failures.append(error)
             self.drops[kept] = error.figures["drop"]
             raise
         self.drops[kept] = record["drop"]
-        return {"gate": record}
+        return {name: record}
 
 
 def in_int8(attempts: Attempts) -> tuple[Manifest, Labels]:

@@ -8,7 +8,7 @@ import numpy as np
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.shared.images import Frame
 from segfast_edge.data.calibration import Calibration
-from segfast_edge.errors import ConversionError, DataError
+from segfast_edge.errors import DataError
 from segfast_edge.prediction.evaluate import GroundTruth
 
 SUBSET = 300
@@ -31,21 +31,28 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """Which share of pixels an int8 model must label as the float network does, on the calibration frames."""
+
+    least: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least <= 1:
+            raise DataError(f"--min-agreement {self.least} is outside 0 to 1; it is a share of pixels")
+
+
+@dataclass(frozen=True, slots=True)
 class Quantization:
-    """Int8 as asked for: frames for the ranges (at most ``subset`` of them), and the gate where there is one.
+    """Int8 as asked for: frames for the ranges (at most ``subset`` of them), and the gate: on mIoU, or without labels.
 
     With ``search`` the fewest layers stay float with which the gate passes. ``engine`` as in ``Recipe``.
     """
 
     calibration: Calibration
     subset: int | None = None
-    gate: Gate | None = None
+    gate: Gate | Agreement = Agreement()
     search: bool = False
     engine: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.search and self.gate is None:
-            raise ConversionError("--search needs --gate-data: it looks for the fewest float layers that pass the gate")
 
     def frames(self, preprocess: Preprocess) -> list[Frame]:
         """Return the calibration frames as the network gets them.

@@ -61,6 +61,10 @@ class GraphBuilder:
         self.description = description
         self.scope = "main"
         self.operators: list[Operator] = []
+        self.transposed: dict[
+            int, tuple[Tensor, tuple[int, ...]]
+        ] = {}  # tensor -> of what it is the axes in which order
+        self.reshaped: dict[int, Tensor] = {}  # tensor -> what it was before its shape changed
         self._inputs: list[Tensor] = []
         self._outputs: list[Tensor] = []
         self._tensors: list[Any] = []
@@ -114,11 +118,12 @@ class GraphBuilder:
         self._metadata[name] = self._buffer(np.frombuffer(content, np.uint8))
 
     def serialise(self) -> bytearray:
-        """Return the file's bytes.
+        """Return the file's bytes, without operators whose results nothing reads.
 
         Raises:
             ConversionError: it would pass the 2 GiB that a flatbuffer can address.
         """
+        self._drop_unread()
         used = sorted({(step.name, step.version) for step in self.operators})
         self.metadata("min_runtime_version", schema.minimum_runtime(used).encode().ljust(16, b"\0"))
         size = sum(len(buffer) for buffer in self._buffers if buffer is not None)
@@ -128,6 +133,15 @@ class GraphBuilder:
         packer = flatbuffers.Builder(size + 2**20)
         packer.Finish(model.Pack(packer), schema.FILE_IDENTIFIER)
         return bytearray(packer.Output())
+
+    def _drop_unread(self) -> None:
+        read = {tensor.index for tensor in self._outputs}
+        kept = []
+        for step in reversed(self.operators):
+            if any(tensor.index in read for tensor in step.outputs):
+                kept.append(step)
+                read.update(tensor.index for tensor in step.inputs)
+        self.operators = kept[::-1]
 
     def _add(
         self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], buffer: int, affine: Affine | None

@@ -1,19 +1,23 @@
 """From a trace in torch's NCHW to a TFLite graph in NHWC, operator by operator."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import fx
 
 from segfast_edge.errors import ConversionError
-from segfast_edge.export.tflite_writer import weightless
+from segfast_edge.export.tflite_writer import schema, weightless
 from segfast_edge.export.tflite_writer.builder import GraphBuilder, Tensor
 from segfast_edge.export.tflite_writer.torch_trace import Call, Trace, call_of
 from segfast_edge.export.tflite_writer.weighted import Array
+
+_NHWC = (0, 2, 3, 1)  # N, C, H and W as maps are stored
+_NCHW = (0, 3, 1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +67,63 @@ class Translation:
         """Return what ``tensor`` does, with extents of 1 put in front (in torch's order) up to ``rank``."""
         if not self.is_constant(value):
             x = self.tensor(value)
-            if len(x.shape) in (0, rank) or rank < 4:
+            if len(x.shape) in (0, rank):
                 return x
-            shape = (1,) * (rank - len(x.shape)) + x.shape
-            if shape[2:] != (1, 1) and shape[1] != 1:  # elements would change places between NCHW and NHWC
-                raise call_of(value).refused(f"of shape {x.shape} is broadcast over maps")
-            return weightless.reshape(self.graph, x, (shape[0], *shape[2:], shape[1]))
+            x = self.from_stored(x)
+            return self.stored(weightless.reshape(self.graph, x, (1,) * (rank - len(x.shape)) + x.shape))
         array = self.array(value) if isinstance(value, fx.Node) else np.array(value, np.float32)
         array = array.reshape((1,) * (rank - array.ndim) + array.shape)
         return self.graph.constant(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array, "value")
+
+    def axis(self, axis: int, rank: int) -> int:
+        """Return where an axis that torch counts lies in the file: maps are stored as NHWC, all else as in torch."""
+        return _NHWC.index(axis % rank) if rank == 4 else axis % rank
+
+    def stored(self, x: Tensor) -> Tensor:
+        """Return a tensor in torch's order as it is stored."""
+        return weightless.transpose(self.graph, x, _NHWC) if len(x.shape) == 4 else x
+
+    def from_stored(self, x: Tensor) -> Tensor:
+        """Undo ``stored``."""
+        return weightless.transpose(self.graph, x, _NCHW) if len(x.shape) == 4 else x
+
+    def in_torch_order(self, value: Any) -> Tensor:
+        """Return a node's tensor in torch's order."""
+        return self.from_stored(self.tensor(value))
+
+    def viewed(self, x: Tensor, shape: Sequence[int]) -> Tensor:
+        """Return, as it is stored, what a tensor in torch's order is in another shape.
+
+        If channels, or height and width, keep their extents, they may stay where they lie.
+        """
+        shape = tuple(shape)
+        ways = list(_ways(x.shape, shape))
+        free = [way for way in ways if weightless.is_transposition_free(self.graph, x, way[0])]
+        before, after = free[0] if free else ways[-1 if len(shape) == 4 else 0]  # the last way ends as maps are stored
+        moved = weightless.reshape(
+            self.graph, weightless.transpose(self.graph, x, before), [shape[axis] for axis in after]
+        )
+        return self.stored(weightless.transpose(self.graph, moved, [after.index(axis) for axis in range(len(shape))]))
+
+    def number(self, x: Tensor) -> Tensor:
+        """Return truth values as ones and zeros, and numbers as they are."""
+        if x.dtype != np.bool_:
+            return x
+        result = self.graph.tensor(x.shape)
+        kinds = [schema.element_type(np.dtype(kind)) for kind in (np.bool_, np.float32)]
+        options = schema.options("Cast", inDataType=kinds[0], outDataType=kinds[1])
+        self.graph.operator("CAST", [x], [result], options)
+        return result
+
+    def scaled(self, x: Tensor, factor: float) -> Tensor:
+        """Return a multiple of a tensor, or the tensor itself for a factor of 1."""
+        return x if factor == 1 else weightless.binary(self.graph, "MUL", x, self.operand(factor, len(x.shape)))
+
+    def fixed(self, node: fx.Node) -> npt.NDArray[Any]:
+        """Return a node's fixed values as they are, of any type."""
+        if node not in self._constants:
+            raise call_of(node).refused("computes from the picture what must be fixed, such as places")
+        return np.asarray(self._constants[node].detach().cpu().numpy())
 
     def positions(self, node: fx.Node) -> Positions | None:
         """Return where the maxima were, or None if the node is nothing of that kind."""
@@ -119,7 +171,10 @@ class Translation:
         if node.target is operator.getitem:
             several = self._values[node.args[0]]  # type: ignore[index]  # a getitem's first argument is a node
             assert isinstance(several, tuple)
-            self._values[node] = several[node.args[1]]  # type: ignore[index]  # and its second a number
+            number: int = node.args[1]  # type: ignore[assignment]  # and its second a number
+            if number >= len(several):
+                raise call_of(node.args[0]).refused("also gives places")  # type: ignore[arg-type]
+            self._values[node] = several[number]
             return
         if all(source in self._constants for source in node.all_input_nodes):
             known = self._constants
@@ -134,6 +189,16 @@ class Translation:
         result = writer(self, call)
         for solved in (node, *self._absorbed.get(node, ())):
             self._values[solved] = result
+
+
+def _ways(before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Give orders of the axes of both shapes between which only the shape differs."""
+    old, new = len(before), len(after)
+    yield tuple(range(old)), tuple(range(new))
+    if min(old, new) >= 2 and before[:2] == after[:2]:  # channels last
+        yield (0, *range(2, old), 1), (0, *range(2, new), 1)
+    if min(old, new) >= 3 and before[0] == after[0] and before[-2:] == after[-2:]:  # height and width before channels
+        yield (0, old - 2, old - 1, *range(1, old - 2)), (0, new - 2, new - 1, *range(1, new - 2))
 
 
 def activation_of(call: Call) -> str | None:

@@ -1,6 +1,6 @@
 """Steps without weights on NHWC tensors, each adding one operator and returning what it gives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ _BINARY = {  # operator -> its table of options; MAXIMUM and MINIMUM take no act
     "MAXIMUM": "MaximumMinimum",
     "MINIMUM": "MaximumMinimum",
 }
+ALONG_LAST = ("SOFTMAX", "LOG_SOFTMAX")  # operators that shape and type tell from those that go element by element
 LOWEST = float(np.finfo(np.float32).min)  # what maximum pooling pads with
 
 
@@ -29,6 +30,9 @@ def size(x: Tensor) -> Pair:
 
 def unary(graph: GraphBuilder, x: Tensor, operator: str, options: Any = None) -> Tensor:
     """Apply an operator that changes neither shape nor type."""
+    if x.index in graph.transposed and operator not in ALONG_LAST:  # before the transposition, which may then cancel
+        root, order = graph.transposed[x.index]
+        return transpose(graph, unary(graph, root, operator, options), order)
     result = graph.tensor(x.shape, x.dtype)
     graph.operator(operator, [x], [result], options)
     return result
@@ -36,6 +40,10 @@ def unary(graph: GraphBuilder, x: Tensor, operator: str, options: Any = None) ->
 
 def binary(graph: GraphBuilder, operator: str, a: Tensor, b: Tensor, activation: str = "NONE") -> Tensor:
     """Combine two tensors that broadcast: ADD, SUB, MUL, DIV, MAXIMUM or MINIMUM."""
+    order = _common_order(graph, a, b)
+    if order is not None:
+        a, b = (graph.transposed[x.index][0] if x.index in graph.transposed else x for x in (a, b))
+        return transpose(graph, binary(graph, operator, a, b, activation), order)
     result = graph.tensor(np.broadcast_shapes(a.shape, b.shape), a.dtype)
     table = _BINARY[operator]
     if table == "MaximumMinimum":
@@ -49,14 +57,75 @@ def binary(graph: GraphBuilder, operator: str, a: Tensor, b: Tensor, activation:
 
 def reshape(graph: GraphBuilder, x: Tensor, shape: Sequence[int]) -> Tensor:
     """Give the same elements in the same order another shape."""
+    while x.index in graph.reshaped and tuple(shape) != x.shape:
+        x = graph.reshaped[x.index]
     if tuple(shape) == x.shape:
         return x
     result = graph.tensor(shape, x.dtype)
+    graph.reshaped[result.index] = x
     wanted = np.array(shape, np.int32)
     graph.operator(
         "RESHAPE", [x, graph.constant(wanted, "shape")], [result], schema.options("Reshape", newShape=wanted)
     )
     return result
+
+
+def transpose(graph: GraphBuilder, x: Tensor, order: Sequence[int]) -> Tensor:
+    """Give a tensor whose axis ``i`` is axis ``order[i]`` of x; transpositions one behind the other become one."""
+    root, before = graph.transposed.get(x.index, (x, tuple(range(len(x.shape)))))
+    whole = tuple(before[axis] for axis in order)
+    if whole == tuple(sorted(whole)):
+        return root
+    shape = tuple(root.shape[axis] for axis in whole)
+    moved = [axis for axis in whole if root.shape[axis] != 1]
+    result = reshape(graph, root, shape) if moved == sorted(moved) else _transposed(graph, root, whole)
+    if result.index > root.index:  # not a tensor from which the root was reshaped
+        graph.transposed[result.index] = (root, whole)
+    return result
+
+
+def tile(graph: GraphBuilder, x: Tensor, times: Sequence[int]) -> Tensor:
+    """Repeat a tensor along its axes."""
+    if all(count == 1 for count in times):
+        return x
+    result = graph.tensor([extent * count for extent, count in zip(x.shape, times, strict=True)], x.dtype)
+    graph.operator("TILE", [x, graph.constant(np.array(times, np.int32), "times")], [result], schema.options("Tile"))
+    return result
+
+
+def is_transposition_free(graph: GraphBuilder, x: Tensor, order: Sequence[int]) -> bool:
+    """Return whether ``transpose`` would move no element."""
+    root, before = graph.transposed.get(x.index, (x, tuple(range(len(x.shape)))))
+    moved = [before[axis] for axis in order if root.shape[before[axis]] != 1]
+    return moved == sorted(moved)
+
+
+def _transposed(graph: GraphBuilder, x: Tensor, order: Sequence[int]) -> Tensor:
+    """Add a TRANSPOSE over as few axes as will do: those that stay side by side count as one."""
+    runs: list[list[int]] = []
+    for axis in order:
+        if x.shape[axis] == 1:
+            continue
+        if runs and all(x.shape[between] == 1 for between in range(runs[-1][-1] + 1, axis)) and axis > runs[-1][-1]:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    inwards = sorted(runs)
+    extents = [int(np.prod([x.shape[axis] for axis in run])) for run in inwards]
+    moves = np.array([inwards.index(run) for run in runs], np.int32)
+    flat = reshape(graph, x, extents)
+    result = graph.tensor([extents[place] for place in moves], x.dtype)
+    version = {5: 4, 6: 6}.get(len(moves), 1)
+    graph.operator("TRANSPOSE", [flat, graph.constant(moves, "order")], [result], schema.options("Transpose"), version)
+    return reshape(graph, result, [x.shape[axis] for axis in order])
+
+
+def _common_order(graph: GraphBuilder, a: Tensor, b: Tensor) -> tuple[int, ...] | None:
+    """Return the order in which both are transposed, or one is and the other is a single number."""
+    orders = [graph.transposed[x.index][1] if x.index in graph.transposed else None for x in (a, b)]
+    if orders[0] is not None and (orders[0] == orders[1] or all(extent == 1 for extent in b.shape)):
+        return orders[0] if orders[1] in (None, orders[0]) else None
+    return orders[1] if orders[0] is None and all(extent == 1 for extent in a.shape) else None
 
 
 def pad(graph: GraphBuilder, x: Tensor, edges: Sequence[Pair], value: float = 0.0) -> Tensor:
@@ -124,6 +193,14 @@ def gather(graph: GraphBuilder, x: Tensor, order: npt.ArrayLike, axis: int = CHA
     result = graph.tensor(shape, x.dtype)
     graph.operator("GATHER", [x, chosen], [result], schema.options("Gather", axis=axis))
     return result
+
+
+def take(graph: GraphBuilder, x: Tensor, orders: Mapping[int, npt.ArrayLike]) -> Tensor:
+    """Take places along several axes of the file, each by its own order."""
+    for axis, order in orders.items():
+        if not np.array_equal(np.asarray(order), np.arange(x.shape[axis])):
+            x = gather(graph, x, order, axis)
+    return x
 
 
 def depth_to_space(graph: GraphBuilder, x: Tensor, block: int) -> Tensor:

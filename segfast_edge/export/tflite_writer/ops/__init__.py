@@ -6,10 +6,36 @@ with is left out, and one behind a name keeps it apart from Python's own (``slic
 
 from types import ModuleType
 
-from segfast_edge.export.tflite_writer.ops import arithmetic, arrange, convolution, pooling, resize, unpooling
+from segfast_edge.export.tflite_writer.ops import (
+    activations,
+    arithmetic,
+    arrange,
+    convolution,
+    masks,
+    matrices,
+    moving,
+    norms,
+    pooling,
+    reductions,
+    resize,
+    unpooling,
+)
 from segfast_edge.export.tflite_writer.translate import Writer
 
-_MODULES: tuple[ModuleType, ...] = (arithmetic, arrange, convolution, pooling, resize, unpooling)
+_MODULES: tuple[ModuleType, ...] = (
+    activations,
+    arithmetic,
+    arrange,
+    convolution,
+    masks,
+    matrices,
+    moving,
+    norms,
+    pooling,
+    reductions,
+    resize,
+    unpooling,
+)
 
 
 def writers() -> dict[str, Writer]:

@@ -3,11 +3,14 @@
 from typing import Any
 
 import numpy as np
+from torch import fx
 
 from segfast_edge.export.tflite_writer import schema, weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
 from segfast_edge.export.tflite_writer.torch_trace import Call
 from segfast_edge.export.tflite_writer.translate import Translation, activation_of
+
+_ROOTS = {0.5: "SQRT", -0.5: "RSQRT"}
 
 
 def relu(t: Translation, call: Call) -> Tensor:
@@ -74,17 +77,13 @@ def leaky_relu(t: Translation, call: Call) -> Tensor:
     return _unary(t, call, "LEAKY_RELU", schema.options("LeakyRelu", alpha=float(call["negative_slope"])))
 
 
-def elu(t: Translation, call: Call) -> Tensor:
-    """The value exp(x) - 1 where x is negative."""
-    if (call["alpha"], call["scale"], call["input_scale"]) != (1, 1, 1):
-        raise call.refused("with a scale")
-    return _unary(t, call, "ELU")
-
-
 def prelu(t: Translation, call: Call) -> Tensor:
     """A learned part of x, per channel or one for all, where it is negative."""
     x = t.tensor(call["self"])
-    slopes = np.broadcast_to(t.array(call["weight"]), x.shape[-1:])
+    slopes = t.array(call["weight"])
+    if len(x.shape) not in (2, 4) and len(slopes) > 1:
+        raise call.refused(f"on a tensor of shape {call.shape}")
+    slopes = np.broadcast_to(slopes, x.shape[-1:])
     result = t.graph.tensor(x.shape)
     t.graph.operator("PRELU", [x, t.graph.constant(slopes.reshape(1, 1, -1), "slopes")], [result])
     return result
@@ -112,12 +111,51 @@ def abs_(t: Translation, call: Call) -> Tensor:
 
 
 def softmax(t: Translation, call: Call) -> Tensor:
-    """Shares of the sum of exp(x) along the channels, or along the last axis of what is no map."""
+    """Shares of the sum of exp(x) along an axis."""
+    return _along_axis(t, call, "SOFTMAX", schema.options("Softmax", beta=1.0))
+
+
+def log_softmax(t: Translation, call: Call) -> Tensor:
+    """The logarithm of softmax."""
+    return _along_axis(t, call, "LOG_SOFTMAX", schema.options("LogSoftmax"))
+
+
+def log(t: Translation, call: Call) -> Tensor:
+    """Natural logarithm."""
+    return _unary(t, call, "LOG")
+
+
+def rsqrt(t: Translation, call: Call) -> Tensor:
+    """One over the square root."""
+    return _unary(t, call, "RSQRT")
+
+
+def reciprocal(t: Translation, call: Call) -> Tensor:
+    """One over x."""
+    return _binary(t, call, "DIV", 1.0, call["self"])
+
+
+def square(t: Translation, call: Call) -> Tensor:
+    """The product of x with itself."""
+    return _binary(t, call, "MUL", call["self"], call["self"])
+
+
+def pow_(t: Translation, call: Call) -> Tensor:
+    """A power, with a fixed exponent."""
+    exponent = call.arguments.get("exponent")
+    if not isinstance(exponent, int | float) or not isinstance(call["self"], fx.Node):
+        raise call.refused("with an exponent that is not a number")
     x = t.tensor(call["self"])
-    rank = len(x.shape)
-    if call["dim"] % rank != (1 if rank == 4 else rank - 1):
-        raise call.refused(f"along axis {call['dim']}")
-    return _unary(t, call, "SOFTMAX", schema.options("Softmax", beta=1.0))
+    if exponent in (1, 2, 3, 4):
+        power = x
+        for _ in range(int(exponent) - 1):
+            power = weightless.binary(t.graph, "MUL", power, x)
+        return power
+    if exponent in _ROOTS:
+        return weightless.unary(t.graph, x, _ROOTS[exponent])
+    result = t.graph.tensor(x.shape)
+    t.graph.operator("POW", [x, t.operand(float(exponent), len(x.shape))], [result], schema.options("Pow"))
+    return result
 
 
 def add(t: Translation, call: Call) -> Tensor:
@@ -161,14 +199,16 @@ def minimum(t: Translation, call: Call) -> Tensor:
     return _binary(t, call, "MINIMUM", call["self"], call["other"], fuse=False)
 
 
-def native_batch_norm_legit_no_training(t: Translation, call: Call) -> tuple[Tensor]:
-    """Batch normalisation by its running statistics: a factor and an offset per channel."""
-    x = t.tensor(call["input"])
-    mean = t.array(call["running_mean"]).astype(np.float64)
-    factor = t.optional_array(call["weight"], len(mean), 1.0) / np.sqrt(t.array(call["running_var"]) + call["eps"])
-    offset = t.optional_array(call["bias"], len(mean)) - mean * factor
-    scaled = weightless.binary(t.graph, "MUL", x, t.graph.constant(factor.astype(np.float32), "factor"))
-    return (weightless.binary(t.graph, "ADD", scaled, t.graph.constant(offset.astype(np.float32), "offset")),)
+def _along_axis(t: Translation, call: Call, operator: str, options: Any) -> Tensor:
+    """Apply an operator of TFLite's that works along the last axis."""
+    x = t.tensor(call["self"])
+    rank = len(x.shape)
+    if t.axis(call["dim"], rank) == rank - 1:
+        return weightless.unary(t.graph, x, operator, options)
+    order = [axis for axis in range(rank) if axis != call["dim"] % rank] + [call["dim"] % rank]
+    last = weightless.transpose(t.graph, t.in_torch_order(call["self"]), order)
+    result = weightless.unary(t.graph, last, operator, options)
+    return t.stored(weightless.transpose(t.graph, result, [order.index(axis) for axis in range(rank)]))
 
 
 def _unary(t: Translation, call: Call, operator: str, options: Any = None) -> Tensor:
@@ -196,5 +236,5 @@ def _scaled(call: Call) -> Any:
 
 def _binary(t: Translation, call: Call, operator: str, a: Any, b: Any, *, fuse: bool = True) -> Tensor:
     rank = len(call.shape)
-    left, right = t.operand(a, rank), t.operand(b, rank)
+    left, right = t.number(t.operand(a, rank)), t.number(t.operand(b, rank))
     return weightless.binary(t.graph, operator, left, right, t.fused_activation(call) if fuse else "NONE")

@@ -1,47 +1,45 @@
 """Moving values without computing: joining, cutting, padding, reshaping, and between channels and places."""
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from segfast_edge.export.tflite_writer import weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
-from segfast_edge.export.tflite_writer.torch_trace import Call, shape_of
+from segfast_edge.export.tflite_writer.torch_trace import Call
 from segfast_edge.export.tflite_writer.translate import Translation, writer_before_activations
-
-_NHWC_AXIS = (0, 3, 1, 2)  # of N, C, H and W
 
 
 def cat(t: Translation, call: Call) -> Tensor:
     """Tensors side by side along an axis."""
     rank = len(call.shape)
     parts = [t.operand(part, rank) for part in call["tensors"]]
-    return weightless.concatenate(t.graph, parts, nhwc_axis(call["dim"], rank))
+    return weightless.concatenate(t.graph, parts, t.axis(call["dim"], rank))
 
 
 def slice_(t: Translation, call: Call) -> Tensor:
-    """A run of rows, columns or channels."""
+    """A run of rows, columns or channels, or every so many of them."""
     x = t.tensor(call["self"])
-    if call["step"] != 1:
-        raise call.refused(f"with step {call['step']}")
-    axis = nhwc_axis(call["dim"], len(x.shape))
-    first, last, _ = slice(call["start"], call["end"]).indices(x.shape[axis])
-    return _run(t, x, axis, first, last - first)
+    axis = t.axis(call["dim"], len(x.shape))
+    first, last, step = slice(call["start"], call["end"], call["step"]).indices(x.shape[axis])
+    if step == 1:
+        return _run(t, x, axis, first, last - first)
+    return weightless.take(t.graph, x, {axis: np.arange(first, last, step)})
 
 
 def narrow(t: Translation, call: Call) -> Tensor:
     """A run of rows, columns or channels, by its length."""
     x = t.tensor(call["self"])
-    axis = nhwc_axis(call["dim"], len(x.shape))
+    axis = t.axis(call["dim"], len(x.shape))
     return _run(t, x, axis, call["start"] % x.shape[axis], call["length"])
 
 
 def split(t: Translation, call: Call) -> tuple[Tensor, ...]:
     """Runs of equal length along an axis; the last may be shorter."""
     x = t.tensor(call["self"])
-    extent = x.shape[nhwc_axis(call["dim"], len(x.shape))]
+    extent = x.shape[t.axis(call["dim"], len(x.shape))]
     length = call["split_size"]
     lengths = [min(length, extent - first) for first in range(0, extent, length)]
     return _runs(t, x, call["dim"], lengths)
@@ -53,19 +51,22 @@ def split_with_sizes(t: Translation, call: Call) -> tuple[Tensor, ...]:
 
 
 def pad(t: Translation, call: Call) -> Tensor:
-    """A border of a fixed value; a negative width cuts."""
-    if call.arguments.get("mode", "constant") != "constant":
-        raise call.refused(f"in mode {call['mode']}")
+    """A border of a fixed value, or of what the tensor itself has; a negative width cuts."""
     x = t.tensor(call["self"])
     rank, widths = len(x.shape), list(call["pad"])
+    mode = call.arguments.get("mode", "constant")
     edges = [(0, 0)] * rank
     for place in range(len(widths) // 2):  # torch counts from the last axis
-        edges[nhwc_axis(rank - 1 - place, rank)] = (widths[2 * place], widths[2 * place + 1])
+        edges[t.axis(rank - 1 - place, rank)] = (widths[2 * place], widths[2 * place + 1])
     for axis, (before, after) in enumerate(edges):
         first, cut = max(0, -before), max(0, -after)
         x = _run(t, x, axis, first, x.shape[axis] - first - cut)
     wider = [(max(0, before), max(0, after)) for before, after in edges]
-    return weightless.pad(t.graph, x, wider, float(call["value"] or 0.0))
+    if mode == "constant":
+        return weightless.pad(t.graph, x, wider, float(call["value"] or 0.0))
+    how: Any = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
+    orders = {axis: np.pad(np.arange(x.shape[axis]), edge, how) for axis, edge in enumerate(wider)}
+    return weightless.take(t.graph, x, orders)
 
 
 def constant_pad_nd(t: Translation, call: Call) -> Tensor:
@@ -94,33 +95,23 @@ def dropout(t: Translation, call: Call) -> Tensor:
 
 
 def to_copy(t: Translation, call: Call) -> Tensor:
-    """The same tensor, which is float32 already."""
-    return t.tensor(call["self"])
+    """The same tensor, or truth values as ones and zeros."""
+    if not call.node.meta["val"].dtype.is_floating_point:
+        raise call.refused(f"to {call.node.meta['val'].dtype}")
+    return t.number(t.tensor(call["self"]))
+
+
+def to(t: Translation, call: Call) -> Tensor:
+    """What ``to_copy`` does."""
+    return to_copy(t, call)
 
 
 def view(t: Translation, call: Call) -> Tensor:
-    """Another shape for the same elements, where NHWC has them in torch's order."""
-    x = t.tensor(call["self"])
-    for shape in (shape_of(call["self"]), call.shape):
-        if len(shape) == 4 and math.prod(shape[2:]) != 1 and shape[1] != 1:
-            raise call.refused(f"from {shape_of(call['self'])} to {call.shape} mixes channels with places")
-    shape = call.shape
-    return weightless.reshape(t.graph, x, (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape)
+    """Another shape for the same elements."""
+    return t.viewed(t.in_torch_order(call["self"]), call.shape)
 
 
-def reshape(t: Translation, call: Call) -> Tensor:
-    """What ``view`` does."""
-    return view(t, call)
-
-
-def unsqueeze(t: Translation, call: Call) -> Tensor:
-    """What ``view`` does."""
-    return view(t, call)
-
-
-def squeeze(t: Translation, call: Call) -> Tensor:
-    """What ``view`` does."""
-    return view(t, call)
+reshape = unsafe_view = flatten = unflatten = unsqueeze = squeeze = view
 
 
 def pixel_shuffle(t: Translation, call: Call) -> Tensor:
@@ -151,11 +142,6 @@ def block_major(channels: int, block: int) -> npt.NDArray[np.int64]:
     return np.arange(channels).reshape(-1, block * block).T.reshape(-1)
 
 
-def nhwc_axis(axis: int, rank: int) -> int:
-    """Return where an axis that torch counts lies in the file."""
-    return _NHWC_AXIS[axis] if rank == 4 else axis % rank
-
-
 def _run(t: Translation, x: Tensor, axis: int, first: int, length: int) -> Tensor:
     begin, shape = [0] * len(x.shape), list(x.shape)
     begin[axis], shape[axis] = first, length
@@ -163,7 +149,7 @@ def _run(t: Translation, x: Tensor, axis: int, first: int, length: int) -> Tenso
 
 
 def _runs(t: Translation, x: Tensor, dim: int, lengths: Sequence[int]) -> tuple[Tensor, ...]:
-    axis = nhwc_axis(dim, len(x.shape))
+    axis = t.axis(dim, len(x.shape))
     if len(set(lengths)) == 1:
         return tuple(weightless.split(t.graph, x, len(lengths), axis))
     begins = np.cumsum([0, *lengths[:-1]])

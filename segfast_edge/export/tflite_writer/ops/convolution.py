@@ -3,16 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from segfast_edge.export.tflite_writer import weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
 from segfast_edge.export.tflite_writer.ops.arrange import block_major
-from segfast_edge.export.tflite_writer.torch_trace import Call
+from segfast_edge.export.tflite_writer.torch_trace import Call, shape_of
 from segfast_edge.export.tflite_writer.translate import Translation, reader_past_activations
 from segfast_edge.export.tflite_writer.transposed import Finish, Pointwise, lowering
-from segfast_edge.export.tflite_writer.weighted import Kernel, convolve, fully_connect
+from segfast_edge.export.tflite_writer.weighted import Kernel, convolve
 from segfast_edge.export.tflite_writer.window import Pair, Window
 
 
@@ -32,6 +32,22 @@ def conv2d(t: Translation, call: Call) -> Tensor:
         kernel = replace(kernel, weights=kernel.weights[order], bias=kernel.bias[order])
     outputs = (call.shape[2], call.shape[3])
     return convolve(t.graph, x, kernel, Window(extent, _pair(call["stride"]), dilation, _pair(padding), outputs))
+
+
+def conv1d(t: Translation, call: Call) -> Tensor:
+    """Convolution along one axis, as one of a map that is one row high."""
+    weights = t.array(call["weight"])[:, :, None]
+    bias = t.optional_array(call["bias"], weights.shape[0])
+    if isinstance(call["padding"], str) or len(call.shape) != 3:
+        raise call.refused(f"of shape {call.shape} with padding {call['padding']}")
+    n, channels, length = shape_of(call["input"])
+    rows = weightless.transpose(t.graph, t.in_torch_order(call["input"]), (0, 2, 1))
+    x = weightless.reshape(t.graph, rows, (n, 1, length, channels))
+    stride, dilation, padding = (_pair(call[name])[1] for name in ("stride", "dilation", "padding"))
+    kernel = Kernel(weights, bias, call["groups"], t.fused_activation(call))
+    window = Window((1, weights.shape[3]), (1, stride), (1, dilation), (0, padding), (1, call.shape[2]))
+    made = weightless.reshape(t.graph, convolve(t.graph, x, kernel, window), (n, call.shape[2], call.shape[1]))
+    return weightless.transpose(t.graph, made, (0, 2, 1))
 
 
 def conv_transpose2d(t: Translation, call: Call) -> Tensor:
@@ -56,23 +72,6 @@ def conv_transpose2d(t: Translation, call: Call) -> Tensor:
     return lowering(t.lowering, layer)(t.graph, x, layer, finish)
 
 
-def linear(t: Translation, call: Call) -> Tensor:
-    """Fully connected layer on the last axis of what is no map."""
-    x, weights = t.tensor(call["input"]), t.array(call["weight"])
-    if len(x.shape) == 4:
-        raise call.refused("on the columns of a map")
-    bias = t.optional_array(call["bias"], weights.shape[0])
-    return fully_connect(t.graph, x, weights, bias, t.fused_activation(call))
-
-
-def addmm(t: Translation, call: Call) -> Tensor:
-    """Fully connected layer as torch decomposes it: bias + x @ weights."""
-    if (call["alpha"], call["beta"]) != (1, 1):
-        raise call.refused("with alpha or beta")
-    weights = np.ascontiguousarray(t.array(call["mat2"]).T)
-    return fully_connect(t.graph, t.tensor(call["mat1"]), weights, t.array(call["self"]), t.fused_activation(call))
-
-
 def _pointwise_behind(t: Translation, call: Call) -> Pointwise | None:
     """Take over a 1x1 convolution that alone reads a transposed one and makes fewer channels of its output."""
     reader = reader_past_activations(call.node)
@@ -81,6 +80,9 @@ def _pointwise_behind(t: Translation, call: Call) -> Pointwise | None:
     weights = t.array(reader["weight"])
     plain = (_pair(reader["stride"]), reader["groups"], weights.shape[2:]) == ((1, 1), 1, (1, 1))
     if not plain or reader["padding"] not in ([0, 0], "valid", "same") or weights.shape[0] >= weights.shape[1]:
+        return None
+    behind = reader_past_activations(reader.node)
+    if behind is not None and behind.operator == "pixel_shuffle":  # whose order of channels ``conv2d`` gives
         return None
     t.absorb(reader, call)
     bias = t.optional_array(reader["bias"], weights.shape[0])

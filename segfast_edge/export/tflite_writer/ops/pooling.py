@@ -11,7 +11,6 @@ from torch import fx
 from segfast_edge.export.tflite_writer import weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
 from segfast_edge.export.tflite_writer.linear_map import apply_separable, probe
-from segfast_edge.export.tflite_writer.ops.arrange import nhwc_axis
 from segfast_edge.export.tflite_writer.torch_trace import Call, call_of
 from segfast_edge.export.tflite_writer.translate import Positions, Translation
 from segfast_edge.export.tflite_writer.weighted import Array
@@ -66,17 +65,13 @@ def adaptive_avg_pool2d(t: Translation, call: Call) -> Tensor:
     return apply_separable(t.graph, x, rows, columns)
 
 
-def mean(t: Translation, call: Call) -> Tensor:
-    """The mean over some axes, or over all."""
+def adaptive_max_pool2d(t: Translation, call: Call) -> tuple[Tensor]:
+    """The largest value of the whole map, of each row or of each column."""
     x = t.tensor(call["self"])
-    rank = len(x.shape)
-    reduced: list[int] = call.arguments.get("dim") or list(range(rank))
-    axes = [nhwc_axis(axis % rank, rank) for axis in reduced]
-    keep = bool(call.arguments.get("keepdim"))
-    kept = [axis for axis in range(rank) if axis not in axes]
-    if rank == 4 and not keep and len(kept) > 1 and 3 in kept and kept != [0, 3]:
-        raise call.refused("leaves channels and places without saying which is which")
-    return weightless.reduce(t.graph, x, "MEAN", axes, keep=keep)
+    axes = [1 + axis for axis in (0, 1) if call.shape[2 + axis] != x.shape[1 + axis]]
+    if any(call.shape[1 + axis] != 1 for axis in axes):
+        raise call.refused(f"to {call.shape[2:]} of {weightless.size(x)}")
+    return (weightless.reduce(t.graph, x, "REDUCE_MAX", axes, keep=True),)
 
 
 def _window(call: Call) -> Window:

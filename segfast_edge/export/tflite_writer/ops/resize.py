@@ -31,6 +31,14 @@ def upsample_nearest2d(t: Translation, call: Call) -> Tensor:
     return _resized(t, call, "RESIZE_NEAREST_NEIGHBOR", options, 1)
 
 
+def upsample_nearest_exact2d(t: Translation, call: Call) -> Tensor:
+    """The element that an output's centre falls on."""
+    if not _follows_sizes(call):
+        return _resampled(t, call, partial(F.interpolate, mode="nearest-exact"))
+    options = schema.options("ResizeNearestNeighbor", alignCorners=False, halfPixelCenters=True)
+    return _resized(t, call, "RESIZE_NEAREST_NEIGHBOR", options, 3)
+
+
 def upsample_bicubic2d(t: Translation, call: Call) -> Tensor:
     """Cubic interpolation, which TFLite has no operator for."""
     return _resampled(t, call, partial(F.interpolate, mode="bicubic", align_corners=bool(call["align_corners"])))
