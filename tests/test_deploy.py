@@ -159,6 +159,17 @@ def test_whoever_finds_the_installation_locked_is_told_by_whom_and_for_how_long(
     assert "health check takes up to 75 s; try again then" in done.stderr
 
 
+def runners_of(root):
+    """Return the runners of an installation that are alive."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            zombie = (path / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            found += [path.name] if not zombie and os.fsencode(root / "current/run.py") in words else []
+    return found
+
+
 def running_release(root):
     """Return the release that says that it runs, if one does."""
     try:
@@ -267,6 +278,7 @@ sys.exit(main(sys.argv[1:]))
     assert current(root) == bundles["old"][1]
     assert step != "switched" or "the configuration before it could not be put back" in done.stderr
     assert (root / "config.json").read_text() != before  # there is no room for it yet
+    assert runners_of(root) == []  # nor for the number of a process, so that none is left that nobody could end
     guard(root)
     assert (root / "config.json").read_text() == before
     assert not (root / "pending.json").exists()

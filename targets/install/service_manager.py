@@ -249,7 +249,11 @@ class Process:
         # in a session of its own, so that it outlives the installer and the ssh session that it may be in
         pid = os.posix_spawnp(self._python, words, os.environ, file_actions=streams, setsid=True)
         self._child, self._status = pid, None
-        (self._run / "pid").write_text(f"{pid} {_started(pid)}")
+        try:
+            (self._run / "pid").write_text(f"{pid} {_started(pid)}")
+        except OSError:  # a full disk: a runner that nobody could end later must not run
+            os.kill(pid, signal.SIGKILL)
+            raise
 
     def ending(self) -> str:
         """Return how the runner that this process started ended, with the last line of its log."""
