@@ -363,6 +363,29 @@ def several_folds(classes):
     return _Several(classes)
 
 
+class _Words(nn.Module):
+    """A stem with group normalisation, two transformer blocks over windows as words, and a skip."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 4, 4), nn.GroupNorm(4, 16), nn.SiLU())
+        self.place = nn.Parameter(torch.randn(1, 140, 16) * 0.1)
+        blocks = [nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, activation=name) for name in ("gelu", "relu")]
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Conv2d(32, classes, 1)
+
+    def forward(self, x):
+        y = self.stem(x)
+        words = self.blocks(y.flatten(2).transpose(1, 2) + self.place)
+        both = torch.cat([y, words.transpose(1, 2).reshape(y.shape)], 1)
+        return F.interpolate(self.head(both), scale_factor=4.0, mode="bilinear")
+
+
+@foreign
+def words(classes):
+    return _Words(classes)
+
+
 @foreign
 def uneven_channels(classes):
     """Channels whose sizes differ ten-thousandfold, which one int8 range per tensor cannot hold."""

@@ -44,6 +44,15 @@ def test_the_agreement_on_the_calibration_frames_is_recorded(frames, tmp_path):
     assert record["label_agreement"] == pytest.approx(share_alike("several_folds", tmp_path / "a", pictures), abs=0.002)
 
 
+def test_norms_and_attention_stay_in_float_and_the_labels_near(frames, tmp_path):
+    folder, pictures = frames
+    assert (
+        convert("words", "tflite", tmp_path / "a", "--int8", "--calibration", str(folder), "--min-agreement", "0.9")
+        == 0
+    )
+    assert share_alike("words", tmp_path / "a", pictures) > 0.9
+
+
 def test_a_network_that_int8_ruins_is_refused_with_both_shares_and_leaves_nothing(frames, tmp_path, capsys):
     folder, _ = frames
     words = ("--int8", "--calibration", str(folder))

@@ -1,6 +1,7 @@
 """What can be asked of any dataset on disk: splits, groups, lists, mappings, and pictures of other kinds."""
 
 import contextlib
+import hashlib
 import json
 import logging
 
@@ -122,6 +123,8 @@ def test_a_list_file_makes_a_split_from_paths_of_every_usual_form(tmp_path):
     )
     source = open_source(f"folder:val={listed}", root)
     assert names(source, "val") == ["a 1", "b", "c", "d"]
+    digest = hashlib.sha256(listed.read_bytes()).hexdigest()
+    assert source.record["lists"] == {"val": {"sha256": digest, "pictures": 4}}
     listed.write_text("images/train/a 1.png\nimages/train/e.png\n")
     with pytest.raises(DataError, match=r"mine\.txt, line 2: 'images/train/e\.png' is no picture"):
         open_source(f"folder:val={listed}", root)

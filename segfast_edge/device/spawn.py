@@ -22,7 +22,8 @@ from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import TargetError, unknown
 
 _AHEAD = 2  # frames written before the first answer is awaited, so that the child never waits for us
-_PATIENCE_S = 10.0  # to end after its input is closed or it is asked to stop
+_PATIENCE_S = 10.0  # to end after it is asked to stop
+_ENDING_S = 120.0  # to end by itself after its input is closed: on a busy machine torch takes long to be put away
 
 
 @contextlib.contextmanager
@@ -49,7 +50,7 @@ def process(target: str, words: Sequence[str]) -> Iterator["subprocess.Popen[str
             yield child
             with contextlib.suppress(BrokenPipeError):
                 _pipe(child.stdin).close()
-            _wait(child)
+            _wait(child, _ENDING_S)
         except (BrokenPipeError, EOFError):
             _wait(child)  # it ended before its time; its exit status and last line say why
         finally:
@@ -63,9 +64,9 @@ def _pipe(stream: Any) -> Any:
     return stream
 
 
-def _wait(child: "subprocess.Popen[str]") -> None:
+def _wait(child: "subprocess.Popen[str]", patience_s: float = _PATIENCE_S) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(_PATIENCE_S)
+        child.wait(patience_s)
 
 
 def _stop(child: "subprocess.Popen[str]") -> None:

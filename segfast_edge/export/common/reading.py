@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -44,7 +43,7 @@ class Reading:
         """Return the logits of an output."""
         logits: Tensor = output if self.key is None else output[self.key]
         if self.one_logit:
-            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+            logits = F.pad(logits, (0, 0, 0, 0, 1, 0))  # zero is the logit of class 0
         if self.size is not None and self.mode == "nearest":
             logits = F.interpolate(logits, self.size, mode="nearest")
         elif self.size is not None:

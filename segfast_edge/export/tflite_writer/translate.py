@@ -11,7 +11,7 @@ import torch
 from torch import fx
 
 from segfast_edge.errors import ConversionError
-from segfast_edge.export.tflite_writer import weightless
+from segfast_edge.export.tflite_writer import schema, weightless
 from segfast_edge.export.tflite_writer.builder import GraphBuilder, Tensor
 from segfast_edge.export.tflite_writer.torch_trace import Call, Trace, call_of
 from segfast_edge.export.tflite_writer.weighted import Array
@@ -104,6 +104,16 @@ class Translation:
             self.graph, weightless.transpose(self.graph, x, before), [shape[axis] for axis in after]
         )
         return self.stored(weightless.transpose(self.graph, moved, [after.index(axis) for axis in range(len(shape))]))
+
+    def number(self, x: Tensor) -> Tensor:
+        """Return truth values as ones and zeros, and numbers as they are."""
+        if x.dtype != np.bool_:
+            return x
+        result = self.graph.tensor(x.shape)
+        kinds = [schema.element_type(np.dtype(kind)) for kind in (np.bool_, np.float32)]
+        options = schema.options("Cast", inDataType=kinds[0], outDataType=kinds[1])
+        self.graph.operator("CAST", [x], [result], options)
+        return result
 
     def scaled(self, x: Tensor, factor: float) -> Tensor:
         """Return a multiple of a tensor, or the tensor itself for a factor of 1."""

@@ -1,4 +1,4 @@
-"""A Rock 5."""
+"""A board that no other target knows."""
 
 MACHINE = "aarch64"
-FILES = {"proc/device-tree/model": b"Radxa ROCK 5B\0"}
+FILES = {"proc/device-tree/model": b"A board of its own kind\0"}

@@ -1,5 +1,6 @@
 """Which operators compute in int8, and what every integer stands for."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -45,6 +46,10 @@ FIXED = {  # operators whose result the specification gives a scale
     "SOFTMAX": (2, Affine(1 / 256, -128)),
     "TANH": (2, Affine(1 / 128, 0)),
 }
+PRECISE = {  # torch's operators whose steps stay in float: 256 steps cannot hold their squares and quotients
+    *("layer_norm", "group_norm", "instance_norm", "rms_norm", "linalg_vector_norm", "std", "var", "pow"),
+    *("celu", "elu", "log_sigmoid", "mish", "selu", "softplus", "softsign"),
+}
 INTEGER_VERSION = {**WEIGHTED, **SAME, **FREE, **{name: version for name, (version, _) in FIXED.items()}}
 SHARED = 1.5  # a tensor that others read too keeps its own scale where joining would make it coarser than this
 
@@ -88,7 +93,12 @@ def plan(graph: Graph, ranges: Mapping[int, Range], kept_float: Collection[str] 
         possible = step.name in INTEGER_VERSION and step.outputs[0].name not in kept_float
         if step.name == "HARD_SWISH" and len(step.outputs[0].shape) != 4:  # it becomes a convolution, which takes maps
             possible = False
-        if not possible or _is_front(step, way_in) or step.outputs[0] not in before_weights:
+        if (
+            not possible
+            or _operator_of(step) in PRECISE
+            or _is_front(step, way_in)
+            or step.outputs[0] not in before_weights
+        ):
             continue
         sources = [graph.producer(tensor) for tensor in activations(graph, step)]
         # moving values about is worth doing in int8 only where they are int8 already, or are padded for what follows
@@ -148,6 +158,11 @@ def _before_weights(graph: Graph) -> set[Tensor]:
             found.update(step.outputs)
             found.update(step.inputs)
     return found
+
+
+def _operator_of(step: Operator) -> str:
+    """Return torch's operator that a step was written for; tensors are named LAYER/OPERATOR, and numbered."""
+    return re.sub(r"_\d+$", "", step.outputs[0].name.rpartition("/")[2])
 
 
 def _is_front(step: Operator | None, way_in: Entrance | None) -> bool:

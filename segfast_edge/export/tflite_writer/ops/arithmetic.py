@@ -236,5 +236,5 @@ def _scaled(call: Call) -> Any:
 
 def _binary(t: Translation, call: Call, operator: str, a: Any, b: Any, *, fuse: bool = True) -> Tensor:
     rank = len(call.shape)
-    left, right = t.operand(a, rank), t.operand(b, rank)
+    left, right = t.number(t.operand(a, rank)), t.number(t.operand(b, rank))
     return weightless.binary(t.graph, operator, left, right, t.fused_activation(call) if fuse else "NONE")

@@ -95,8 +95,15 @@ def dropout(t: Translation, call: Call) -> Tensor:
 
 
 def to_copy(t: Translation, call: Call) -> Tensor:
-    """The same tensor, which is float32 already."""
-    return t.tensor(call["self"])
+    """The same tensor, or truth values as ones and zeros."""
+    if not call.node.meta["val"].dtype.is_floating_point:
+        raise call.refused(f"to {call.node.meta['val'].dtype}")
+    return t.number(t.tensor(call["self"]))
+
+
+def to(t: Translation, call: Call) -> Tensor:
+    """What ``to_copy`` does."""
+    return to_copy(t, call)
 
 
 def view(t: Translation, call: Call) -> Tensor:
