@@ -119,6 +119,8 @@ def test_what_is_no_picture_is_an_error_that_says_so(model, source, message):
         model.predict(source)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_network_of_ones_own_goes_from_training_to_a_profile(tmp_path):
     data, run = "scenes:size=32x48,train=4,val=2", tmp_path / "run"
     outcome = sf.train(run, model="tiny_networks:plain", data=data, size=(32, 48), epochs=1, batch_size=2, lr=0.01)

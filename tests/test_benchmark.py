@@ -106,5 +106,5 @@ def test_what_is_not_known_is_one_line(artifact, words, meant, capsys):
 def test_the_artifacts_are_kept_in_a_new_folder_if_asked(artifact, tmp_path, capsys):
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept/mine.txt").write_text("keep me")
-    assert main(["benchmark", str(artifact), "--data", DATA, "--out", str(tmp_path / "kept")]) == 2
+    assert main(["benchmark", str(artifact), "--data", DATA, "--keep", str(tmp_path / "kept")]) == 2
     assert "exists already" in capsys.readouterr().err

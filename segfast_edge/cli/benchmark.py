@@ -40,9 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the engine (default: all)")
     parser.add_argument("--min-secs", type=float, default=2.0, metavar="S", help="seconds of timed runs (default 2)")
     parser.add_argument("--target", default="x86", metavar="NAME", help="the kind of computer (default x86)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the artifacts in this new folder")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the artifacts in this new folder")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON to a file")
+    parser.add_argument("-o", "--out", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file")
     dataset_options(parser)
 
 
@@ -52,11 +52,11 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None:
         check_writable(args.output)
-    if args.out is None:
+    if args.keep is None:
         with TemporaryDirectory(prefix="segfast-benchmark-") as folder:
             rows = _rows(args, Path(folder))
     else:
-        with replacing_folder(args.out) as folder:
+        with replacing_folder(args.keep) as folder:
             rows = _rows(args, folder)
     figures = [row.to_json() for row in rows]
     if args.output is not None:

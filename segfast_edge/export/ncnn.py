@@ -56,7 +56,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     with TemporaryDirectory(prefix="segfast-pnnx-") as name:
         torch.jit.save(traced, Path(name) / "model.pt")
         _convert(Path(name), tuple(planes.shape), manifest.format)
-        _refuse_unknown(Path(name) / "model.ncnn.param", manifest.format)
+        _refuse_unknown(Path(name) / "model.ncnn.param", manifest.format, graph.lowering)
         with writing(folder):
             for file in (manifest.model_file, *format_named(manifest.format).more_files):
                 shutil.copyfile(Path(name) / f"model.ncnn{Path(file).suffix}", folder / file)
@@ -80,7 +80,7 @@ def _convert(folder: Path, shape: tuple[int, ...], name: str) -> None:
         raise ConversionError(f"pnnx ended with status {done.returncode}: {reason}. {another(name)}")
 
 
-def _refuse_unknown(param: Path, name: str) -> None:
+def _refuse_unknown(param: Path, name: str, lowering: str) -> None:
     """Raise ConversionError for what pnnx left as an operator of torch's: ncnn would end the process over it."""
     ncnn = importlib.import_module("ncnn")
     kinds = dict.fromkeys(
@@ -88,4 +88,5 @@ def _refuse_unknown(param: Path, name: str) -> None:
     )
     unknown = [kind for kind in kinds if ncnn.layer_to_index(kind) < 0]
     if unknown:
-        raise ConversionError(f"ncnn has no layer for {', '.join(unknown)}. {another(name)}, or --lowering native")
+        native = "" if lowering == "native" else ", or --lowering native"
+        raise ConversionError(f"ncnn has no layer for {', '.join(unknown)}. {another(name)}{native}")
