@@ -93,7 +93,7 @@ class _Attempts:
         draft = self._draft()
         manifest = self.writer.quantize(job.graph(), draft, job.folder, recipe).save(job.folder)
         job.announce(f"comparing {job.request.format} with torch in a process of its own")
-        found = difference(job.folder, job.source.expected, job.source.thresholds)
+        found = difference(job.folder, job.source.expected.without_flat(), job.source.thresholds)
         parity = agreement(found) | self._gate(len(kept))
         if kept:
             parity["kept_float"] = [{"layer": each.layer, "noise": each.noise} for each in kept]
