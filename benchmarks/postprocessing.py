@@ -30,10 +30,11 @@ from segfast_edge.contract.shared.images import Labels
 from segfast_edge.errors import SegfastError
 from segfast_edge.export import exporter
 from segfast_edge.export.common.bilinear_doubling import largest
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Int8Recipe, quantizer
 from segfast_edge.export.common.graph import Deployable
-from segfast_edge.export.common.int8 import quantizer
-from segfast_edge.export.common.job import ExportRequest, Job, Source
-from segfast_edge.export.common.quantization import Recipe
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.prediction.evaluate import GroundTruth, evaluate
 from segfast_edge.prediction.predictor import NamedFrame, Predictor
 from segfast_edge.weights import find
@@ -77,7 +78,7 @@ def repeated(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(labels, scale_factor=2.0, mode="nearest")[:, 0, : size[0], : size[1]].to(torch.uint8)
 
 
-def miou(source: Source, graph: Deployable, truth: GroundTruth) -> float:
+def miou(source: PreparedNetwork, graph: Deployable, truth: GroundTruth) -> float:
     """Return the mIoU of a graph that gives labels, run by torch."""
 
     @torch.inference_mode()
@@ -92,15 +93,15 @@ def miou(source: Source, graph: Deployable, truth: GroundTruth) -> float:
 
 
 @contextlib.contextmanager
-def artifact(source: Source, graph: Deployable, work: Path, threads: int) -> Iterator[Callable[[], object]]:
+def artifact(source: PreparedNetwork, graph: Deployable, work: Path, threads: int) -> Iterator[Callable[[], object]]:
     """Give what runs a graph in int8 once, in OpenVINO."""
     writer = exporter("openvino")
     request = ExportRequest("openvino", work)
-    job = Job(source, request, writer, work, lambda _: None)
+    conversion = begin(source, request, writer, work, lambda _: None)
     graph.lowering = request.form
     case = Case(source.checkpoint.network, source.checkpoint.preprocess.size, work)
     frames = frames_of(case, draw_frames(work.parent, PICTURES))
-    manifest = quantizer(writer, "openvino").quantize(graph, job.draft(), work, Recipe(frames)).save(work)
+    manifest = quantizer(writer, "openvino").quantize(graph, conversion.draft, work, Int8Recipe(frames)).save(work)
     _, engine = choose_engine(target("x86"), manifest)
     session = engine.load(work, manifest, Options(threads, "f32"))
     yield lambda: session.run(frames[0][np.newaxis])
@@ -147,7 +148,7 @@ def main() -> int:
 
 
 def _one(path: Path, args: argparse.Namespace) -> None:
-    source = Source(find(path))
+    source = PreparedNetwork(find(path))
     exact = source.graph
     graphs = {AFTER: exact, BEFORE: Before(exact.network, exact.preprocess, exact.classes)}
     truth = GroundTruth(args.data, args.data_root, args.split)

@@ -21,7 +21,9 @@ from segfast_edge.contract.shared.images import Frame, Labels, read_frame
 from segfast_edge.data import Dataset, Sample, native_size, open_dataset
 from segfast_edge.data.protocol import Protocol as CountingProtocol
 from segfast_edge.errors import ArtifactError
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 from segfast_edge.page import picture, write_page
 from segfast_edge.prediction.evaluate import Evaluation, GroundTruth, evaluate
 from segfast_edge.prediction.predictor import open_predictor
@@ -93,7 +95,7 @@ def run_demo(request: DemoRequest, screen: Screen) -> Path:
     screen.step("evaluating the checkpoint in torch")
     with screen.bar("evaluating") as progress:
         reference = evaluate(open_predictor(checkpoint), truth, progress)
-    source = Source(checkpoint)
+    source = PreparedNetwork(checkpoint)
     results = {name: _one_format(name, source, request, screen) for name in format_names()}
     screen.step("writing the page")
     page = request.folder / "index.html"
@@ -122,7 +124,7 @@ def _train(request: DemoRequest, screen: Screen) -> Outcome:
     return outcome
 
 
-def _one_format(name: str, source: Source, request: DemoRequest, screen: Screen) -> DemoResult:
+def _one_format(name: str, source: PreparedNetwork, request: DemoRequest, screen: Screen) -> DemoResult:
     folder = request.folder / name
     screen.step(f"{name}: converting, and comparing with torch")
     manifest = convert(source, ExportRequest(name, folder, overwrite=True, command="segfast-edge demo"))

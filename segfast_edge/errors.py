@@ -75,6 +75,26 @@ class DataChoiceError(DataError):
     """A dataset's layout is known, and it can be read in two ways that mean different things."""
 
 
+def printable(text: str) -> str:
+    """Return ``text`` with everything escaped that could end a line, move a cursor or not be written as UTF-8.
+
+    Names of files may hold any byte; Python has those that are not UTF-8 as lone surrogates.
+    """
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message as one line that can be printed anywhere."""
+    return printable(" ".join(str(error).split()))
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that ``name`` is no known ``kind``, with the nearest match and the whole list."""
     allowed = sorted(known)

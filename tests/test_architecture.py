@@ -18,6 +18,14 @@ PLANTED = {  # rule -> imports that break it: the importing module, and what it 
         ("segfast_edge.data.sample", "segfast_edge.model.blocks"),
         ("segfast_edge.contract.report", "segfast_edge.page.plots"),
     ],
+    "A conversion walks down": [
+        ("segfast_edge.export.common.parity", "segfast_edge.export.common.conversion"),
+        ("segfast_edge.export.common.conversion", "segfast_edge.export.common.int8_search"),
+    ],
+    "What exporters share imports no exporter": [
+        ("segfast_edge.export.common.metadata", "segfast_edge.export.onnx"),
+        ("segfast_edge.export.tflite_writer.write", "segfast_edge.export.convert"),
+    ],
     "The device code imports downwards": [
         ("targets.common.segment", "targets.runner.pipeline"),
         ("targets.engines.null", "targets.runner.frames"),

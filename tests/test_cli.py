@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from segfast_edge.cli import main, verbs
+from segfast_edge.cli import _parser, main, verbs
 
 
 def run(*words):
@@ -99,3 +99,17 @@ def test_no_parser_of_ours_takes_abbreviations():
         for path in (root / folder).rglob("*.py"):
             if path.name != "arguments.py":
                 assert "ArgumentParser(" not in path.read_text(encoding="utf-8"), f"{path}: use ExactParser"
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_what_a_command_writes_goes_to_out_and_old_names_still_mean_it(verb):
+    parsers = [_parser(verb)]
+    for parser in parsers:
+        for action in parser._actions:
+            if isinstance(action.choices, dict):
+                parsers += action.choices.values()
+            names = set(action.option_strings)
+            assert ("-o" in names) == ("--out" in names), f"{verb}: {names}"
+            if "--output" in names and verb != "deploy":  # there it is an output of the runner
+                assert names & {"--out", "--graph-output"}, f"{verb}: {names}"
+            assert "--output-dir" not in names or "--out" in names

@@ -55,7 +55,7 @@ def test_a_checksum_is_sha256_whichever_library_computes_it(tmp_path, size):
     ("changes", "message"),
     [
         ({"schema_version": 99}, "schema version 99"),
-        ({"format": "caffe"}, "format 'caffe' is unknown"),
+        ({"format": "caffe"}, "unknown format 'caffe'"),
         ({"classes": {"names": ["a"], "palette": [[0, 0, 0]], "ignored": None}}, "1 classes"),
         ({"files": {}}, "no checksum"),
         ({"files": {"../../etc/passwd": "0"}}, "leads out"),

@@ -24,7 +24,9 @@ from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import ArtifactError, ConversionError, ParityError
 from segfast_edge.export import exporter
 from segfast_edge.export.common.graph import deployable
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 
 HERE = Path(__file__).parent
 
@@ -36,7 +38,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def source(checkpoint):
-    return Source(checkpoint)
+    return PreparedNetwork(checkpoint)
 
 
 @pytest.fixture(scope="session", params=format_names())
@@ -151,20 +153,20 @@ def test_nan_in_a_weight_names_the_layer(tmp_path):
 
     path = write_checkpoint(tmp_path / "nan.pt", spoil=spoil)
     with pytest.raises(ConversionError, match=r"layer 'stem\.0' has NaN or infinity in its weight"):
-        deployable(Source(path).checkpoint)
+        deployable(PreparedNetwork(path).checkpoint)
 
 
 def test_control_flow_on_values_names_the_layer(tmp_path):
     path = write_checkpoint(tmp_path / "c.pt", "tiny_export:branching")
     with pytest.raises(ConversionError, match="layer '1' reads a value that depends on the input"):
-        deployable(Source(path).checkpoint)
+        deployable(PreparedNetwork(path).checkpoint)
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnx"])
 def test_an_operator_that_a_format_lacks_is_named(tmp_path, name):
     path = write_checkpoint(tmp_path / "c.pt", "tiny_export:odd")
     with pytest.raises(ConversionError, match="svd"):
-        convert(Source(path), ExportRequest(name, tmp_path / "a"))
+        convert(PreparedNetwork(path), ExportRequest(name, tmp_path / "a"))
     assert not (tmp_path / "a").exists()
 
 

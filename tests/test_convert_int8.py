@@ -26,10 +26,14 @@ from segfast_edge.data.scene import render
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import AccuracyGateError, ArtifactError, ConversionError, DataError
 from segfast_edge.export import exporter
-from segfast_edge.export.common.job import Job
-from segfast_edge.export.common.quantization import Agreement, Gate, Quantization, Recipe
-from segfast_edge.export.common.sensitivity import fewest, sensitivities
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Int8Recipe
+from segfast_edge.export.common.int8_search import fewest
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.quantization import Agreement, Gate, Quantization
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.common.sensitivity import sensitivities
+from segfast_edge.export.convert import convert
 from segfast_edge.prediction.evaluate import GroundTruth
 
 FRAMES = 6
@@ -37,7 +41,7 @@ FRAMES = 6
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory):
-    return Source(write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pt"))
+    return PreparedNetwork(write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pt"))
 
 
 @pytest.fixture(scope="session")
@@ -189,7 +193,7 @@ def test_layers_are_ranked_by_the_noise_that_int8_puts_on_the_logits(tmp_path, d
         weights["up_again.weight"][:, 0] *= 1e-3
         weights["up_again.weight"][0, 0, 0, 0] = 30.0  # one weight takes all steps of its channel
 
-    graph = Source(write_checkpoint(tmp_path / "spoilt.pt", spoil=spoil)).graph
+    graph = PreparedNetwork(write_checkpoint(tmp_path / "spoilt.pt", spoil=spoil)).graph
     frames = [read_frame(data / f"images/train/{seed}.png") for seed in range(2)]
     before = graph(torch.from_numpy(frames[0].copy())[None])
     ranked = sensitivities(graph, frames)
@@ -220,11 +224,15 @@ def test_none_is_found_where_none_passes():
 @pytest.mark.parametrize("name", ["openvino", "onnx"])
 def test_a_layer_that_is_kept_float_is_executed_in_float(source, data, tmp_path, name):
     request = ExportRequest(name, tmp_path / "a", lowering="subpixel", quantization=quantization(data))
-    job = Job(source, request, exporter(name), tmp_path, lambda _: None)
+    conversion = begin(source, request, exporter(name), tmp_path, lambda _: None)
     frames = [read_frame(data / "images/train/0.png")]
     executed = {}
     for kept in ((), ("network.classify", "network.up.0")):
-        manifest = exporter(name).quantize(job.graph(), job.draft(), tmp_path, Recipe(frames, kept)).save(tmp_path)
+        manifest = (
+            exporter(name)
+            .quantize(conversion.graph, conversion.draft, tmp_path, Int8Recipe(frames, kept))
+            .save(tmp_path)
+        )
         assert manifest.precision == "int8"
         with contextlib.closing(outputs(tmp_path, [("frame", frames[0])])) as found:
             list(found)
@@ -237,7 +245,7 @@ def test_a_layer_that_is_kept_float_is_executed_in_float(source, data, tmp_path,
 
 @pytest.mark.slow
 def test_in_openvino_a_depthwise_convolution_behind_interleaved_phases_is_executed_in_integers(data, tmp_path):
-    source = Source(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
+    source = PreparedNetwork(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
     manifest = convert(source, ExportRequest("openvino", tmp_path / "a", quantization=quantization(data)))
     executed = {name: precision for name, precision in manifest.parity["executed_layers"] if ".fuse.depthwise" in name}
     assert len(executed) == 3
@@ -245,7 +253,7 @@ def test_in_openvino_a_depthwise_convolution_behind_interleaved_phases_is_execut
 
 
 def test_in_openvino_the_enlargement_at_the_end_stays_float(data, tmp_path):
-    network = Source(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
+    network = PreparedNetwork(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
     convert(network, ExportRequest("openvino", tmp_path / "a", quantization=quantization(data)))
     phases = [
         each
@@ -259,7 +267,7 @@ def test_in_openvino_the_enlargement_at_the_end_stays_float(data, tmp_path):
 
 
 def test_in_openvino_a_channel_shuffle_keeps_a_range_for_each_channel(data, tmp_path):
-    source = Source(write_checkpoint(tmp_path / "a.pt", "tiny_export:shuffled"))
+    source = PreparedNetwork(write_checkpoint(tmp_path / "a.pt", "tiny_export:shuffled"))
     convert(source, ExportRequest("openvino", tmp_path / "a", lowering="phases", quantization=quantization(data)))
     model = openvino.Core().read_model(tmp_path / "a" / "model.xml")
     (mixed,) = (op for op in model.get_ops() if op.get_type_name() == "Concat")
@@ -290,7 +298,7 @@ def test_in_openvino_ranges_cut_nothing_off_and_the_first_layer_has_all_its_bits
 
 
 def test_the_search_keeps_layers_float_until_the_gate_passes(data, tmp_path):
-    source = Source(write_checkpoint(tmp_path / "two.pt", "tiny_export:two_layers"))
+    source = PreparedNetwork(write_checkpoint(tmp_path / "two.pt", "tiny_export:two_layers"))
     for seed in range(FRAMES):  # the truth is what this network says
         labels = source.graph(torch.from_numpy(read_frame(data / f"images/train/{seed}.png").copy())[None])[0]
         (tmp_path / "own/labels/train").mkdir(parents=True, exist_ok=True)
@@ -358,7 +366,7 @@ def test_a_disk_that_is_full_leaves_no_int8(source, data, tmp_path, name):
 
 def test_a_checkpoint_that_was_replaced_meanwhile_is_no_baseline(data, tmp_path):
     path = write_checkpoint(tmp_path / "tiny.pt")
-    source = Source(path)
+    source = PreparedNetwork(path)
     write_checkpoint(path, "tiny_export:two_layers")
     with pytest.raises(ArtifactError, match="changed while it was being converted"):
         convert(source, ExportRequest("onnx", tmp_path / "a", quantization=quantization(data, max_drop=0.5)))

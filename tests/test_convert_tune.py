@@ -11,8 +11,10 @@ from segfast_edge.cli import main
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import ConversionError, TargetError
 from segfast_edge.export.common.lowerings import LOWERINGS
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.export.common.tuning import Timings, Tuning, candidates, place
-from segfast_edge.export.convert import ExportRequest, Source, convert_tuned
+from segfast_edge.export.convert import convert_tuned
 from segfast_edge.profiling.timer import Timer
 
 QUICK = {"num_runs": 3, "min_secs": 0.0}
@@ -20,7 +22,7 @@ QUICK = {"num_runs": 3, "min_secs": 0.0}
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    return Source(write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pt"))
+    return PreparedNetwork(write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny.pt"))
 
 
 class Stopping:

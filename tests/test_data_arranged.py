@@ -1,6 +1,7 @@
 """What can be asked of any dataset on disk: splits, groups, lists, mappings, and pictures of other kinds."""
 
 import contextlib
+import hashlib
 import json
 import logging
 
@@ -14,7 +15,7 @@ from segfast_edge.cli import main
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.data import open_source, parse_name, with_options
 from segfast_edge.data.calibration import Calibration, choose
-from segfast_edge.data.splits import shared_recordings, training_splits
+from segfast_edge.data.leaks import shared_recordings, training_splits
 from segfast_edge.errors import DataError
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.training.settings import TrainingSettings
@@ -122,6 +123,8 @@ def test_a_list_file_makes_a_split_from_paths_of_every_usual_form(tmp_path):
     )
     source = open_source(f"folder:val={listed}", root)
     assert names(source, "val") == ["a 1", "b", "c", "d"]
+    digest = hashlib.sha256(listed.read_bytes()).hexdigest()
+    assert source.record["lists"] == {"val": {"sha256": digest, "pictures": 4}}
     listed.write_text("images/train/a 1.png\nimages/train/e.png\n")
     with pytest.raises(DataError, match=r"mine\.txt, line 2: 'images/train/e\.png' is no picture"):
         open_source(f"folder:val={listed}", root)
@@ -154,6 +157,7 @@ def test_splits_can_be_put_together(tmp_path):
         ([f"train{n}" for n in range(9)], [f"val{n}" for n in range(9)], None),
         ([f"2007_{n:06}" for n in (32, 39, 63, 68, 121, 170)], [f"2007_{n:06}" for n in (33, 42, 61, 123, 129)], None),
         ([f"a{n}" for n in range(9)], [f"b{n}" for n in range(9)], None),
+        ([f"{n:04}" for n in range(9)], [f"{n:04}" for n in range(4)], None),
         (["rain", "snow"], ["night"], None),
     ],
 )

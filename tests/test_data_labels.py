@@ -192,6 +192,9 @@ def test_masks_of_0_and_255_with_two_classes_are_refused_until_it_is_said_what_2
         open_source("folder", tmp_path)
     assert np.array_equal(read(tmp_path, options=":values=0/255"), IDS.clip(0, 1))
     assert np.array_equal(read(tmp_path, options=":values=0/1"), IDS.clip(0, 1) * 255)
+    classes(tmp_path, names=["background", "road"], ignored=None)
+    with pytest.raises(DataError, match="255 stands for no class, so 'road' would have no pixel"):
+        open_source("folder", tmp_path)
     classes(tmp_path, names=["background", "road"], values=[0, 255])
     assert np.array_equal(read(tmp_path), IDS.clip(0, 1))
     grey(tmp_path, "b", np.where(IDS == 2, 255, IDS), "val")
@@ -217,6 +220,14 @@ def test_ids_from_1_are_warned_of_and_can_be_named(tmp_path, caplog):
     classes(tmp_path, values=[2, 1, 3], ignored=0)
     grey(tmp_path, "a", np.where(IDS == 2, 0, IDS + 1))
     assert np.array_equal(read(tmp_path), np.array([1, 0, 255])[IDS])
+
+
+def test_ids_from_1_of_named_classes_are_refused_with_the_way_on(tmp_path):
+    classes(tmp_path)
+    grey(tmp_path, "a", IDS + 1)
+    with pytest.raises(DataError, match=r"has value 3 .*allowed: 0-2, 255.*--data folder:values=1/2/3"):
+        read(tmp_path)
+    assert np.array_equal(read(tmp_path, options=":values=1/2/3"), IDS)
 
 
 def test_one_stray_id_does_not_make_hundreds_of_classes(tmp_path):

@@ -402,3 +402,32 @@ def test_polygons_are_drawn_as_pillow_draws_them():
     assert np.array_equal(drawn((20, 30), [Area(3, [(0, 0), (29, 0)]), Area(7, points)], 255), np.asarray(page))
     with pytest.raises(DataError, match="cannot be drawn"):
         drawn((10**6, 10**6), [], 0)
+
+
+def test_the_end_of_label_names_is_found_if_all_have_the_same(tmp_path, caplog):
+    for name in ("a", "b"):
+        save(tmp_path / f"images/{name}.png", frame())
+        save(tmp_path / f"labels/{name}_mask.png", values(0, 1))
+    assert [pair.name for pair in recognise(tmp_path)[1].listing("all").pairs] == ["a", "b"]
+    assert "have '_mask' behind their picture's name" in caplog.text
+    for name in ("a", "b"):
+        save(tmp_path / f"labels/{name}_colour.png", values(0, 1))
+    with pytest.raises(DataError, match="end in _colour, _mask; choose one with --label-suffix"):
+        recognise(tmp_path)
+    assert len(open_source("folder:label-suffix=_mask.png", tmp_path).open("all")) == 2
+
+
+def test_labels_as_jpeg_are_refused_by_name(tmp_path):
+    save(tmp_path / "images/a.png", frame())
+    save(tmp_path / "labels/a.jpg", values(0, 1))
+    with pytest.raises(DataError, match=r"label .*a\.jpg is a JPEG"):
+        recognise(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "codes.txt"])
+def test_a_list_of_names_names_the_classes_in_the_order_of_their_ids(tmp_path, name):
+    (tmp_path / name).write_text("road\nVoid\nsky\n")
+    save(tmp_path / "images/a.png", frame())
+    save(tmp_path / "labels/a.png", values(0, 1, 2))
+    source = recognise(tmp_path)[1]
+    assert names_of(source, source.open("all")[0])[:3] == ["road", None, "sky"]

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -291,6 +292,18 @@ def test_a_release_that_is_not_well_is_taken_back_and_the_old_one_runs_again(bun
     assert current(root) == bundles["old"][1]
     assert running_release(root) == bundles["old"][1]
     assert not (root / "pending.json").exists()
+
+
+def test_a_release_that_is_late_on_every_frame_is_not_well(bundles, root):
+    install(bundles["old"][0], root, "--trust", public(), *RUN)
+    words = ("--input", "test:64x48", "--option=--rate=20", "--option=--deadline-ms=0.001", "--health-s", "6")
+    done = install(bundles["new"][0], root, *words, "--well-s", "0.5", check=False)
+    assert done.returncode == 2
+    assert re.search(
+        r"every result was late: \d+ ms old in the middle, the deadline is --deadline-ms=0.001", done.stderr
+    )
+    assert current(root) == bundles["old"][1]
+    assert running_release(root) == bundles["old"][1]
 
 
 def test_the_kind_of_service_is_kept_once_a_release_was_well_with_it(bundles, root):

@@ -110,7 +110,7 @@ def test_an_emulated_raspberry_pi_proves_the_model_and_takes_a_broken_bundle_bac
     bad = tiny_bundle.write(
         tiny_bundle.variant(tmp_path / "bad", tiny_bundle.dies_later, of=made), tmp_path / "bad.tar.gz"
     )
-    slow = [f"--option=--{name}" for name in ("rate=1", "stall-s=60", "stuck-s=120")]
+    slow = [f"--option=--{name}" for name in ("rate=1", "stall-s=60", "stuck-s=120", "deadline-ms=600000")]
     run = ("--service", "process", "--health-s", "300", "--input", "test:64x48", *slow)
     assert deploy(board, good, "--trust", tiny_bundle.public(), *run) == 0
     assert "golden frame: 100.000% of labels agree, engine litert" in capsys.readouterr().err

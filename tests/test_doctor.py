@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 
 from segfast_edge.cli import main, needs_of, verbs
+from segfast_edge.contract.engines import engine_named, engine_names
 from segfast_edge.device.cpu_features import cpu_features, cpu_model
 
-# refuses the import as an environment without torch and matplotlib does
-ABSENT = """
+RUNTIMES = {module.partition(".")[0] for name in engine_names() for module in engine_named(name).modules}
+
+# refuses the import as an environment without torch, matplotlib and any runtime does
+ABSENT = f"""
 import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "matplotlib", "openvino", "onnxruntime", "ai_edge_litert"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
+        if name.partition(".")[0] in {sorted({"torch", "matplotlib", *RUNTIMES})}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name.partition(".")[0])
 
 sys.meta_path.insert(0, Absent())
 from segfast_edge.cli import main

@@ -10,7 +10,9 @@ from tiny_export import write_checkpoint
 from segfast_edge.contract.layer_times import RESAMPLING
 from segfast_edge.export.common.bilinear_doubling import Doubled
 from segfast_edge.export.common.graph import deployable
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 from segfast_edge.model.blocks import crop, resize
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.zoo.segfast_fast import SegFastFast
@@ -66,7 +68,7 @@ def test_a_network_with_a_forward_of_its_own_stays_as_it_is(tmp_path):
 
 
 def test_openvino_resizes_nothing_and_counts_the_enlargement_as_no_layer(tmp_path):
-    source = Source(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
+    source = PreparedNetwork(write_checkpoint(tmp_path / "a.pt", "segfast_fast", size=(32, 48)))
     manifest = convert(source, ExportRequest("openvino", tmp_path / "a"))
     operators = openvino.Core().read_model(tmp_path / "a" / "model.xml").get_ops()
     assert "Interpolate" not in {each.get_type_name() for each in operators}

@@ -11,7 +11,9 @@ from tiny_training import DATA, PAPER, Recorder, run, settings
 
 from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.errors import ArtifactError, DataError, SegfastError
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 from segfast_edge.prediction.evaluate import GroundTruth, evaluate
 from segfast_edge.prediction.metrics import DEFINITION
 from segfast_edge.prediction.predictor import open_predictor
@@ -63,7 +65,7 @@ def test_a_checkpoint_gets_the_figures_that_training_measured(trained):
 
 def test_an_exported_artifact_gets_the_figures_of_its_checkpoint(trained, tmp_path):
     path, record = trained
-    convert(Source(path), ExportRequest("torchscript", tmp_path / "model", "logits"))
+    convert(PreparedNetwork(path), ExportRequest("torchscript", tmp_path / "model", "logits"))
     found = figures(tmp_path / "model", data=DATA)
     assert found["miou"] == pytest.approx(record["val"]["miou"], abs=1e-3)
     assert found["protocol"] == record["protocol"]

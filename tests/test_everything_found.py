@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tiny_artifacts as tiny
 import tiny_runner
+import tiny_tree
 import torch
 
 from segfast_edge.contract.engines import engine_named, engine_names
@@ -24,8 +25,10 @@ from segfast_edge.data.calibration import Calibration
 from segfast_edge.device.spawn import Outputs
 from segfast_edge.errors import TargetError
 from segfast_edge.export import exporter
+from segfast_edge.export.common.prepared import PreparedNetwork
 from segfast_edge.export.common.quantization import Agreement, Quantization
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 from segfast_edge.model import build, description, networks
 from targets.common import layer_timing
 from targets.common.session import PRECISIONS, Options, installed
@@ -55,8 +58,8 @@ def noise(seed: int) -> np.ndarray:
 
 
 @cache
-def checkpoint() -> Source:
-    return Source(CHECKPOINT)
+def checkpoint() -> PreparedNetwork:
+    return PreparedNetwork(CHECKPOINT)
 
 
 def labels_by_hand(frame: np.ndarray) -> np.ndarray:
@@ -124,7 +127,8 @@ def test_every_engine_does_what_its_descriptor_says_and_refuses_the_rest(name, t
             open_artifact(where, artifact, Options(device="cuda"), name)
     plan = ProfileOptions(threads=1, engine=name)
     if described.layers:
-        assert any(layer.ms > 0 for layer in layer_timing.trace(where, artifact, plan))
+        layers, _ = layer_timing.trace(where, artifact, plan)
+        assert any(layer.ms > 0 for layer in layers)
     else:
         with pytest.raises(TargetError, match="has no layers"):
             layer_timing.trace(where, artifact, plan)
@@ -178,7 +182,8 @@ def test_every_output_takes_a_result_is_closed_and_read_back(name, tmp_path):
 
 @pytest.mark.parametrize("name", datasets())
 def test_every_dataset_reads_a_tiny_tree_of_its_layout(name, tmp_path):
-    text, root, expected = example("datasets", name).write(tmp_path / "tree")
+    module = example("datasets", name)
+    text, root, expected = module.write(tmp_path / "tree")
     source = open_source(text, root)
     assert min(source.size) > 0
     for split, pairs in expected.items():
@@ -191,7 +196,9 @@ def test_every_dataset_reads_a_tiny_tree_of_its_layout(name, tmp_path):
             assert {int(label) for label in np.unique(sample.labels)} <= known
             if pair is not None:
                 assert np.abs(sample.frame.astype(float) - pair[0]).mean() < 4
-                assert np.array_equal(sample.labels, pair[1])
+                counted = tiny_tree.off_edges(pair[1]) if getattr(module, "DRAWN", False) else np.True_
+                assert counted.any()
+                assert np.all((sample.labels == pair[1])[counted])
 
 
 @pytest.mark.parametrize("name", networks())

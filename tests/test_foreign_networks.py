@@ -9,14 +9,16 @@ from tiny_export import write_checkpoint
 from segfast_edge.cli import main
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import ConversionError
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 
 SIZE = (64, 96)
 SCALED = ("--model", "foreign_networks:scaled", "--classes", "5", "-o", "a")
 
 
 def test_an_operator_that_our_tflite_writer_lacks_is_named_with_its_layer_and_the_other_converter(tmp_path):
-    source = Source(write_checkpoint(tmp_path / "a.pt", "foreign_networks:summed", size=SIZE))
+    source = PreparedNetwork(write_checkpoint(tmp_path / "a.pt", "foreign_networks:summed", size=SIZE))
     with pytest.raises(ConversionError, match=r"layer '1': cumsum is not covered.*--converter litert-torch"):
         convert(source, ExportRequest("tflite", tmp_path / "a"))
 

@@ -7,7 +7,9 @@ from tiny_export import write_checkpoint
 
 from segfast_edge.cli import main
 from segfast_edge.errors import ConversionError
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 from segfast_edge.export.converters import converter
 
 INSTALLED = importlib.util.find_spec("litert_torch") is not None
@@ -16,7 +18,7 @@ INSTALLED = importlib.util.find_spec("litert_torch") is not None
 @pytest.mark.skipif(not INSTALLED, reason="litert-torch is not installed (pip install 'segfast-edge[litert-torch]')")
 @pytest.mark.filterwarnings("ignore")  # its packages warn of each other
 def test_its_file_passes_the_same_comparison_with_torch_as_ours(tmp_path):
-    source = Source(write_checkpoint(tmp_path / "tiny.pt", "tiny_export:two_layers"))
+    source = PreparedNetwork(write_checkpoint(tmp_path / "tiny.pt", "tiny_export:two_layers"))
     request = ExportRequest("tflite", tmp_path / "artifact", lowering="native")
     manifest = convert(source, request, by=converter("litert-torch"))
     assert manifest.parity["label_agreement"] > 0.999

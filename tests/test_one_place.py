@@ -12,7 +12,7 @@ import pytest
 from segfast_edge.cli import main
 from segfast_edge.contract.engines import BASE, engine_named, engine_names
 from segfast_edge.contract.formats import format_named, format_names
-from segfast_edge.export import distribution
+from segfast_edge.export.common.converter_packages import distribution
 from targets.common.target import target, targets
 from targets.runner.inputs import video
 

@@ -14,9 +14,11 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.export import onnx as onnx_export
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.graph import deployable
-from segfast_edge.export.common.job import ExportRequest, Job, Source
-from segfast_edge.export.common.quantization import Recipe
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.export.onnx import converted
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
@@ -162,10 +164,10 @@ def test_our_networks_are_what_tensorrt_reads(network):
 def quantized(engine: str, lowering: str = "subpixel", kept_float: tuple[str, ...] = ()) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = Source(tiny_export.write_checkpoint(folder / "tiny.pt"))
-        job = Job(source, ExportRequest("onnx", folder, lowering=lowering), onnx_export, folder, print)
+        source = PreparedNetwork(tiny_export.write_checkpoint(folder / "tiny.pt"))
+        conversion = begin(source, ExportRequest("onnx", folder, lowering=lowering), onnx_export, folder, print)
         frames = list(np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8))
-        onnx_export.quantize(job.graph(), job.draft(), folder, Recipe(frames, kept_float, engine))
+        onnx_export.quantize(conversion.graph, conversion.draft, folder, Int8Recipe(frames, kept_float, engine))
         model = onnx.load(folder / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)

@@ -14,7 +14,7 @@ from segfast_edge.cli import _progress, main
 from segfast_edge.contract.overlay import colour_mask, overlay
 from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
 from segfast_edge.errors import ArtifactError, DataError
-from segfast_edge.prediction.predict import Output, free_folder, plan, predict
+from segfast_edge.prediction.predict import PredictionOutput, free_folder, plan, predict
 from segfast_edge.prediction.predictor import open_predictor
 
 
@@ -34,7 +34,7 @@ def planned(inputs):
 
 
 def written(inputs, out, predictor, opacity=0.5):
-    return list(predict(predictor, planned(inputs), Output(out, opacity)))
+    return list(predict(predictor, planned(inputs), PredictionOutput(out, opacity)))
 
 
 def test_three_pictures_at_the_frames_size_whose_mask_is_the_networks(artifact, tmp_path):
@@ -248,7 +248,7 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match="is a file"):
         free_folder(picture(tmp_path / "a.png"), [])
     with pytest.raises(DataError, match=r"--opacity 1\.5"):
-        Output(tmp_path, 1.5)
+        PredictionOutput(tmp_path, 1.5)
 
 
 def test_an_output_folder_that_cannot_be_made_is_one_line(artifact, tmp_path, capsys):

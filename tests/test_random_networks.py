@@ -20,7 +20,9 @@ from torch import nn
 
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import ConversionError, ParityError
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 from segfast_edge.model.checkpoint import as_built
 
 CLASSES, SIZE = 4, (24, 32)
@@ -140,7 +142,7 @@ def is_right(names, number, folder):
     network = network_of(names, number)
     as_built(network, "random", CLASSES, Preprocess(*SIZE)).save(folder / "a.pt")
     try:
-        convert(Source(folder / "a.pt", network=network), ExportRequest(target, folder / "a"))
+        convert(PreparedNetwork(folder / "a.pt", network=network), ExportRequest(target, folder / "a"))
     except ParityError:  # caught, so nothing was silent, but one of ours wrote something wrong
         raise
     except ConversionError as error:

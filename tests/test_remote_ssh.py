@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.errors import TargetError, UnreachableError
 from segfast_edge.remote.device_packages import install
 from segfast_edge.remote.job import Command, job
 from segfast_edge.remote.probe import check, refuse_busy, refuse_full
 from segfast_edge.remote.ssh import Ssh, one_word
-from segfast_edge.remote.stopping import orderly
 from segfast_edge.remote.transfer import copy, size_of, workspace
 
 MINUTE = 60
@@ -349,13 +349,15 @@ def test_a_second_job_finds_the_board_busy(pc):
 
 def test_a_dropped_connection_is_taken_up_again_without_loss(pc):
     ssh = Ssh(pc.host)
-    counting = "for i in $(seq 1 40); do echo $i; sleep 0.1; done"
+    waiting = "case $i in 5|20) while [ ! -e dropped$i ]; do sleep 0.1; done ;; esac"
+    counting = f"for i in $(seq 1 40); do echo $i; {waiting}; done"
     lines = []
     with workspace(ssh) as folder, job(ssh, folder, shell_job(counting)) as running:
         for line in running.lines():
             lines.append(line)
             if line in ("5", "20"):
-                pc.shell("kill -9 $(ps -o ppid= -C tail)")  # the server's end of the connection that follows the job
+                # the server's end of the connection that follows the job
+                pc.shell(f"kill -9 $(ps -o ppid= -C tail) && touch {folder}/dropped{line}")
         assert running.ended().status == 0
         assert running.reconnections >= 2
     assert lines == [str(i) for i in range(1, 41)]
@@ -383,7 +385,7 @@ INTERRUPTED = """
 import sys
 from segfast_edge.remote.job import Command, job
 from segfast_edge.remote.ssh import Ssh
-from segfast_edge.remote.stopping import orderly
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.remote.transfer import workspace
 ssh = Ssh(sys.argv[1])
 with orderly(), workspace(ssh) as folder, job(ssh, folder, Command(["sh", "-c", sys.argv[2]], 600)) as running:

@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +103,37 @@ def test_a_short_spike_changes_nothing():
     assert watch(policy, 2, late=0.9) == []
     assert watch(policy, 5, late=0.0, start=2) == []
     assert watch(policy, 2, late=0.9, start=7) == []
+
+
+def slow(policy, seconds, helps, start=0.0, temperature=None):
+    """Let every frame be late for so long; return the steps taken."""
+    looks = range(seconds)
+    return [policy.step.name for now in looks if policy.observe(start + now, temperature, 1.0, skipping_helps=helps)]
+
+
+def test_fewer_frames_are_no_answer_to_work_that_takes_too_long_and_a_smaller_artifact_is():
+    policy = Policy(Limits(), ladder(None))
+    assert slow(policy, 60, helps=False) == []
+    assert (
+        policy.reason
+        == "100% of frames late, the limit is 20%; fewer frames would not help, the work on one takes too long"
+    )
+    assert policy.step.name == "full"
+    policy.observe(100, None, 0.0)
+    assert policy.reason == ""
+    policy = Policy(Limits(), ladder(Path("small")))
+    assert slow(policy, 60, helps=False) == ["fallback"]
+    assert slow(policy, 3, helps=True, start=100) == ["half"]  # with the smaller artifact it would help
+    assert slow(policy, 60, helps=False, start=200) == ["fallback"]  # and is taken back where it did not
+
+
+def test_heat_is_answered_with_fewer_frames_however_long_the_work_takes():
+    assert slow(Policy(Limits(), ladder(None)), 14, helps=False, temperature=95.0) == ["half", "quarter", "eighth"]
+
+
+def test_where_every_frame_counts_none_is_skipped():
+    assert [step.divisor for step in ladder(Path("small"), may_skip=False)] == [1, 1]
+    assert [step.name for step in ladder(None, may_skip=False)] == ["full"]
 
 
 def test_swinging_between_two_steps_slows_down():

@@ -1,6 +1,7 @@
 """The pipeline with real threads: sources and outputs of the tests' own, the null engine, one that can be broken."""
 
 import dataclasses
+import itertools
 import threading
 import time
 
@@ -13,6 +14,7 @@ from tiny_runner import Kept, Script, null_labels, null_model, proven_artifact, 
 from segfast_edge.contract.masks import mask_at
 from segfast_edge.errors import DataError
 from targets.common.session import CheckedSession
+from targets.runner import degradation, main_loop
 from targets.runner.decoding import Encoded
 from targets.runner.degradation import Limits, Policy, Step
 from targets.runner.frames import Broken
@@ -57,6 +59,65 @@ def test_corrupt_frames_are_counted_and_the_stream_goes_on(tmp_path):
         assert pipeline.ended.wait(10)
     assert pipeline.ledger.tally().to_json() == {"in": 6, "out": 2, "corrupt": 4, "dropped": {}, "in_flight": 0}
     assert "gif" in pipeline.decoder.last_damage
+
+
+class CameraScript(Script):
+    """A camera of the tests' own."""
+
+    camera = True
+
+
+def scene(number):
+    """Return a frame with texture and noise, another for each number, as a sensor gives it."""
+    noise = np.random.default_rng(number).integers(0, 40, (60, 80, 3))
+    return (np.linspace(40, 180, 80)[None, :, None] + noise).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("doubt", "picture"),
+    [
+        ("black", lambda number: np.random.default_rng(number).integers(0, 15, (60, 80, 3)).astype(np.uint8)),
+        ("overexposed", lambda number: np.random.default_rng(number).integers(251, 256, (60, 80, 3)).astype(np.uint8)),
+        ("frozen", lambda _: scene(0)),
+    ],
+)
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_cameras_picture_that_nobody_should_trust_is_marked_then_withheld_and_comes_back(
+    tmp_path, doubt, picture, encoded
+):
+    kept, source, numbers = Kept(), CameraScript(), itertools.count()
+    with serving(source, null_model(tmp_path / "a"), kept, stall_s=0.3, stuck_s=60.0) as (service, pipeline):
+
+        def give(frame):
+            source.give(Encoded(tiny_runner.jpeg(frame, 98), "frame") if encoded else frame)
+            time.sleep(0.02)
+
+        wait_for(lambda: give(scene(next(numbers))) or kept.results)
+        wait_for(lambda: give(picture(next(numbers))) or pipeline.state()[0] == "no_frames")
+        assert pipeline.state()[1] == f"the picture has been {doubt} for over 0.3 s"
+        wait_for(lambda: give(picture(next(numbers))) or any(each.state == "no_frames" for each in kept.notices))
+        assert {each.doubt for each in kept.results} == (
+            {""} if doubt == "frozen" else {"", doubt}
+        )  # it takes a second
+        assert service.describe()["picture"]["doubt"] == doubt
+        seen = len(kept.results)
+        for _ in range(5):
+            give(picture(next(numbers)))
+        assert len(kept.results) == seen
+        wait_for(lambda: give(scene(next(numbers))) or (kept.results[-1].doubt == "" and len(kept.results) > seen))
+        wait_for(lambda: give(scene(next(numbers))) or pipeline.state()[0] == "running")
+    dropped = pipeline.ledger.tally().dropped
+    assert dropped["distrusted"] >= 5
+    assert service.describe()["picture"]["doubtful"][doubt] >= dropped["distrusted"]
+
+
+def test_pictures_of_a_folder_are_marked_only_and_so_are_a_cameras_if_told(tmp_path):
+    black = np.zeros((60, 80, 3), np.uint8)
+    for source, withhold in ((Script(), True), (CameraScript(), False)):
+        kept = Kept()
+        with serving(source, null_model(tmp_path / f"{withhold}"), kept, stall_s=0.2, withhold=withhold):
+            wait_for(lambda s=source, k=kept: s.give(black) or time.sleep(0.02) or len(k.results) > 40)
+        assert {each.doubt for each in kept.results} == {"black"}
 
 
 def test_a_change_of_resolution_changes_the_mask_and_is_counted(tmp_path):
@@ -338,6 +399,24 @@ def test_too_slow_falls_back_to_the_smaller_artifact_and_to_fewer_frames(tmp_pat
             time.sleep(0.01)
         wait_for(lambda: pipeline.ledger.tally().entered == 20 and pipeline.ledger.tally().in_flight == 0)
     assert pipeline.ledger.tally().dropped["paced"] == 10
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_work_that_takes_too_long_lowers_no_frame_rate_and_neither_does_a_folder_that_is_late(
+    tmp_path, monkeypatch, every_frame
+):
+    monkeypatch.setattr(degradation, "SUSTAINED_S", 0.2)
+    monkeypatch.setattr(main_loop, "_EVERY_S", 0.05)
+    kept, source = Kept(), Script()
+    settings = {"deadline_ms": 20.0, "keep_all": every_frame, "stall_s": 60.0}
+    with serving(source, broken_model(tmp_path, delay=0.03), kept, **settings) as (service, pipeline):
+        wait_for(lambda: source.give(scene(0)) or time.sleep(0.02) or len(kept.results) > 30)
+        assert all(each.late for each in kept.results)
+        reason = "" if every_frame else "100% of frames late, the limit is 20%; fewer frames would not help"
+        wait_for(lambda: service.policy.reason.startswith(reason))
+        assert service.policy.step.divisor == 1
+        source.queue.queue.clear()
+    assert "paced" not in pipeline.ledger.tally().dropped
 
 
 def test_a_late_mask_is_marked_and_counted(tmp_path):

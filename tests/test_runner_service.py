@@ -126,6 +126,39 @@ def test_raw_frames_in_and_masks_out_through_pipes(tmp_path):
     assert np.array_equal(mask, mask_at(null_labels(resized), (40, 60)))
 
 
+_PEAK = """
+import atexit, pathlib, runpy, sys
+atexit.register(lambda: print(pathlib.Path("/proc/self/status").read_text(), file=sys.stderr))
+runpy.run_module("targets", run_name="__main__")
+"""
+
+
+def test_a_small_file_of_many_pixels_takes_no_memory_unless_it_is_allowed(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("RGB", (7000, 5800), (90, 120, 30)).save(folder / "bomb.png")
+    Image.fromarray(tiny.frame(120, 160)).save(folder / "sound.png")
+    assert (folder / "bomb.png").stat().st_size < 150_000
+    said, peaks = {}, {}
+    for most in ("9000000", "41000000"):
+        words = [
+            "null",
+            "stream",
+            proven_artifact(tmp_path / most),
+            folder,
+            f"overlays:{tmp_path}/o",
+            "--max-pixels",
+            most,
+        ]
+        command = [sys.executable, "-c", _PEAK, *map(str, words), "--deadline-ms", "60000"]
+        said[most] = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr
+        peaks[most] = int(re.search(r"VmHWM:\s+(\d+) kB", said[most])[1])
+    assert "bomb.png is 7000x5800; at most 9000000 pixels are decoded. See --max-pixels" in said["9000000"]
+    assert "'out': 1, 'corrupt': 1" in said["9000000"]
+    assert "'corrupt': 0" in said["41000000"]
+    assert peaks["9000000"] < 100_000 < peaks["41000000"]
+
+
 def test_input_of_which_nothing_can_be_used_is_an_error(tmp_path):
     folder = pictures(tmp_path / "in", 2)
     for path in folder.iterdir():

@@ -17,7 +17,7 @@ from tiny_runner import Kept, jpeg, null_model, serving, wait_for
 
 from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.errors import DataError, TargetError
-from targets.runner.decoding import MAX_STREAM_PIXELS, Encoded
+from targets.runner.decoding import MAX_PIXELS, Encoded
 from targets.runner.frames import Broken
 from targets.runner.inputs import EndOfInputError, InputLostError, InputOptions, open_input
 from targets.runner.inputs._multipart import MAX_PART_BYTES, PartParser, boundary_of
@@ -283,9 +283,9 @@ def test_a_picture_that_lies_on_its_side_is_turned_and_so_is_its_size(orientatio
 
 
 def test_a_picture_bomb_is_refused_before_it_is_decoded(tmp_path):
-    side = 1 + int(MAX_STREAM_PIXELS**0.5)
+    side = 1 + int(MAX_PIXELS**0.5)
     write_picture(tmp_path / "bomb.png", np.zeros((side, side), np.uint8))
-    with pytest.raises(DataError, match="at most 40000000 pixels"):
+    with pytest.raises(DataError, match="at most 9000000 pixels"):
         Encoded((tmp_path / "bomb.png").read_bytes(), "bomb").decode(None)
 
 

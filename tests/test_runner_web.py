@@ -1,8 +1,11 @@
+import contextlib
 import http.client
 import json
 import re
 import socket
 import threading
+import time
+from urllib.parse import quote, quote_plus
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from targets.runner.main_loop import Service
 from targets.runner.outputs import OutputContext, open_output
 from targets.runner.pipeline import Pipeline, PipelineSettings
 from targets.runner.telemetry import Telemetry
-from targets.runner.web import server
+from targets.runner.web import door, server
 
 TOKEN = "a-token-of-24-characters"
 
@@ -179,18 +182,122 @@ def test_a_short_token_and_a_taken_port_are_refused(page):
         open_output(f"web:{page.output.server.port}", OutputContext(Telemetry(), 1))
 
 
-def test_connections_are_bounded_and_free_up_again(page, monkeypatch):
-    monkeypatch.setattr(server._Handler, "timeout", 0.5)
-    held = [socket.create_connection(("127.0.0.1", page.output.server.port)) for _ in range(server.MAX_CONNECTIONS)]
-    wait_for(lambda: page.output.server._server.places._value == 0)
-    extra = socket.create_connection(("127.0.0.1", page.output.server.port))
-    extra.settimeout(5)
-    assert extra.recv(10) == b""
-    extra.close()
+@pytest.fixture
+def slow(page):
+    """Give a function that opens connections which never come to the end of their request."""
+    held = []
+
+    def connect(count, sent=b"GET /healthz HTTP/1.0\r\n"):
+        for _ in range(count):
+            held.append(socket.create_connection(("127.0.0.1", page.output.server.port)))
+            held[-1].sendall(sent)
+        return held
+
+    yield connect
     for each in held:
         each.close()
-    wait_for(lambda: page.output.server._server.places._value == server.MAX_CONNECTIONS)
+
+
+def test_two_hundred_visitors_that_send_a_byte_now_and_then_keep_nobody_from_healthz(page, slow):
+    page.show()
+    held = slow(200)
+    wait_for(lambda: page.output.server.door.waiting == 200)
+    stop = threading.Event()
+
+    def trickle():
+        while not stop.wait(0.05):
+            for each in held:
+                with contextlib.suppress(OSError):
+                    each.sendall(b"x")
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    for path in ("/healthz", "/status.json", "/metrics", "/"):
+        assert page.get(path)[0].status == 200
+    assert page.output.server.door.waiting > 0  # they are there still, and none has a thread
+    assert not [each for each in threading.enumerate() if each.name == "answer"]
+    stop.set()
+    thread.join()
+
+
+def test_whoever_does_not_send_a_request_in_time_is_let_go_however_it_trickles(page, slow, monkeypatch):
+    monkeypatch.setattr(door, "REQUEST_S", 0.3)
+    held = slow(3)
+    until = time.monotonic() + 20
+    ended = set()
+    while len(ended) < 3 and time.monotonic() < until:
+        for each in held:
+            with contextlib.suppress(OSError):
+                each.sendall(b"y")
+            each.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                try:
+                    ended |= {each} if each.recv(10) == b"" else set()
+                except ConnectionError:
+                    ended.add(each)
+    assert len(ended) == 3
+    assert page.output.server.door.waiting == 0
+
+
+def test_as_many_as_can_wait_make_room_for_the_next_and_a_long_request_is_refused(page, slow):
+    slow(door.MAX_WAITING + 40)
     assert page.get("/status.json")[0].status == 200
+    assert page.output.server.door.waiting <= door.MAX_WAITING
+    (one, *_) = slow(1, b"GET / HTTP/1.0\r\n" + b"x" * door.MAX_REQUEST)[-1:]
+    one.settimeout(10)
+    with contextlib.suppress(ConnectionError):
+        assert one.recv(10) == b""
+
+
+def test_streams_that_nobody_reads_take_only_their_own_places_and_healthz_has_some_for_itself(page, slow):
+    page.show()
+    slow(server.MAX_STREAMS, b"GET /stream.mjpg HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    wait_for(lambda: page.output.server._stream_places._value == 0)
+    assert page.get("/stream.mjpg", "HEAD")[0].status == 503
+    assert page.get("/status.json")[0].status == 200
+    for _ in range(server.MAX_ANSWERS):  # as if whoever asked read nothing of a long answer
+        page.output.server._places.acquire()
+    assert page.get("/status.json")[0].status == 503
+    assert page.get("/healthz")[0].status == 200
+    for _ in range(server.MAX_ANSWERS):
+        page.output.server._places.release()
+    assert page.get("/status.json")[0].status == 200
+
+
+def test_whoever_takes_an_answer_too_slowly_is_let_go(page, monkeypatch):
+    monkeypatch.setattr(server, "ANSWER_S", 0.3)
+    monkeypatch.setattr(page.output.server.telemetry, "status", lambda: {"x": "y" * (64 << 20)})
+    with socket.create_connection(("127.0.0.1", page.output.server.port)) as one:
+        one.sendall(b"GET /status.json HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        wait_for(lambda: page.output.server._places._value < server.MAX_ANSWERS)
+        wait_for(lambda: page.output.server._places._value == server.MAX_ANSWERS)
+
+
+TOKENS = ["a+b/c;d=e&f,g h-0123", '"quoted\\ token" 100%', "ü-Straße-12345678", "%2B%zz%20 0123456789"]
+TOKENS.append("token=token=0123456")
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_any_printable_token_works_in_a_header_in_an_address_and_in_the_cookie(tmp_path, token):
+    page = Page(tmp_path, token, "0.0.0.0:0")
+    assert page.get("/metrics", Authorization=f"Bearer {token}".encode())[0].status == 200
+    assert page.get("/metrics", Authorization=f"bearer {token}".encode())[0].status == 200
+    assert page.get("/metrics", Authorization=f"Bearer {token[:-1]}".encode())[0].status == 401
+    ways = {quote(token, safe=""), quote(token, safe="/+;=&,"), quote_plus(token)}
+    for way in ways:
+        answer, _ = page.get(f"/?token={way}")
+        assert answer.status == 303, way
+    cookie = answer.getheader("Set-Cookie").partition(";")[0]
+    assert token not in cookie
+    for more in ("", '; other={"a": 1}', "; =; x"):
+        assert page.get("/", Cookie=f"theme=dark{more}; {cookie}")[0].status == 200
+    assert page.get("/", Cookie=f"{cookie[:-1]}")[0].status == 401
+    page.end()
+
+
+def test_a_token_that_cannot_be_typed_is_refused():
+    with pytest.raises(DataError, match="cannot be typed"):
+        open_output("web:0", OutputContext(Telemetry(), 1, "a\x00" * 10))
 
 
 def test_nobody_looking_costs_no_encoding(tmp_path):

@@ -15,8 +15,10 @@ from segfast_edge.data import Protocol, native_size, open_dataset
 from segfast_edge.device.spawn import outputs
 from segfast_edge.errors import SegfastError
 from segfast_edge.export import exporter
-from segfast_edge.export.common.job import ExportRequest, Job, Source
-from segfast_edge.export.common.quantization import Recipe
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Int8Recipe
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.fake_int8 import plain, rounded_input, with_fake_int8
@@ -133,12 +135,12 @@ def test_the_loss_in_int8_falls_and_the_checkpoint_says_what_it_is(tuned, wide):
 
 def agreement(path, name, folder):
     """Return the share of labels that the int8 file shares with its own float network, on the training frames."""
-    source = Source(path)
-    job = Job(source, ExportRequest(name, folder), exporter(name), folder, lambda _: None)
+    source = PreparedNetwork(path)
+    conversion = begin(source, ExportRequest(name, folder), exporter(name), folder, lambda _: None)
     protocol = Protocol.named("paper", native_size(tiny.DATA, None), (32, 48))
     dataset = open_dataset(tiny.DATA, None, "train", protocol)
     frames = [source.checkpoint.preprocess.image(dataset[index].frame) for index in range(len(dataset))]
-    exporter(name).quantize(job.graph(), job.draft(), folder, Recipe(frames)).save(folder)
+    exporter(name).quantize(conversion.graph, conversion.draft, folder, Int8Recipe(frames)).save(folder)
     expected = [source.graph(torch.from_numpy(np.array(frame))[None])[0].numpy() for frame in frames]
     found = outputs(folder, [(str(index), frame) for index, frame in enumerate(frames)])
     alike = [np.mean(raw[0] == labels) for raw, labels in zip(found, expected, strict=True)]

@@ -78,6 +78,22 @@ def test_report_writes_a_page_of_tables_and_says_how_to_get_plots(light, artifac
     assert "<svg" not in page
 
 
+def test_benchmark_measures_an_artifact(light, artifact):
+    words = ["--data", "scenes:size=32x48,train=1,val=1", "--protocol", "standard", "--min-secs", "0.05", "--json"]
+    (row,) = json.loads(light("benchmark", artifact, *words))
+    assert row["agreement"] == 1.0
+    assert row["p50_ms"] > 0
+
+
+def test_the_library_predicts(artifact, tmp_path):
+    frame = tiny_artifacts.frame(tiny_artifacts.HEIGHT, tiny_artifacts.WIDTH)
+    write_picture(tmp_path / "a.png", frame)
+    code = START.replace("from segfast_edge.cli import main\nsys.exit(main())", "import segfast_edge as sf")
+    code += "print(sf.load(sys.argv[1]).predict(sys.argv[2]).labels.tolist())"
+    done = subprocess.run([sys.executable, "-c", code, artifact, tmp_path / "a.png"], capture_output=True, text=True)
+    assert json.loads(done.stdout) == tiny_artifacts.expected(frame[np.newaxis])[0].tolist(), done.stderr
+
+
 def test_models_lists_every_network(light):
     listed = json.loads(light("models", "--json"))
     assert [each["model"] for each in listed] == networks()

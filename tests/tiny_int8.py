@@ -11,7 +11,9 @@ import tiny_export
 from ai_edge_quantizer import Quantizer, qtyping, recipe
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export.convert import ExportRequest, Source, convert
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.convert import convert
 
 SIZE = 64
 
@@ -24,7 +26,7 @@ def frames(count: int, first_seed: int = 100) -> list[np.ndarray]:
 def write_artifact(folder: Path) -> Path:
     """Write ``folder``/segfast: integer layers between a uint8 frame and float32 logits."""
     checkpoint = tiny_export.write_checkpoint(folder / "tiny.pt", "segfast", size=(SIZE, SIZE))
-    manifest = convert(Source(checkpoint), ExportRequest("tflite", folder / "float", output_kind="logits"))
+    manifest = convert(PreparedNetwork(checkpoint), ExportRequest("tflite", folder / "float", output_kind="logits"))
     source, artifact = folder / "float", folder / "segfast"
     quantizer = Quantizer(str(source / manifest.model_file), recipe.static_wi8_ai8())
     quantizer.update_quantization_recipe(

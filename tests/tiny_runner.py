@@ -106,6 +106,7 @@ class Script:
     """A live source that gives what a test puts into it."""
 
     live = True
+    camera = False
 
     def __init__(self) -> None:
         self.queue: queue.Queue = queue.Queue()

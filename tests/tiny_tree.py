@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 SIZE = (12, 16)
+CORNERS = [(4, 3), (12, 3), (12, 9), (4, 9)]  # x, y of the rectangle that annotated objects are
 
 
 def frame() -> np.ndarray:
@@ -18,6 +19,21 @@ def frame() -> np.ndarray:
 def labels(*ids: int) -> np.ndarray:
     """Return labels that go through ``ids`` over and over."""
     return np.resize(np.array(ids, np.uint8), SIZE)
+
+
+def rectangle() -> np.ndarray:
+    """Return labels with class 1 inside ``CORNERS``; whose its edge is, differs from tool to tool."""
+    found = np.zeros(SIZE, np.uint8)
+    found[3:9, 4:12] = 1
+    return found
+
+
+def off_edges(found: np.ndarray) -> np.ndarray:
+    """Return which pixels have only their own label around them."""
+    padded = np.pad(found, 1, mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    result: np.ndarray = around.min((2, 3)) == around.max((2, 3))
+    return result
 
 
 def save(path, pixels) -> None:

@@ -19,8 +19,8 @@ import torch
 from segfast_edge.contract.shared.endings import failure
 from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError
-from segfast_edge.export import require
 from segfast_edge.export.common.converter_errors import explained, quiet
+from segfast_edge.export.common.converter_packages import require
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.model.checkpoint import Checkpoint
 

@@ -20,9 +20,11 @@ from segfast_edge.data.calibration import Calibration
 from segfast_edge.data.scene import render
 from segfast_edge.errors import ArtifactError, ConversionError, SegfastError
 from segfast_edge.export import exporter
-from segfast_edge.export.common.int8 import quantizer
-from segfast_edge.export.common.job import ExportRequest, Job, Source
-from segfast_edge.export.common.quantization import Quantization, Recipe
+from segfast_edge.export.common.conversion import begin
+from segfast_edge.export.common.exporter import Int8Recipe, quantizer
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.quantization import Quantization
+from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.normalise import Normalise
@@ -59,7 +61,7 @@ def make(case: Case, pictures: Path, litert: Path | None, announce: Announce) ->
     A failure is noted beside the folder that it left out (``.failed``); remove the note to try again.
     """
     _write_checkpoint(case, pictures)
-    source = Source(case.checkpoint)
+    source = PreparedNetwork(case.checkpoint)
     _write_golden(case, source)
     lines = []
     for conversion in conversions(case):
@@ -116,7 +118,7 @@ def _settle(network: nn.Module, preprocess: Preprocess, frames: Sequence[Frame])
     network.eval()
 
 
-def _write_golden(case: Case, source: Source) -> None:
+def _write_golden(case: Case, source: PreparedNetwork) -> None:
     """Keep the frame that every process runs, as the network gets it, and torch's labels of it."""
     frame, labels = source.expected.golden
     for name, value in (("frame", source.checkpoint.preprocess.image(frame)), ("labels", labels)):
@@ -124,23 +126,23 @@ def _write_golden(case: Case, source: Source) -> None:
             np.save(case.folder / f"{name}.npy", value)
 
 
-def _convert(source: Source, case: Case, conversion: Conversion, pictures: Path, litert: Path | None) -> None:
+def _convert(source: PreparedNetwork, case: Case, conversion: Conversion, pictures: Path, litert: Path | None) -> None:
     """Write one file; ours neither compared nor gated, since the race itself says how many labels agree."""
     frames = [] if conversion.precision == "float32" else frames_of(case, pictures)
     quantization = Quantization(Calibration.open(pictures, None)) if frames and conversion.side == OURS else None
     lowering = None if conversion.side == OURS else "native"
     request = ExportRequest(conversion.format, conversion.folder(case), lowering=lowering, quantization=quantization)
     with replacing_folder(request.folder) as folder:
-        job = Job(source, request, exporter(conversion.format), folder, lambda _: None)
+        begun = begin(source, request, exporter(conversion.format), folder, lambda _: None)
         if conversion.side != OURS:
-            draft = replace(job.draft(), precision=conversion.precision)
+            draft = replace(begun.draft, precision=conversion.precision)
             _by_default(case, conversion, frames, folder / draft.model_file, litert)
             draft.save(folder)
         elif frames:
-            writer = quantizer(job.writer, conversion.format)
-            writer.quantize(job.graph(), job.draft(), folder, Recipe(frames)).save(folder)
+            writer = quantizer(begun.writer, conversion.format)
+            writer.quantize(begun.graph, begun.draft, folder, Int8Recipe(frames)).save(folder)
         else:
-            job.writer.export(job.graph(), job.draft(), folder).save(folder)
+            begun.export()
 
 
 def _by_default(case: Case, conversion: Conversion, frames: Sequence[Frame], path: Path, litert: Path | None) -> None:

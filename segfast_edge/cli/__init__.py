@@ -16,7 +16,7 @@ from segfast_edge import __version__
 from segfast_edge.cli._packages import extra_of
 from segfast_edge.contract.shared.arguments import ExactParser
 from segfast_edge.contract.shared.found import names_in
-from segfast_edge.errors import SegfastError, unknown
+from segfast_edge.errors import SegfastError, one_line, unknown
 
 EXIT_INTERRUPTED = 130
 
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser(words[0]).parse_args(words[1:])
         return int(_verb(words[0]).run(args))
     except SegfastError as error:
-        print(f"segfast-edge: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"segfast-edge: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
         extra = extra_of(error.name or "")

@@ -17,7 +17,14 @@ def convert_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``data convert``."""
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the dataset")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FOLDER", help="folder to write; must be new"
+        "-o",
+        "--out",
+        "--output",
+        dest="output",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder to write; must be new",
     )
     parser.add_argument("--from", dest="layout", default="auto", metavar="NAME", help="its layout (default auto: look)")
     parser.add_argument("--split", metavar="NAME", help="split to convert (default all of them)")
@@ -71,7 +78,7 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="the dataset's folder")
     parser.add_argument("--split", metavar="NAME", help="default all of them")
     parser.add_argument("--count", type=int, metavar="N", help="samples per split (default all)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; must be new")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write; must be new")
 
 
 def export(args: argparse.Namespace) -> int:
@@ -87,7 +94,9 @@ def export(args: argparse.Namespace) -> int:
 def split_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``data split``."""
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the dataset")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the lists")
+    parser.add_argument(
+        "-o", "--out", "--output", dest="output", type=Path, required=True, metavar="DIR", help="folder for the lists"
+    )
     parser.add_argument("--from", dest="layout", default="auto", metavar="NAME", help="its layout (default auto: look)")
     parser.add_argument("--each-group", action="store_true", help="one fold for each group, which is val in it")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -133,7 +142,7 @@ def calibration_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="train", metavar="NAME", help="default train; val and test are refused")
     parser.add_argument("--count", type=int, default=300, metavar="N", help="frames (default 300)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice (default 0)")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="where the list goes")
 
 
 def calibration(args: argparse.Namespace) -> int:

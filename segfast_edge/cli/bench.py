@@ -22,7 +22,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="default: all this process may use")
     parser.add_argument("--rounds", type=int, default=10, metavar="N", help="measurements of each (default 10)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON to a file")
+    parser.add_argument(
+        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,7 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("artifact", nargs="?", type=Path, metavar="ARTIFACT", help="artifact folder")
     parser.add_argument("--target", default="x86", help="the kind of computer (default %(default)s)")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: ARTIFACT-TARGET.tar.gz")
+    parser.add_argument(
+        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="default: ARTIFACT-TARGET.tar.gz"
+    )
     signing = parser.add_mutually_exclusive_group()
     signing.add_argument("--key", type=Path, metavar="FILE", help="sign with this private key")
     signing.add_argument("--unsigned", action="store_true", help="do not sign; a device takes it only with --unsigned")

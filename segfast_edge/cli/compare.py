@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 HELP = "compare profiles: ratio of medians, its confidence interval, and a verdict"
 EXAMPLE = (
-    "segfast-edge profile artifacts/old artifacts/new --repeat 6 --output both.json\n"
+    "segfast-edge profile artifacts/old artifacts/new --repeat 6 --out both.json\n"
     "  segfast-edge compare both.json\n"
     "  segfast-edge compare before.json after.json --fail-if-slower 5%"
 )

@@ -3,7 +3,6 @@
 import argparse
 import json
 import shlex
-import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING
 from segfast_edge.cli._packages import converters
 
 if TYPE_CHECKING:
-    from segfast_edge.export import Exporter
-    from segfast_edge.export.common.job import ExportRequest, Source
+    from segfast_edge.export.common.exporter import Exporter
+    from segfast_edge.export.common.prepared import PreparedNetwork
     from segfast_edge.export.common.quantization import Quantization
+    from segfast_edge.export.common.request import ExportRequest
     from segfast_edge.export.common.tuning import Tuning
 
 HELP = "export a checkpoint for a runtime, and hold it to torch"
@@ -60,7 +60,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="artifact folder, or with several formats the folder of DIR/FORMAT (default: beside the checkpoint)",
     )
-    parser.add_argument("--output", choices=("labels", "logits"), default="labels", help="what the graph gives")
+    parser.add_argument(
+        "--graph-output",
+        "--output",
+        dest="output",
+        choices=("labels", "logits"),
+        default="labels",
+        help="labels, one class id a pixel, or logits, one value a class and pixel (default labels)",
+    )
     parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
     parser.add_argument("--converter", metavar="NAME", help=f"another project's in place of ours ({others})")
     parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
@@ -109,11 +116,12 @@ def run(args: argparse.Namespace) -> int:
 
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
 
+    from segfast_edge.contract.shared.stopping import orderly
     from segfast_edge.export.convert import convert, convert_tuned
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside, it cleans up as after Ctrl-C
     console = Console(stderr=True)
     with (
+        orderly(),
         TemporaryDirectory(prefix="segfast-model-") as folder,
         console.status("reading the checkpoint") as status,
     ):
@@ -146,22 +154,22 @@ def run(args: argparse.Namespace) -> int:
     return 1 if missing and not args.best_effort else 0
 
 
-def _source(args: argparse.Namespace, folder: Path) -> "Source":
+def _source(args: argparse.Namespace, folder: Path) -> "PreparedNetwork":
     """Return the checkpoint, or the network that ``--model`` names as its factory gives it, with a checkpoint of it."""
     from segfast_edge.contract.preprocess import Preprocess, parse_size
+    from segfast_edge.export.common.prepared import PreparedNetwork
     from segfast_edge.export.common.reading import OutputChoice
-    from segfast_edge.export.convert import Source
     from segfast_edge.model import build
     from segfast_edge.model.checkpoint import as_built
     from segfast_edge.weights import find
 
     choice = OutputChoice(args.output_key, args.upsample)
     if args.model is None:
-        return Source(find(args.checkpoint), args.golden, choice=choice)
+        return PreparedNetwork(find(args.checkpoint), args.golden, choice=choice)
     path = folder / f"{args.model.rpartition(':')[2]}.pt"
     network = build(args.model, args.classes)
     as_built(network, args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
-    return Source(path, args.golden, network, choice)
+    return PreparedNetwork(path, args.golden, network, choice)
 
 
 def _refuse_half_a_network(args: argparse.Namespace) -> None:
@@ -198,7 +206,7 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
         if len(names) == 1 or name not in format_names():  # of several, each is tried
             exporter(name)
 
-    from segfast_edge.export.convert import ExportRequest  # after the check, because it needs torch
+    from segfast_edge.export.common.request import ExportRequest  # after the check, because it needs torch
 
     quantization = _quantization(args)
     command = shlex.join(["segfast-edge", *sys.argv[1:]])

@@ -12,7 +12,9 @@ NEEDS = {"all of it": ("torch", "matplotlib", ENGINE)}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where it goes (default demo)")
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("demo"), metavar="DIR", help="where it goes (default demo)"
+    )
     parser.add_argument("--model", default="segfast", metavar="NAME", help="network (default segfast)")
     parser.add_argument("--epochs", type=int, default=8, metavar="N", help="default 8")
     parser.add_argument("--frames", type=int, default=320, metavar="N", help="scenes to train on (default 320)")

@@ -35,7 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="NAME", help="for a checkpoint: auto, cpu, cuda, mps")
     parser.add_argument("--target", default="x86", metavar="NAME", help="for an artifact: whose device code runs it")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the JSON to a file")
+    parser.add_argument(
+        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file"
+    )
     dataset_options(parser)
 
 

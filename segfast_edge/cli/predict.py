@@ -37,6 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a .pt file, an artifact folder, or the name of shipped weights (default %(default)s)",
     )
     parser.add_argument(
+        "-o",
         "--out",
         type=Path,
         default=Path("predicted"),
@@ -53,11 +54,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict, say what was written, and at the end what could not be read."""
     from segfast_edge.cli._progress import bar
-    from segfast_edge.prediction.predict import Output, free_folder, plan, predict
+    from segfast_edge.prediction.predict import PredictionOutput, free_folder, plan, predict
     from segfast_edge.prediction.predictor import open_predictor
     from segfast_edge.weights import find
 
-    output = Output(args.out, args.opacity)
+    output = PredictionOutput(args.out, args.opacity)
     predictor = open_predictor(find(args.model), device=args.device, target=args.target)
     jobs = plan(args.sources)
     folder = args.out if args.overwrite else free_folder(args.out, jobs)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HELP = "measure artifacts on this machine or over ssh on others, each in a fresh process"
 EXAMPLE = (
     "segfast-edge profile artifacts/segfast-openvino artifacts/segfast-tflite --target x86 --threads 1\n"
-    "  segfast-edge profile artifacts/segfast-tflite --repeat 6 --output before.json\n"
+    "  segfast-edge profile artifacts/segfast-tflite --repeat 6 --out before.json\n"
     "  segfast-edge profile artifacts/segfast-tflite --target rpi --host pi@raspberrypi.local --install"
 )
 NEEDS = {"artifacts": (ENGINE,)}
@@ -57,7 +57,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="measure on several numbers of threads and recommend one (default: powers of two up to all cores)",
     )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the reports as JSON")
+    parser.add_argument(
+        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="write the reports as JSON"
+    )
     parser.add_argument("--require-valid", action="store_true", help="exit 5 if a measurement is invalid")
     elsewhere = parser.add_argument_group("other computers")
     elsewhere.add_argument("--host", metavar="USER@HOST", help="measure there, over the system's ssh")

@@ -110,7 +110,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--seed", type=int, metavar="N", help="seed of everything random (default 0)")
     where = parser.add_argument_group("where")
     where.add_argument(
+        "-o",
+        "--out",
         "--output-dir",
+        dest="output_dir",
         type=Path,
         default=Path("runs/train"),
         metavar="DIR",

@@ -7,11 +7,12 @@ from typing import Any
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, Colour, distinct_palette
 from segfast_edge.contract.shared.files import read_json
-from segfast_edge.data.class_tables import VOID_NAMES, read_table, table_rows
+from segfast_edge.data.class_tables import VOID_NAMES, read_names, read_table, table_rows
 from segfast_edge.data.label_files import Coding, by_colour, identity
 from segfast_edge.errors import ArtifactError, DataError
 
 CLASSES_FILE = "classes.json"
+NAME_LISTS = ("classes.txt", "codes.txt")
 TABLES = ("label_colors.txt", "class_dict.csv", "labelmap.txt")
 
 
@@ -23,7 +24,8 @@ def find_coding(root: Path) -> Coding | None:
     """
     tables = [root / name for name in TABLES if (root / name).is_file()]
     if not (root / CLASSES_FILE).exists():
-        return read_table(tables[0]) if tables else None
+        names = next((root / name for name in NAME_LISTS if (root / name).is_file()), None)
+        return read_table(tables[0]) if tables else (None if names is None else read_names(names))
     coding = read_classes(root / CLASSES_FILE)
     return coding if coding.colours or not tables else _coloured(coding, tables[0])
 

@@ -1,10 +1,10 @@
-"""Colour tables that come with datasets: label_colors.txt, class_dict.csv and CVAT's labelmap.txt."""
+"""Tables that come with datasets: of names and colours, or of names alone."""
 
 import csv
 import re
 from pathlib import Path
 
-from segfast_edge.contract.classes import IGNORED, ClassSet, Colour
+from segfast_edge.contract.classes import IGNORED, ClassSet, Colour, distinct_palette
 from segfast_edge.data.label_files import Coding, by_colour
 from segfast_edge.data.once import warn_once
 from segfast_edge.errors import DataError
@@ -20,7 +20,20 @@ def read_table(path: Path) -> Coding:
     Raises:
         DataError: not readable, a malformed row, or names that repeat.
     """
-    rows = table_rows(path)
+    return _coding(path, table_rows(path), coloured=True)
+
+
+def read_names(path: Path) -> Coding:
+    """Read a list of names, one a line, by the same rules; it gives no colours that label files could be held to.
+
+    Raises:
+        DataError: not readable, or names that repeat.
+    """
+    names = [line.strip() for line in _text(path).splitlines() if _counts(line)]
+    return _coding(path, list(zip(names, distinct_palette(len(names)), strict=True)), coloured=False)
+
+
+def _coding(path: Path, rows: Rows, *, coloured: bool) -> Coding:
     counted = [(name, colour) for name, colour in rows if name.lower() not in VOID_NAMES]
     void = [(name, colour) for name, colour in rows if name.lower() in VOID_NAMES]
     try:
@@ -31,7 +44,7 @@ def read_table(path: Path) -> Coding:
         warn_once(("void class", path), "%s: class '%s' does not count", path, void[0][0])
     ids = iter(range(len(counted)))
     values = {row: IGNORED if name.lower() in VOID_NAMES else next(ids) for row, (name, _) in enumerate(rows)}
-    colours = by_colour(classes, [colour for _, colour in void])
+    colours = by_colour(classes, [colour for _, colour in void]) if coloured else {}
     return Coding(classes, {IGNORED: IGNORED} | values, colours, origin=str(path))
 
 
@@ -41,10 +54,7 @@ def table_rows(path: Path) -> Rows:
     Raises:
         DataError: not readable, or a row that is not a name and three numbers.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+    text = _text(path)
     rows = _csv_rows(text) if path.suffix == ".csv" else [_row(line) for line in text.splitlines() if _counts(line)]
     found: Rows = []
     for number, row in enumerate(rows, 1):
@@ -52,6 +62,13 @@ def table_rows(path: Path) -> Rows:
             raise DataError(f"{path}: row {number} is not a class name and a colour of three numbers from 0 to 255")
         found.append(row)
     return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
 
 
 def _counts(line: str) -> bool:

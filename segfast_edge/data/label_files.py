@@ -83,6 +83,11 @@ class Coding:
     colours: Mapping[Colour, tuple[int, ...]] = field(default_factory=dict)
     trusted: bool = False
     origin: str = "classes.json"
+    ways: Mapping[str, str] = field(default_factory=dict)  # what to do about a wrong value, palette or colour
+
+    def way_on(self, what: str) -> str:
+        """Return the end of an error message that says what to do, if anything can be done."""
+        return f". {self.ways[what]}" if what in self.ways else ""
 
 
 def identity(classes: ClassSet) -> dict[int, int]:
@@ -124,7 +129,7 @@ class LabelFiles:
         return self._from_values(path, picture.values)
 
     def _from_values(self, path: Path, values: Values) -> Labels:
-        return translated(path, values, self._table)
+        return translated(path, values, self._table, self._coding.way_on("value"))
 
     def _from_palette(self, path: Path, values: Values, palette: Palette) -> Labels:
         """Take ids by index if every index that occurs has its class's colour, else by colour if that is certain."""
@@ -166,7 +171,7 @@ class LabelFiles:
         shown = "beyond its palette" if colour is None else f"{colour} in its palette"
         return (
             f"label {path} contradicts {self._coding.origin}: entry {entry}, {shown}, is {as_index} by its index and"
-            f" {as_colour} by its colour. Put the colours right, or read by index alone with --data folder:palette=no"
+            f" {as_colour} by its colour{self._coding.way_on('palette')}"
         )
 
     def _named(self, label: int) -> str:
@@ -206,12 +211,11 @@ class LabelFiles:
         meaning = " and ".join(map(self._named, self._meant(colour))) or "no class"
         return (
             f"label {path} has colour {colour} at row {row}, column {column}, which stands for {meaning} in"
-            f" {self._coding.origin}. Give each class its colour there; classes.json lists colours that do not count as"
-            ' "ignored_palette"'
+            f" {self._coding.origin}{self._coding.way_on('colour')}"
         )
 
 
-def translated(path: Path, values: Values, table: npt.NDArray[np.int16]) -> Labels:
+def translated(path: Path, values: Values, table: npt.NDArray[np.int16], hint: str = "") -> Labels:
     """Return ``table`` (256 entries, -1 for what is refused) applied to the values of the label file ``path``.
 
     Raises:
@@ -223,7 +227,7 @@ def translated(path: Path, values: Values, table: npt.NDArray[np.int16]) -> Labe
         row, column = np.argwhere(wrong)[0]
         allowed = ranges(np.flatnonzero(table >= 0).tolist())
         raise DataError(
-            f"label {path} has value {values[row, column]} at row {row}, column {column}; allowed: {allowed}"
+            f"label {path} has value {values[row, column]} at row {row}, column {column}; allowed: {allowed}{hint}"
         )
     return np.asarray(mapped, dtype=np.uint8)
 

@@ -41,7 +41,19 @@ def own_coding(root: Path, labels: Dated, options: Mapping[str, str]) -> Coding:
         check_palettes(labels)
     if not coding.trusted:
         _check_masks(root, labels, coding.classes)
-    return coding
+    return replace(coding, ways=_ways(coding))
+
+
+def _ways(coding: Coding) -> dict[str, str]:
+    """Return what a person can do about labels that contradict their class list."""
+    count = len(coding.classes)
+    first = "/".join(str(value) for value in range(1, min(count, 4) + 1)) + ("/..." if count > 4 else "")
+    value = f"If files number the classes otherwise, give the value of each in turn: --data folder:values={first}"
+    ignore = 'list those that do not count as "ignored_palette" in classes.json'
+    return {
+        "palette": f"Put the colours right, {ignore}, or read by index alone with --data folder:palette=no",
+        "colour": f"Give each class its colour there, and {ignore}",
+    } | ({} if coding.trusted else {"value": value})
 
 
 def _given_values(text: str | None) -> list[int]:
@@ -106,11 +118,12 @@ def _ids_in(files: Dated) -> tuple[int, ...]:
 
 
 def _check_masks(root: Path, labels: Dated, classes: ClassSet) -> None:
-    """Refuse two classes whose labels hold only 0 and 255, if 255 does not count: the second class would be lost."""
-    if classes.ignored != IGNORED or not _only_masks(labels):
+    """Refuse two classes whose labels hold only 0 and 255, if 255 is not the second: it would have no pixel."""
+    if classes.ignored not in (None, IGNORED) or not _only_masks(labels):
         return
     first, second = classes.names[:2]
-    seen = f"the labels in {root} hold only 0 and {IGNORED}, of which {IGNORED} does not count"
+    what = "stands for no class" if classes.ignored is None else "does not count"
+    seen = f"the labels in {root} hold only 0 and {IGNORED}, of which {IGNORED} {what}"
     if len(classes) > 2:
         _log.warning("%s: of %d classes only '%s' occurs", seen, len(classes), first)
         return

@@ -4,7 +4,9 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from segfast_edge.contract.shared.files import sha256
 from segfast_edge.data.once import warn_once
 from segfast_edge.data.pairs import EVERYTHING, Listing, Pair, PairedSource, joined
 from segfast_edge.errors import DataError, unknown
@@ -17,9 +19,14 @@ def with_splits(source: PairedSource, root: Path, lists: Mapping[str, str]) -> P
         DataError: neither a split nor a file, or a line that names no picture of the dataset.
     """
     made = {split: functools.partial(source.listing, text) for split, text in lists.items() if source.parts(text)}
-    for split in lists.keys() - made.keys():  # a file is read now, so that its mistakes show before anything else
-        made[split] = functools.partial(_same, _read_list(_file(source, root, lists[split]), source, root))
-    return replace(source, listings={**source.listings, **made})
+    record: dict[str, Any] = {}
+    for split in sorted(lists.keys() - made.keys()):  # read now, so that mistakes show before anything else
+        path = _file(source, root, lists[split])
+        listing = _read_list(path, source, root)
+        made[split] = functools.partial(_same, listing)
+        record[split] = {"sha256": sha256(path), "pictures": len(listing.pairs)}
+    kept = {**source.record, "lists": record} if record else source.record
+    return replace(source, listings={**source.listings, **made}, record=kept)
 
 
 def whole(source: PairedSource) -> Listing:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.data.fingerprint import Fingerprint, alike
+from segfast_edge.data.leaks import shared_recordings
 from segfast_edge.data.pairs import EVERYTHING, PairedSource
 from segfast_edge.data.sample import Source
-from segfast_edge.data.splits import shared_recordings
 from segfast_edge.errors import DataError
 
 _AREA_RATIO = 4.0  # largest to smallest picture, from which sizes are worth a word

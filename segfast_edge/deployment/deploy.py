@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.deployment.installer_file import NAME, run_here, write_installer
 from segfast_edge.errors import TargetError
 from segfast_edge.remote.job import Command, job
 from segfast_edge.remote.probe import check, refuse_full
 from segfast_edge.remote.ssh import Ssh
-from segfast_edge.remote.stopping import orderly
 from segfast_edge.remote.transfer import copy, size_of, workspace
 
 _BUNDLE, _CONFIG = "bundle.tar.gz", "config.json"

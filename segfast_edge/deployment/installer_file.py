@@ -20,6 +20,7 @@ _PARTS = (
     "segfast_edge/contract/__init__.py",
     "segfast_edge/contract/bundle_listing.py",
     "segfast_edge/contract/shared/__init__.py",
+    "segfast_edge/contract/shared/arguments.py",
     "segfast_edge/contract/shared/digest.py",
     "segfast_edge/contract/shared/durable.py",
     "segfast_edge/contract/shared/endings.py",

@@ -1,24 +1,31 @@
 """From a checkpoint to an artifact folder that has been held to torch, or to nothing at all."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from segfast_edge.contract.manifest import GOLDEN_FRAME, GOLDEN_LABELS, Manifest
 from segfast_edge.contract.shared.files import replacing_folder
-from segfast_edge.contract.shared.images import Labels, write_picture
-from segfast_edge.export import Exporter, exporter
-from segfast_edge.export.common.int8 import in_int8
-from segfast_edge.export.common.job import ExportRequest, Job, Source
+from segfast_edge.contract.shared.images import Frame, Labels, write_picture
+from segfast_edge.export import exporter
+from segfast_edge.export.common.accuracy_gate import baseline, measure, measure_agreement
+from segfast_edge.export.common.conversion import Conversion, begin
+from segfast_edge.export.common.exporter import Exporter, quantizer
+from segfast_edge.export.common.int8_search import Attempts, Measurement, in_int8
 from segfast_edge.export.common.parity import difference, judge
-from segfast_edge.export.common.tuning import Tuning, forget, tune
+from segfast_edge.export.common.prepared import PreparedNetwork
+from segfast_edge.export.common.proof import prove
+from segfast_edge.export.common.quantization import Gate, Quantization
+from segfast_edge.export.common.request import ExportRequest
+from segfast_edge.export.common.tuning import Tuning, candidate_requests, forget, tune
 from segfast_edge.progress import Announce
-
-__all__ = ["ExportRequest", "Source", "convert", "convert_tuned"]
 
 
 def convert(
-    source: Source, request: ExportRequest, *, announce: Announce = lambda _: None, by: Exporter | None = None
+    network: PreparedNetwork, request: ExportRequest, *, announce: Announce = lambda _: None, by: Exporter | None = None
 ) -> Manifest:
     """Write one artifact folder; ``by`` is an exporter other than the format's own.
 
@@ -30,11 +37,11 @@ def convert(
     """
     writer = by or exporter(request.format)
     with replacing_folder(request.folder, overwrite=request.overwrite) as folder:
-        return _make(Job(source, request, writer, folder, announce))
+        return _make(begin(network, request, writer, folder, announce), network, request.quantization)
 
 
 def convert_tuned(
-    source: Source, request: ExportRequest, how: Tuning, *, announce: Announce = lambda _: None
+    network: PreparedNetwork, request: ExportRequest, how: Tuning, *, announce: Announce = lambda _: None
 ) -> Manifest:
     """Time every lowering, then write the artifact with the fastest; all timings go into its provenance.
 
@@ -46,36 +53,62 @@ def convert_tuned(
         TargetError: this machine or the host is not the target.
     """
     writer = exporter(request.format)
+    requests = candidate_requests(network.graph.network, request)
     with replacing_folder(request.folder, overwrite=request.overwrite) as folder:
-        job = Job(source, request, writer, folder, announce)
-        timings = tune(job, how)
-        manifest = _make(replace(job, request=replace(request, lowering=timings["chosen"], timings=timings)))
+        begun = {name: begin(network, each, writer, each.folder, announce) for name, each in requests.items()}
+        timings = tune(begun, request.quantization, how)
+        chosen = replace(request, lowering=timings["chosen"], timings=timings)
+        manifest = _make(begin(network, chosen, writer, folder, announce), network, request.quantization)
     forget(request.folder)
     return manifest
 
 
-def _make(job: Job) -> Manifest:
-    job.announce("comparing the graph with the network")
-    job.prove()
-    asked, folder = job.request.quantization, job.folder
-    manifest, golden = _in_float(job) if asked is None else in_int8(job, asked)
+def _make(conversion: Conversion, network: PreparedNetwork, asked: Quantization | None) -> Manifest:
+    """Prove the graph, write it, prove what was written, and add the golden frame that devices prove it by."""
+    conversion.announce("comparing the graph with the network")
+    for graph in conversion.graph.forms():
+        prove(graph, network.oracle, network.expected, network.thresholds)
+    manifest, golden = _in_float(conversion, network) if asked is None else _in_int8(conversion, network, asked)
+    folder = conversion.folder
     (folder / GOLDEN_FRAME).parent.mkdir()
-    write_picture(folder / GOLDEN_FRAME, job.source.expected.golden[0])
+    write_picture(folder / GOLDEN_FRAME, network.expected.golden[0])
     write_picture(folder / GOLDEN_LABELS, golden)
     return manifest.save(folder)
 
 
-def _in_float(job: Job) -> tuple[Manifest, Labels]:
+def _in_float(conversion: Conversion, network: PreparedNetwork) -> tuple[Manifest, Labels]:
     """Write and judge a float artifact, by its own outputs and by the same graph's logits where it gives labels."""
-    request, expected = job.request, job.source.expected
-    job.announce(f"writing {request.format}")
-    manifest = job.writer.export(job.graph(), job.draft(), job.folder).save(job.folder)
-    job.announce(f"comparing {request.format} with torch in a process of its own")
-    thresholds = job.source.thresholds
-    labels = logits = difference(job.folder, expected, thresholds)
-    if request.output_kind == "labels":
+    expected, thresholds = network.expected, network.thresholds
+    conversion.announce(f"writing {conversion.format}")
+    manifest = conversion.export()
+    conversion.announce(f"comparing {conversion.format} with torch in a process of its own")
+    labels = logits = difference(conversion.folder, expected, thresholds)
+    if manifest.output_kind == "labels":
         with TemporaryDirectory(prefix="segfast-parity-") as name:
-            scores = Path(name)
-            job.writer.export(job.graph("logits"), job.draft("logits"), scores).save(scores)
-            logits = difference(scores, expected, thresholds)
-    return replace(manifest, parity=judge(request.format, labels, logits, thresholds)), expected.golden[1]
+            conversion.giving_logits(Path(name)).export()
+            logits = difference(Path(name), expected, thresholds)
+    return replace(manifest, parity=judge(conversion.format, labels, logits, thresholds)), expected.golden[1]
+
+
+def _in_int8(conversion: Conversion, network: PreparedNetwork, asked: Quantization) -> tuple[Manifest, Labels]:
+    """Gather what quantizing takes, then write and judge an int8 artifact."""
+    writer = quantizer(conversion.writer, conversion.format, asked.engine)
+    conversion.announce("reading the calibration frames")
+    frames = asked.frames(conversion.draft.preprocess)
+    gate = _gate(conversion, network, asked, frames)
+    return in_int8(Attempts(conversion, writer, asked, frames, network.expected, network.thresholds, gate))
+
+
+def _gate(
+    conversion: Conversion, network: PreparedNetwork, asked: Quantization, frames: Sequence[Frame]
+) -> Measurement:
+    """Measure the float network once, and return what measures an artifact against it and names the record."""
+    gate = asked.gate
+    if isinstance(gate, Gate):
+        conversion.announce("measuring the checkpoint's mIoU")
+        network.refuse_changed()
+        before = baseline(network.path, gate)
+        return lambda artifact: ("gate", measure(before, artifact, gate))
+    conversion.announce("labelling the calibration frames in float")
+    expected = [np.asarray(network.oracle.logits(frame).argmax(-1), np.uint8) for frame in frames]
+    return lambda artifact: ("calibration_agreement", measure_agreement(artifact, frames, expected, gate))

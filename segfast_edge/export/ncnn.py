@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.errors import ConversionError
-from segfast_edge.export import another
 from segfast_edge.export.common.converter_errors import explained, writing
+from segfast_edge.export.common.converter_packages import another
 from segfast_edge.export.common.graph import Deployable
 
 LOWERINGS = {

@@ -16,11 +16,11 @@ from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError
-from segfast_edge.export import another, require
 from segfast_edge.export.common.converter_errors import explained, quiet, writing
+from segfast_edge.export.common.converter_packages import another, require
+from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import KEY, embedded_text
-from segfast_edge.export.common.quantization import Recipe
 
 # SegFast's shipped weights at 224 x 224, one thread of an x86-64 server CPU with AVX-512 VNNI under other load.
 # float32 (``--tune``, three rounds, medians spread twofold): native 28 ms, subpixel 37 ms, the others over 39 ms. int8
@@ -45,7 +45,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     return manifest
 
 
-def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe) -> Manifest:
+def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Recipe) -> Manifest:
     """Write ``model.onnx`` in int8 as ``recipe.engine`` executes it best: QDQ pairs, weights per channel.
 
     ONNX Runtime and TensorRT want opposite things; see ``_for_onnxruntime`` and ``_for_tensorrt``. Transposed

@@ -10,12 +10,12 @@ import torch
 from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.layer_times import RESAMPLING
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export import another, require
 from segfast_edge.export.common.converter_errors import explained, quiet, writing
+from segfast_edge.export.common.converter_packages import another, require
+from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.lowerings import Phases
 from segfast_edge.export.common.metadata import KEY, embedded_text
-from segfast_edge.export.common.quantization import Recipe
 
 # SegFast's shipped weights at 224 x 224 on one thread of an x86-64 server CPU with AVX-512 VNNI under other load, least
 # of 60 runs: float32 phases 19.2 ms, subpixel 25.2 ms; int8 phases 7.1 ms, subpixel 11.1 ms, most of which is grouped
@@ -36,7 +36,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     return manifest
 
 
-def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe) -> Manifest:
+def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Recipe) -> Manifest:
     """Write ``model.xml`` and ``model.bin`` in int8 through NNCF: weights per channel, activations per tensor.
 
     Raises:

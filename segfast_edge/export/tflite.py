@@ -5,9 +5,9 @@ from pathlib import Path
 
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.export.common.converter_errors import writing
+from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.metadata import embedded_text
-from segfast_edge.export.common.quantization import Recipe
 
 # A SegFast-like network at 224 x 224 on two cores of an x86-64 server CPU with AVX-512 VNNI, one process per candidate,
 # rounds interleaved, median latency: float32 phases 3.2 ms, dense 14.0 ms; int8 phases 2.2 ms, dense 3.8 ms
@@ -29,7 +29,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     return manifest
 
 
-def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe) -> Manifest:
+def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Recipe) -> Manifest:
     """Write ``model.tflite`` in int8: weights per channel, activations per tensor, by our own quantizer.
 
     Raises:

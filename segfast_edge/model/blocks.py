@@ -76,25 +76,6 @@ def separable_up(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(OrderedDict(depthwise=first, pointwise=pointwise(inputs, outputs)))
 
 
-class Spark(nn.Module):
-    """Squeeze 1x1, then expand 1x1 beside expand 3x3, concatenated to 2 x ``expand`` channels.
-
-    The 3x3 side is depthwise 3x3 + pointwise 1x1 (the paper's spark) or, if not ``separable``, an ordinary
-    convolution (SqueezeNet's fire).
-    """
-
-    def __init__(self, inputs: int, squeeze: int, expand: int, *, separable: bool = True) -> None:
-        super().__init__()
-        self.squeeze = pointwise(inputs, squeeze)
-        self.expand1 = pointwise(squeeze, expand)
-        self.expand3 = separable_conv(squeeze, expand) if separable else conv_bn_relu(squeeze, expand, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Take N x inputs x H x W; give N x 2 expand x H x W."""
-        squeezed = self.squeeze(x)
-        return torch.cat([self.expand1(squeezed), self.expand3(squeezed)], dim=1)
-
-
 def static_size(x: Tensor) -> tuple[int, int]:
     """Return height and width as plain numbers, also while torch.jit traces: an artifact has one input size."""
     if not torch._C._is_tracing():  # what torch.jit.is_tracing asks, which torch does not export to type checkers

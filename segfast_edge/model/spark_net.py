@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from segfast_edge.model.blocks import (
     HalfSize,
-    Spark,
     conv_bn_relu,
     initialise,
     pad_to_multiple,
@@ -14,6 +13,7 @@ from segfast_edge.model.blocks import (
     separable_up,
     up_bn,
 )
+from segfast_edge.model.spark import Spark
 
 
 class UpStage(nn.Module):

@@ -19,7 +19,7 @@ _Scores = Mapping[str, tuple[float, str]]  # mIoU and the protocol it was obtain
 def write_profiles(page: Path, reports: Sequence[Report], evaluations: Sequence[Path] = ()) -> bool:
     """Write the page and return whether it has plots, which matplotlib draws; without it, the page is tables.
 
-    ``evaluations`` are what ``segfast-edge evaluate --output`` wrote of the same artifacts.
+    ``evaluations`` are what ``segfast-edge evaluate --out`` wrote of the same artifacts.
 
     Raises:
         ArtifactError: an evaluation is not one, or belongs to no report; or the page cannot be written.
@@ -89,7 +89,7 @@ def _scores(evaluations: Sequence[Path], named: Mapping[str, Report]) -> _Scores
         try:
             subject, found = Path(value["path"]), (float(value["miou"]), str(value["protocol"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{path} is not what 'segfast-edge evaluate --output' writes") from error
+            raise ArtifactError(f"{path} is not what 'segfast-edge evaluate --out' writes") from error
         mine = [name for name, report in named.items() if _is_of(report, subject, value.get("sha256"))]
         if not mine:
             raise ArtifactError(f"{path} evaluates {subject.name}, which none of the profiles is of")

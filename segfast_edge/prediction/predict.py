@@ -14,8 +14,8 @@ from segfast_edge.contract.masks import class_shares, mask_at
 from segfast_edge.contract.overlay import VIEWS, overlay, view
 from segfast_edge.contract.shared.images import Frame, write_picture
 from segfast_edge.errors import ArtifactError, DataError
+from segfast_edge.prediction.inputs import PredictionInput, distinct_names, list_inputs
 from segfast_edge.prediction.predictor import NamedFrame, Predictor
-from segfast_edge.prediction.sources import Source, distinct_names, list_sources
 from segfast_edge.prediction.video import VideoFile, VideoWriter
 
 
@@ -23,7 +23,7 @@ from segfast_edge.prediction.video import VideoFile, VideoWriter
 class Planned:
     """One picture or video, and the name its outputs begin with."""
 
-    source: Source
+    source: PredictionInput
     name: str
 
     def outputs(self, out: Path) -> dict[str, Path]:
@@ -61,7 +61,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class PredictionOutput:
     """Where predictions go, how opaque the overlays are, and what is told of every frame that is done."""
 
     folder: Path
@@ -86,7 +86,7 @@ def plan(given: Sequence[str]) -> list[Planned]:
     Raises:
         DataError: there is nothing at a name, or nothing that matches a pattern.
     """
-    sources = list_sources(given)
+    sources = list_inputs(given)
     names = distinct_names([source.path for source in sources])
     return [Planned(source, name) for source, name in zip(sources, names, strict=True)]
 
@@ -109,7 +109,7 @@ def _free(folder: Path, jobs: Sequence[Planned]) -> bool:
     return not any(path.exists() for job in jobs for path in job.outputs(folder).values())
 
 
-def predict(predictor: Predictor, jobs: Sequence[Planned], output: Output) -> Iterator[Prediction]:
+def predict(predictor: Predictor, jobs: Sequence[Planned], output: PredictionOutput) -> Iterator[Prediction]:
     """Segment each picture and video, whole or not at all; one that cannot be read has its problem in its prediction.
 
     Raises:
@@ -122,7 +122,7 @@ def predict(predictor: Predictor, jobs: Sequence[Planned], output: Output) -> It
             yield _video(predictor, job, output)
 
 
-def _pictures(predictor: Predictor, jobs: Sequence[Planned], output: Output) -> Iterator[Prediction]:
+def _pictures(predictor: Predictor, jobs: Sequence[Planned], output: PredictionOutput) -> Iterator[Prediction]:
     """Segment pictures as one stream, so that the next are read while the network is busy."""
     waiting: deque[tuple[Planned, Frame]] = deque()
     failed: list[Prediction] = []
@@ -150,7 +150,7 @@ def _pictures(predictor: Predictor, jobs: Sequence[Planned], output: Output) -> 
     yield from failed
 
 
-def _video(predictor: Predictor, job: Planned, output: Output) -> Prediction:
+def _video(predictor: Predictor, job: Planned, output: PredictionOutput) -> Prediction:
     """Segment a video into a video of overlays; shares are means over its frames."""
     files = job.outputs(output.folder)
     waiting: deque[Frame] = deque()

@@ -10,11 +10,11 @@ from typing import Any
 
 from segfast_edge.contract.instruction_report import CountReport
 from segfast_edge.contract.report import Report
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.errors import SegfastError, TargetError, UnreachableError, unknown
 from segfast_edge.profiling.local import Measurements, distinct_names, named
 from segfast_edge.profiling.over_ssh import RemoteProfile, profile_remote
 from segfast_edge.remote.ssh import Ssh
-from segfast_edge.remote.stopping import orderly
 
 _KEYS = ("name", "host", "target")
 

@@ -13,9 +13,9 @@ from segfast_edge.contract.instruction_report import CountReport
 from segfast_edge.contract.manifest import FILE_NAME, Manifest
 from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.report import Report
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.device.spawn import process
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
-from segfast_edge.remote.stopping import orderly
 
 AnyReport = TypeVar("AnyReport", bound=Report | CountReport)
 

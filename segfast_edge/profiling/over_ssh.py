@@ -15,13 +15,13 @@ from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.profile_options import OVER_SSH, ProfileOptions
 from segfast_edge.contract.report import REPORT_VERSION, Report
 from segfast_edge.contract.shared.files import write_json
+from segfast_edge.contract.shared.stopping import orderly
 from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import TargetError, unknown
 from segfast_edge.remote.device_packages import gathered, install
 from segfast_edge.remote.job import RECONNECT_S, TIMED_OUT, Command, Ended, job
 from segfast_edge.remote.probe import Board, check, refuse_busy, refuse_full
 from segfast_edge.remote.ssh import Ssh
-from segfast_edge.remote.stopping import orderly
 from segfast_edge.remote.transfer import copy, size_of, workspace
 from segfast_edge.remote.wheels import cache_folder
 

@@ -16,8 +16,9 @@ from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.shared.files import sha256
 from segfast_edge.data import Dataset, Protocol, open_source
 from segfast_edge.data.augmentation import Augmentation
+from segfast_edge.data.leaks import training_splits
 from segfast_edge.data.protocol import check_counts, padding_label
-from segfast_edge.data.splits import recorded, training_splits
+from segfast_edge.data.splits import recorded
 from segfast_edge.errors import DataError, SegfastError
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint

@@ -41,6 +41,19 @@ class Observer(Protocol):
         """An epoch is complete; ``record`` is its line in ``metrics.jsonl``."""
 
 
+class Silent:
+    """An observer that shows nothing."""
+
+    def reading(self, done: int, total: int) -> None:
+        """Show nothing."""
+
+    def stepped(self, progress: StepProgress) -> None:
+        """Show nothing."""
+
+    def validated(self, record: dict[str, Any]) -> None:
+        """Show nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """How to begin: anew, anew in a folder that holds a training (``overwrite``), or where it stopped (``resume``)."""

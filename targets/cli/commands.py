@@ -3,12 +3,11 @@
 import argparse
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 from segfast_edge.contract.engines import engine_names
 from segfast_edge.contract.formats import format_names
@@ -20,7 +19,8 @@ from segfast_edge.contract.profile_options import (
     profile_options_from,
 )
 from segfast_edge.contract.shared.images import list_pictures
-from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError
+from segfast_edge.contract.shared.stopping import orderly
+from segfast_edge.errors import DataError, InvalidMeasurementError, SegfastError, one_line, printable
 from targets.common.arguments import Parser
 from targets.common.segment import WRITERS, parse_outputs, run_pictures
 from targets.common.session import CheckedSession, Options
@@ -100,6 +100,7 @@ def _open(args: argparse.Namespace) -> CheckedSession:
 
 def _pictures(text: str) -> Iterator[Path]:
     if text == "-":
+        sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr] # names of files hold any byte
         yield from (Path(line.rstrip("\n")) for line in sys.stdin)
     elif Path(text).is_dir():
         yield from list_pictures(Path(text))
@@ -124,7 +125,8 @@ def _run(args: argparse.Namespace) -> int:
         session, _pictures(args.input), out=args.out, outputs=outputs, convert=args.convert_rgb
     ):
         names = {"input": str(picture), "written": [str(path) for path in written]}
-        line = json.dumps(names) if args.json else f"{picture} -> {', '.join(path.name for path in written)}"
+        line = printable(f"{picture} -> {', '.join(path.name for path in written)}")
+        line = json.dumps(names) if args.json else line
         print(line, file=stdout, flush=True)
     if args.json:
         print(json.dumps({"session": session_facts(session)}), file=stdout, flush=True)
@@ -195,18 +197,14 @@ def session_facts(session: CheckedSession) -> dict[str, Any]:
     return {"engine": session.engine, **session.facts(), "torch_imported": "torch" in sys.modules}
 
 
-def _terminated(_: int, __: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the process's exit status."""
-    signal.signal(signal.SIGTERM, _terminated)
     args = _parser().parse_args(argv)
     try:
-        return int(args.handle(args))
+        with orderly():
+            return int(args.handle(args))
     except SegfastError as error:
-        print(f"targets: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"targets: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -61,7 +61,7 @@ def foreign_share(start: CpuTime, end: CpuTime) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class LoadWindow:
     """A stretch of time, the cores' worth of work that others did in it, and what counting by ticks may be off."""
 
     seconds: float
@@ -74,9 +74,9 @@ class Window:
         return self.foreign_cores > DISTURBING_CORES + _CERTAIN * self.uncertainty
 
 
-def windows(times: Sequence[CpuTime]) -> list[Window]:
+def windows(times: Sequence[CpuTime]) -> list[LoadWindow]:
     """Return the windows between neighbouring readings, merged up to at least half of ``WINDOW_S``."""
-    found: list[Window] = []
+    found: list[LoadWindow] = []
     start = times[0] if times else None
     for time_now in times[1:]:
         if start is None or start.busy_s is None or time_now.busy_s is None:
@@ -87,13 +87,13 @@ def windows(times: Sequence[CpuTime]) -> list[Window]:
     return found
 
 
-def _window(start: CpuTime, end: CpuTime) -> Window:
+def _window(start: CpuTime, end: CpuTime) -> LoadWindow:
     seconds = end.wall_s - start.wall_s
     # a core that was busy for part of the time has a random number of ticks; one that was idle or full has not
     busy = [min((b - a) / seconds, 1.0) for a, b in zip(start.cores, end.cores, strict=True)]
     uncertainty = math.sqrt(sum(share * (1 - share) for share in busy) / max(1.0, seconds * _TICKS_PER_S))
     own = (end.own_s - start.own_s) / seconds
-    return Window(seconds, max(0.0, sum(busy) - own), uncertainty)
+    return LoadWindow(seconds, max(0.0, sum(busy) - own), uncertainty)
 
 
 def summary(times: Sequence[CpuTime]) -> dict[str, Any]:

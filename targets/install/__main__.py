@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.shared.arguments import ExactParser
-from segfast_edge.errors import SegfastError, TargetError
+from segfast_edge.errors import SegfastError, TargetError, one_line
 from targets.install.config import read_config
 from targets.install.health import Patience
 from targets.install.installer import Installer, stored_keys
@@ -114,10 +114,10 @@ def main(argv: Sequence[str] | None = None, own: Path | None = None) -> int:
     try:
         _run(_parser(own).parse_args(argv))
     except SegfastError as error:
-        print(f"install: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"install: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     except OSError as error:  # what was begun is undone or done the next time; what runs was not touched, or taken back
-        print(f"install: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"install: {one_line(error)}", file=sys.stderr)
         return SegfastError.exit_code
     except KeyboardInterrupt:
         return 130

@@ -47,8 +47,9 @@ def watch(status_file: Path, release: str, patience: Patience) -> str:
             if _ended_well(status, began):
                 return ""
             fresh = time.monotonic() - status.get("at_ns", 0) / 1e9 < patience.fresh_s
-            well = fresh and status.get("state") in WELL
-            said = _said(status, fresh=fresh)
+            late = _all_late(status)
+            well = fresh and status.get("state") in WELL and not late
+            said = late or _said(status, fresh=fresh)
             if not well:
                 well_since = None
             elif well_since is None or status.get("pid") != pid:
@@ -63,6 +64,22 @@ def _ended_well(status: dict[str, Any], since: float) -> bool:
     frames = status.get("frames")
     out = frames.get("out") if isinstance(frames, dict) else 0
     return status.get("state") == ENDED and bool(out) and status.get("at_ns", 0) / 1e9 >= since
+
+
+def _all_late(status: dict[str, Any]) -> str:
+    """Return what to say of a release whose every result comes too late; "" if some come in time."""
+    recent = status.get("recent")
+    if not isinstance(recent, dict) or recent.get("late_share") != 1 or status.get("state") != WELL[0]:
+        return ""
+    if status.get("every_frame"):  # however late, as of a folder
+        return ""
+    ages = recent.get("age_ms")
+    age = f"{ages['p50']:.0f} ms old" if isinstance(ages, dict) and "p50" in ages else "too old"
+    deadline = f"--deadline-ms={status.get('deadline_ms'):g}"
+    return (
+        f"every result was late: {age} in the middle, the deadline is {deadline}. Raise it with"
+        " --option=--deadline-ms=MS, or use a faster artifact"
+    )
 
 
 def _said(status: dict[str, Any], *, fresh: bool) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segfast_edge.contract.bundle_listing import LISTING, BundleListing, release_of
 from segfast_edge.contract.shared.files import read_json
-from segfast_edge.errors import SegfastError, TargetError
+from segfast_edge.errors import SegfastError, TargetError, one_line
 from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import target
@@ -69,7 +69,7 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
         args.proven = None if layout is None else partial(proven, layout, release)
         return run(args, where)
     except (SegfastError, OSError) as error:
-        print(f"segfast: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"segfast: {one_line(error)}", file=sys.stderr)
         return SegfastError.exit_code
     except KeyboardInterrupt:  # before the runner itself listens to signals
         return 130

@@ -11,14 +11,17 @@ from pathlib import Path
 from segfast_edge.contract.profile_options import DEVICE_HELP, PRECISION_HELP
 from segfast_edge.contract.shared.allocator import bound_arenas
 from segfast_edge.contract.shared.files import check_writable
+from segfast_edge.contract.shared.images import MAX_PIXELS as MAX_FILE_PIXELS
 from segfast_edge.errors import DataError
 from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import Target
+from targets.runner.decoding import MAX_PIXELS, PictureRules
 from targets.runner.degradation import Limits
 from targets.runner.drivable import drivable_labels
 from targets.runner.inputs import InputOptions, open_input
 from targets.runner.inputs import forms as source_forms
+from targets.runner.journal import write_log, write_what_was_held
 from targets.runner.main_loop import Service, signals
 from targets.runner.model import Model, ModelChoice, open_model
 from targets.runner.notify import Notifier
@@ -55,6 +58,13 @@ def arguments(parser: Parser) -> None:
     add("--rate", type=float, metavar="FPS", help="give a folder or file at this rate, as a camera would")
     add("--repeat", action="store_true", help="start a folder or file again at its end")
     add("--convert-rgb", action="store_true", help="convert frames of other modes instead of counting them corrupt")
+    add(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="count larger pictures as corrupt (default %(default)s, 4K)",
+    )
     add("--every-frame", action="store_true", help="process every frame, even of a live source, however late")
     add("--deadline-ms", type=float, default=200.0, metavar="MS", help="a mask older than this is late (default 200)")
     add("--stall-s", type=float, default=2.0, metavar="S", help="no frame for this long is no result (default 2)")
@@ -70,6 +80,7 @@ def arguments(parser: Parser) -> None:
         action="store_true",
         help="decode JPEG at reduced scale while that is seen to change nothing",
     )
+    add("--any-picture", action="store_true", help="only mark a camera's frozen, black or overexposed pictures")
     add("--drivable", metavar="NAMES", help="classes that can be driven on, comma-separated (default: by usual name)")
     add("--fallback", type=Path, metavar="ARTIFACT", help="a smaller artifact for when it is too hot or too slow")
     add("--hot-c", type=float, default=80.0, metavar="C", help="too hot from here (default 80)")
@@ -92,7 +103,7 @@ def run(args: argparse.Namespace, target: Target) -> int:
         SegfastError: something is wrong from the start: the artifact, the input, an output.
     """
     bound_arenas()
-    _log(quiet=args.quiet)
+    write_log(quiet=args.quiet)
     stdout = own_stdout()
     settings = _settings(args)
     source = open_input(args.input, _source_options(args))
@@ -116,17 +127,11 @@ def run(args: argparse.Namespace, target: Target) -> int:
     with signals(service):
         tally = service.run()
     notifier.close()
+    write_what_was_held(at_end=True)
     log.info("frames: %s", tally.to_json())
     if tally.corrupt and not tally.out:
         raise DataError(f"no frame could be used; the last: {pipeline.decoder.last_damage}")
     return 0
-
-
-def _log(*, quiet: bool) -> None:
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO, format="segfast: %(levelname)s %(message)s", stream=sys.stderr
-    )
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it has much to say about damaged pictures, at every one
 
 
 def own_stdout() -> int:
@@ -146,6 +151,7 @@ def _settings(args: argparse.Namespace) -> PipelineSettings:
         stuck_s=args.stuck_s,
         keep_all=True if args.every_frame else None,
         reduced_decode=args.reduced_decode,
+        withhold=not args.any_picture,
         limits=Limits(hot_c=args.hot_c, cool_c=args.cool_c),
         fallback=args.fallback,
     )
@@ -160,7 +166,9 @@ def _source_options(args: argparse.Namespace) -> InputOptions:
         if found is None or not all(1 <= int(side) <= 16384 for side in found.groups()):
             raise DataError(f"raw size '{args.raw}' is not WIDTHxHEIGHT, for example 1280x720")
         size = int(found[2]), int(found[1])
-    return InputOptions(args.rate, args.repeat, size, args.convert_rgb)
+    if not 1 <= args.max_pixels <= MAX_FILE_PIXELS:
+        raise DataError(f"--max-pixels {args.max_pixels} is outside 1 to {MAX_FILE_PIXELS}")
+    return InputOptions(args.rate, args.repeat, size, PictureRules(args.convert_rgb, args.max_pixels))
 
 
 def _token(path: Path | None) -> str | None:

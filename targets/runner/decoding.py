@@ -11,10 +11,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segfast_edge.contract.shared.images import Labels, upright_rgb
 from segfast_edge.errors import DataError
+from targets.runner.cut_jpeg import refuse_cut
 from targets.runner.frames import Size
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF")
-MAX_STREAM_PIXELS = 40_000_000  # an 8K frame has 33 million; more in a stream is a mistake or an attack
+MAX_PIXELS = 9_000_000  # a 4K frame has 8.3 or 8.8 million; overlays of it take a runner 390 MB, of 40 million 1.4 GB
 _ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations whose width is the picture's height
 # What Pillow raises for damaged pictures. In a million of them Pillow 12 gave the first five kinds and OverflowError;
 # the others are those of the modules that its decoders are made of
@@ -35,26 +36,42 @@ DAMAGE = (
 
 
 @dataclass(frozen=True, slots=True)
+class PictureRules:
+    """What is decoded: pictures of other modes than RGB with ``convert``, and none of over ``max_pixels``."""
+
+    convert: bool = False
+    max_pixels: int = MAX_PIXELS
+
+
+RULES = PictureRules()
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """A picture file's bytes, of one of ``FORMATS``."""
 
     data: bytes
     name: str
-    convert: bool = False
+    rules: PictureRules = RULES
 
     def decode(self, at_least: Size | None, /) -> tuple[Image.Image, Size]:
         """Decode; a JPEG by a half, a quarter or an eighth where that is still at least ``at_least``."""
         try:
             picture = Image.open(io.BytesIO(self.data), formats=FORMATS)
             size = picture.height, picture.width
-            if picture.height * picture.width > MAX_STREAM_PIXELS:
-                raise DataError(f"{self.name} is {size[1]}x{size[0]}; at most {MAX_STREAM_PIXELS} pixels are decoded")
+            most = self.rules.max_pixels
+            if picture.height * picture.width > most:  # what its header says, before any of it is decoded
+                raise DataError(
+                    f"{self.name} is {size[1]}x{size[0]}; at most {most} pixels are decoded. See --max-pixels"
+                )
             turned = picture.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
             drafted = None
             if at_least is not None and picture.mode == "RGB":
                 drafted = picture.draft("RGB", at_least if turned else at_least[::-1])
             picture.load()
-            upright = upright_rgb(picture, self.name, convert=self.convert)
+            if picture.format == "JPEG":
+                refuse_cut(picture, size[0], self.data, self.name)
+            upright = upright_rgb(picture, self.name, convert=self.rules.convert)
             if drafted is None:  # in full, with the size it has; a TIFF has its upright one from the start
                 return upright, (upright.height, upright.width)
             return upright, size[::-1] if turned else size

@@ -14,6 +14,7 @@ from targets.runner.frames import Decoded, Packet, now_ns
 from targets.runner.ledger import CORRUPT, Ledger
 from targets.runner.newest_frame import ClosedError, Slot
 from targets.runner.threads import Pulse
+from targets.runner.trust import PictureJudge
 
 log = logging.getLogger("segfast.runner")
 
@@ -29,6 +30,7 @@ class Decoder:
         *,
         pace: Pace,
         reduced: ReducedScale,
+        judge: PictureJudge,
         picture_wanted: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
@@ -36,6 +38,7 @@ class Decoder:
         self._outbox = outbox
         self._pace = pace
         self._reduced = reduced
+        self.judge = judge
         self._picture_wanted = picture_wanted
         self.pulse = Pulse()
         self.preprocess = Preprocess()
@@ -72,6 +75,9 @@ class Decoder:
             self.last_damage, self.last_damage_ns = str(error), now_ns()
             self._ledger.leave(packet.number, CORRUPT)
             return
+        if self.judge.withheld:
+            self._ledger.leave(packet.number, "distrusted")
+            return
         left = self._outbox.put(decoded)
         if left is not None:
             self._ledger.leave(left.number, "superseded")
@@ -88,9 +94,10 @@ class Decoder:
         if reduce and picture.size != size[::-1] and self._reduced.due():
             exact = preprocess.picture(packet.payload.decode(None)[0])[np.newaxis]
         self._note(size)
+        doubt = self.judge.look(packet.payload, batch[0])
         timings = {"decode": (decoded - started) / 1e6, "preprocess": (resized - decoded) / 1e6}
         kept = picture if self._picture_wanted() else None
-        return Decoded(packet.number, packet.name, packet.captured_ns, kept, size, batch, exact, timings)
+        return Decoded(packet.number, packet.name, packet.captured_ns, kept, size, batch, exact, doubt, timings)
 
     def _note(self, size: tuple[int, int]) -> None:
         if size != self.resolution:

@@ -57,9 +57,11 @@ class Limits:
             raise DataError(f"late share {self.late_share} is outside 0 to 1")
 
 
-def ladder(fallback: Path | None) -> tuple[Step, ...]:
-    """Return the steps from full to least: the smaller artifact first where there is one, then fewer frames."""
+def ladder(fallback: Path | None, *, may_skip: bool = True) -> tuple[Step, ...]:
+    """Return the steps from full to least: the smaller artifact first if there is one, then fewer frames if allowed."""
     first = (Step("full"),) if fallback is None else (Step("full"), Step("fallback", artifact=fallback))
+    if not may_skip:
+        return first
     return first + tuple(Step(name, divisor, fallback) for name, divisor in _DIVISORS.items())
 
 
@@ -87,18 +89,24 @@ class Policy:
         """How many steps down."""
         return self._index
 
-    def observe(self, now_s: float, temperature_c: float | None, late_share: float) -> bool:
-        """Take in a look at the machine, about one a second, and say whether the step has changed."""
+    def observe(
+        self, now_s: float, temperature_c: float | None, late_share: float, *, skipping_helps: bool = True
+    ) -> bool:
+        """Take in a look at the machine, about one a second, and say whether the step has changed.
+
+        ``skipping_helps`` is whether frames would be in time if fewer came: not if the work on one takes too long.
+        """
         trouble = self._trouble(temperature_c, late_share)
         if trouble:
             self._calm_since = None
             if self._trouble_since is None:
                 self._trouble_since = now_s
-            if now_s - self._trouble_since >= SUSTAINED_S and self._index + 1 < len(self._steps):
-                self._down(now_s, trouble)
-                return True
-            return False
+            if now_s - self._trouble_since < SUSTAINED_S:
+                return False
+            return self._answer(now_s, trouble, skipping=skipping_helps or self._hot(temperature_c))
         self._trouble_since = None
+        if self._index == 0:
+            self.reason = ""
         if self._index == 0 or not self._cool(temperature_c):
             self._calm_since = None
             return False
@@ -109,8 +117,26 @@ class Policy:
         self._up(now_s)
         return True
 
+    def _answer(self, now_s: float, trouble: str, *, skipping: bool) -> bool:
+        """Go down a step; where ``skipping`` is no use not to fewer frames, and back from where that was tried."""
+        above, below = self._steps[max(0, self._index - 1)], self._steps[min(self._index + 1, len(self._steps) - 1)]
+        if skipping or below.divisor == self.step.divisor:
+            if self._index + 1 == len(self._steps):
+                return False
+            self._down(now_s, trouble)
+            return True
+        back = self.step.divisor > above.divisor
+        if back:
+            self._up(now_s)
+            self._trouble_since = None
+        self.reason = f"{trouble}; fewer frames would not help, the work on one takes too long"
+        return back
+
+    def _hot(self, temperature_c: float | None) -> bool:
+        return temperature_c is not None and temperature_c >= self._limits.hot_c
+
     def _trouble(self, temperature_c: float | None, late_share: float) -> str:
-        if temperature_c is not None and temperature_c >= self._limits.hot_c:
+        if temperature_c is not None and self._hot(temperature_c):
             return f"{temperature_c:.0f} °C, the limit is {self._limits.hot_c:.0f}"
         if late_share > self._limits.late_share:
             return f"{late_share:.0%} of frames late, the limit is {self._limits.late_share:.0%}"

@@ -70,6 +70,8 @@ class Packet:
 class Decoded:
     """One frame ready for the network; ``exact`` is the batch from a full decode where both are to be compared.
 
+    ``doubt`` is what makes its picture doubtful, "" for nothing.
+
     The packet is not kept, nor the picture where no output shows it: at 1280x720 each would be 3 or 4 MB, several at a
     time.
     """
@@ -81,6 +83,7 @@ class Decoded:
     size: Size
     batch: Frame
     exact: Frame | None
+    doubt: str
     timings_ms: Mapping[str, float]
 
 
@@ -89,7 +92,7 @@ class Result:
     """One frame's answer: ``labels`` at the network's size, ``mask`` at the frame's, both uint8 height x width.
 
     ``picture`` is the decoded frame, mode RGB, possibly at a reduced scale; None where no output shows it.
-    ``timings_ms`` has a figure per stage.
+    ``timings_ms`` has a figure per stage. ``doubt`` is what makes the picture doubtful, "" for nothing; see trust.py.
     """
 
     number: int
@@ -102,6 +105,7 @@ class Result:
     classes: ClassSet
     timings_ms: Mapping[str, float]
     deadline_ms: float
+    doubt: str = ""
 
     @property
     def latency_ms(self) -> float:

@@ -120,6 +120,7 @@ class Inference:
             classes=model.manifest.classes,
             timings_ms={**decoded.timings_ms, **timings},
             deadline_ms=self._deadline_ms,
+            doubt=decoded.doubt,
         )
 
     def _failed(self, error: Exception) -> None:

@@ -14,16 +14,17 @@ from typing import Any
 from targets.common.sensors import temperature_c
 from targets.runner.degradation import Policy, ladder
 from targets.runner.frames import now_ns
+from targets.runner.journal import write_what_was_held
 from targets.runner.ledger import Tally
 from targets.runner.model import Model, ModelChoice
 from targets.runner.model_reload import Loader
 from targets.runner.notify import Notifier
 from targets.runner.pipeline import NO_FRAMES, NO_RESULT, RUNNING, Pipeline
 from targets.runner.status import facts
+from targets.runner.telemetry import LATE_WINDOW_S
 
 log = logging.getLogger("segfast.runner")
 _TICK_S, _EVERY_S = 0.1, 1.0
-_LATE_WINDOW_S = 5.0
 PROVEN_S = 30.0
 
 
@@ -48,7 +49,7 @@ class Service:
         self._well_since_ns: int | None = None
         self._root = Path("/")
         settings = pipeline.settings
-        self.policy = Policy(settings.limits, ladder(settings.fallback))
+        self.policy = Policy(settings.limits, ladder(settings.fallback, may_skip=not pipeline.keeps_all))
         self.loader = Loader(pipeline.adopt, pipeline.crashed)
         self._temperature_c: float | None = None
         self._started_ns = now_ns()
@@ -121,20 +122,27 @@ class Service:
     def _look(self, state: str, reason: str) -> None:
         self._temperature_c = temperature_c(self._root)
         # a step is judged by what came after it
-        late = self._pipeline.telemetry.late_share(min(_LATE_WINDOW_S, (now_ns() - self._stepped_ns) / 1e9))
-        if self.policy.observe(now_ns() / 1e9, self._temperature_c, late):
+        late = self._pipeline.telemetry.late_share(min(LATE_WINDOW_S, (now_ns() - self._stepped_ns) / 1e9))
+        work_ms = self._pipeline.telemetry.least_work_ms(LATE_WINDOW_S)
+        helps = work_ms is None or work_ms <= self._pipeline.settings.deadline_ms
+        if self.policy.observe(now_ns() / 1e9, self._temperature_c, late, skipping_helps=helps):
             self._apply()
         self._notifier.status(f"{state} {reason}".strip())
+        write_what_was_held()
         self._write_status()
         self._prove(state)
 
     def _prove(self, state: str) -> None:
-        if state not in (RUNNING, NO_FRAMES):
+        if state not in (RUNNING, NO_FRAMES) or self._all_late:
             self._well_since_ns = None
         elif self._well_since_ns is None:
             self._well_since_ns = now_ns()
         elif now_ns() - self._well_since_ns > PROVEN_S * 1e9:
             self._report_proof()
+
+    @property
+    def _all_late(self) -> bool:
+        return not self._pipeline.keeps_all and self._pipeline.telemetry.late_share(LATE_WINDOW_S) == 1.0
 
     def _report_proof(self) -> None:
         proven, self._proven = self._proven, None

@@ -6,6 +6,8 @@ import socket
 import time
 from collections.abc import Mapping
 
+from segfast_edge.errors import printable
+
 log = logging.getLogger("segfast.runner")
 
 
@@ -44,7 +46,7 @@ class Notifier:
 
     def status(self, text: str) -> None:
         """Set the line that ``systemctl status`` shows."""
-        self._send("STATUS=" + text.replace("\n", " "))
+        self._send("STATUS=" + printable(text))
 
     def stopping(self) -> None:
         """Say that the service is on its way down."""

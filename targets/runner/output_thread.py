@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from segfast_edge.errors import SegfastError
+from segfast_edge.errors import SegfastError, one_line
 from targets.runner.backoff import Backoff
 from targets.runner.frames import Notice, Result, now_ns
 from targets.runner.ledger import OUT, Ledger
@@ -122,7 +122,7 @@ class Lane:
             self.trouble, self.ended = "its reader is gone", True
             self.failures += 1
         except (OSError, SegfastError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             if reason != self.trouble:
                 log.warning("output %s failed: %s", self.name, reason)
             self.trouble = reason

@@ -22,6 +22,7 @@ from targets.runner.newest_frame import Slot
 from targets.runner.output_thread import Lane, Output
 from targets.runner.telemetry import Telemetry
 from targets.runner.threads import worker
+from targets.runner.trust import PictureJudge
 
 log = logging.getLogger("segfast.runner")
 
@@ -31,7 +32,10 @@ NO_FRAMES, NO_RESULT = "no_frames", "no_result"  # the states in which consumers
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:
-    """How the runner runs; ``keep_all`` None means: every frame of a folder or file, the newest of what is live."""
+    """How the runner runs; ``keep_all`` None means: every frame of a folder or file, the newest of what is live.
+
+    ``withhold`` withholds a camera's frames while its picture is frozen, black or overexposed for long.
+    """
 
     deadline_ms: float = 200.0
     stall_s: float = 2.0
@@ -40,6 +44,7 @@ class PipelineSettings:
     drain_s: float = 5.0
     keep_all: bool | None = None
     reduced_decode: bool = False
+    withhold: bool = True
     limits: Limits = field(default_factory=Limits)
     fallback: Path | None = None
 
@@ -64,6 +69,7 @@ class Pipeline:
         keep_all = not source.live if settings.keep_all is None else settings.keep_all
         packets: Slot[Packet] = Slot(wait=keep_all)
         batches: Slot[Decoded] = Slot(wait=keep_all)
+        self.keeps_all = keep_all  # which a policy must not change
         self.settings = settings
         self.telemetry = telemetry
         self.ledger = Ledger()
@@ -76,6 +82,7 @@ class Pipeline:
             batches,
             pace=self.pace,
             reduced=self.reduced,
+            judge=PictureJudge(camera=source.camera and settings.withhold, patience_s=settings.stall_s),
             picture_wanted=self.picture_wanted,
         )
         self.inference = Inference(
@@ -163,6 +170,9 @@ class Pipeline:
         if now - last_frame > self.settings.stall_s * 1e9:
             why = self.reader.trouble or f"no frame for over {self.settings.stall_s:g} s"
             return NO_FRAMES, why
+        withheld = self.decoder.judge.withheld
+        if withheld:
+            return NO_FRAMES, withheld
         since, limit_s = self._last_result_ns or self._started_ns, max(self.settings.stall_s, self.settings.stuck_s)
         if now - since > limit_s * 1e9:
             damaged = self.decoder.last_damage_ns > since  # an older damage explains nothing

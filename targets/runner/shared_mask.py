@@ -33,7 +33,7 @@ HEADER = struct.Struct("<8sQQ")  # magic, newest number, bytes of room for a mas
 #                     number state classes height width flags crc frame captured_ns finished_ns published_ns
 PLACE = struct.Struct("<Q    I     I       I      I     I     I   Q     q           q           q")
 HEADER_BYTES = PLACE_BYTES = 64
-LATE = 1  # flag: the mask came after its deadline
+LATE, DOUBTFUL = 1, 2  # flags: the mask came after its deadline; the picture it was made of is doubtful
 _NUMBER = struct.Struct("<Q")
 _FOLDER = Path("/dev/shm")  # noqa: S108 - not a temporary file: this is where Linux shows shared memory
 _MAX_TRIES = 1000
@@ -51,6 +51,7 @@ class SharedMask:
     finished_ns: int
     published_ns: int
     late: bool
+    doubtful: bool
     classes: int
     mask: Labels | None
 
@@ -144,7 +145,8 @@ class MaskWriter:
         height, width = result.mask.shape
         if self._map is None or height * width > self._capacity:
             self._make(height * width)
-        about = (len(result.classes), height, width, LATE * result.late)
+        flags = LATE * result.late | DOUBTFUL * bool(result.doubt)
+        about = (len(result.classes), height, width, flags)
         self._last = (*about, result.number, result.captured_ns, result.finished_ns)
         self._put("running", result.mask.tobytes(), self._last)
 
@@ -198,16 +200,17 @@ class MaskReader:
             _, newest, capacity = HEADER.unpack_from(memory)
             start = HEADER_BYTES + newest % 2 * (PLACE_BYTES + capacity)
             copy = memory[start : start + PLACE_BYTES + capacity]
-            number, state, classes, height, width, flags, crc, *times = PLACE.unpack_from(copy)
+            number, state, classes, height, width, flags, crc, *rest = PLACE.unpack_from(copy)
             running = state < len(STATES) and STATES[state] == "running"
             data = copy[PLACE_BYTES : PLACE_BYTES + height * width] if running else b""
             if number != newest or state >= len(STATES) or zlib.crc32(data) != crc:
                 time.sleep(0.0001 * (attempt > 0))
                 continue
             mask = np.frombuffer(data, np.uint8).reshape(height, width) if running else None
-            frame, captured_ns, finished_ns, published_ns = times
-            late = bool(flags & LATE)
-            return SharedMask(STATES[state], frame, captured_ns, finished_ns, published_ns, late, classes, mask)
+            frame, captured_ns, finished_ns, published_ns = rest
+            late, doubtful = bool(flags & LATE), bool(flags & DOUBTFUL)
+            times = (captured_ns, finished_ns, published_ns)
+            return SharedMask(STATES[state], frame, *times, late, doubtful, classes, mask)
         raise DataError(f"shared memory {self._path.name} is never whole; is its writer still there?")
 
     def _open(self) -> mmap.mmap:

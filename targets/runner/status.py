@@ -7,6 +7,7 @@ from typing import Any
 from targets.runner.degradation import Policy
 from targets.runner.frames import now_ns
 from targets.runner.pipeline import Pipeline
+from targets.runner.trust import DOUBTS
 
 STATUS_VERSION = 1
 
@@ -24,6 +25,7 @@ def facts(pipeline: Pipeline, *, policy: Policy, temperature_c: float | None, st
         "uptime_s": round((now_ns() - started_ns) / 1e9, 3),
         "frames": pipeline.ledger.tally().to_json(),
         "deadline_ms": pipeline.settings.deadline_ms,
+        "every_frame": pipeline.keeps_all,
         "source": {
             "connected": pipeline.reader.connected,
             "connections": pipeline.reader.connections,
@@ -32,6 +34,10 @@ def facts(pipeline: Pipeline, *, policy: Policy, temperature_c: float | None, st
             "resolution": _resolution(pipeline.decoder.resolution),
             "resolution_changes": pipeline.decoder.resolution_changes,
             "last_damage": pipeline.decoder.last_damage,
+        },
+        "picture": {
+            "doubt": pipeline.decoder.judge.doubt or None,
+            "doubtful": {doubt: pipeline.decoder.judge.counts[doubt] for doubt in DOUBTS},
         },
         "engine": {
             "name": None if model is None else model.session.engine,

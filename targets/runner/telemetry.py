@@ -15,6 +15,7 @@ from targets.runner.drivable import ahead, drivable_labels
 from targets.runner.frames import Result, now_ns
 
 BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
+LATE_WINDOW_S = 5.0
 HISTORY = 600  # results kept for the page's plots: 20 seconds at 30 frames per second
 
 
@@ -96,6 +97,12 @@ class Telemetry:
         recent = [point.late for point in self.points() if point.at_ns >= since]
         return sum(recent) / len(recent) if recent else 0.0
 
+    def least_work_ms(self, window_s: float) -> float | None:
+        """Return the work that one frame in ten of the last ``window_s`` seconds took at most; None without any."""
+        since = now_ns() - round(window_s * 1e9)
+        recent = [point.latency_ms for point in self.points() if point.at_ns >= since]
+        return percentile(recent, 10) if recent else None
+
     def histograms(self) -> dict[str, tuple[list[int], float]]:
         """Return counts per bucket and the sum in seconds: ``age``, and one per stage."""
         with self._lock:
@@ -114,6 +121,7 @@ class Telemetry:
             "late": self.late,
             "recent": {
                 "results": len(points),
+                "late_share": round(self.late_share(LATE_WINDOW_S), 4),
                 "per_second": round((len(points) - 1) / span_s, 2) if span_s else None,
                 "age_ms": _summary(ages),
                 "latency_ms": _summary(latencies),

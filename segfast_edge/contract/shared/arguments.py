@@ -39,8 +39,9 @@ def _long_options(words: Sequence[str]) -> Iterator[str]:
     for word in words:
         if word == "--":
             return
-        if word.startswith("--"):
-            yield word.partition("=")[0]
+        name = word.partition("=")[0]
+        if name.startswith("--") and not any(map(str.isspace, name)):  # a key in PEM is a value, as argparse has it
+            yield name
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:

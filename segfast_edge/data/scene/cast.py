@@ -1,124 +1,112 @@
 """Who and what is in the scene, and where: the plan is drawn before anything is painted, because shadows come first."""
 
-import typing
-from dataclasses import dataclass
+import functools
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from segfast_edge.data.scene.boundaries import Boundary, draw_boundary
-from segfast_edge.data.scene.buildings import House, draw_houses
-from segfast_edge.data.scene.camera import Point
-from segfast_edge.data.scene.canvas import Canvas
-from segfast_edge.data.scene.chance import pick
-from segfast_edge.data.scene.greenery import Tree, draw_tree
+from segfast_edge.data.scene.buildings import draw_backdrop, draw_boundaries, draw_houses
+from segfast_edge.data.scene.chance import Span, pick, places, within
+from segfast_edge.data.scene.greenery import draw_tree
+from segfast_edge.data.scene.people import draw_cyclist, draw_pedestrian
 from segfast_edge.data.scene.poles import Kind, draw_pole
-from segfast_edge.data.scene.shadows import Shadows
 from segfast_edge.data.scene.street import Street
-from segfast_edge.data.scene.traffic import draw_people, draw_traffic, places
+from segfast_edge.data.scene.thing import Thing
+from segfast_edge.data.scene.vehicles import draw_vehicle
 
-SIGNS: tuple[Kind, ...] = ("round", "triangle", "square", "board")
-
-
-class Thing(typing.Protocol):
-    """Something that stands on the street."""
-
-    @property
-    def along(self) -> float:
-        """How far away it is, for the order of painting."""
-
-    @property
-    def foot(self) -> Point:
-        """Where it stands."""
-
-    def shade(self, shadows: Shadows) -> None:
-        """Cast its shadow."""
-
-    def paint_on(self, canvas: Canvas, lit: float) -> None:
-        """Paint it."""
+# things in a row on either side: the chance that there are any, how far across from and to, the first along the street,
+# the gap from one to the next, and what draws one (across, along)
+Row = tuple[float, float, float, Span, Span, Callable[[float, float], Thing]]
+SIGNS: tuple[Kind, ...] = ("entry", "way", "triangle", "square", "entry", "way", "triangle", "square", "board")
+SIDES = (-1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Everything in a scene but the ground and the sky."""
-
-    houses: list[House]
-    gardens: list[Tree]
-    boundaries: list[Boundary]
-    things: list[Thing]
-
-
-def draw_cast(street: Street, rng: np.random.Generator) -> Cast:
-    """Draw all of it."""
-    houses = draw_houses(street, rng)
-    gardens = _gardens(street, rng)
-    boundaries = _boundaries(street, rng)
-    things: list[Thing] = [
-        *_trees(street, rng),
-        *_poles(street, rng),
-        *draw_traffic(street, rng),
-        *draw_people(street, rng),
-    ]
-    return Cast(houses, gardens, boundaries, things)
-
-
-def _gardens(street: Street, rng: np.random.Generator) -> list[Tree]:
-    """Trees and bushes between pavement and houses, and behind the houses' line where it is open."""
-    if street.setback < 1.5 and street.quarter != "park":
-        return []
-    trees = []
-    inner = street.half + street.verge + street.pavement
-    gap = {"park": (2.0, 9.0), "suburb": (3.0, 14.0)}.get(street.quarter, (6.0, 25.0))
-    for side in (-1, 1):
-        for along in places(rng, float(rng.uniform(2, 10)), gap):
-            reach = street.setback + (14 if street.quarter == "park" else -0.5)
-            across = side * (inner + 1.0 + float(rng.uniform(0, max(reach, 0.5))))
-            small = rng.uniform() < (0.3 if street.quarter == "park" else 0.5) or street.setback < 3
-            trees.append(draw_tree(rng, street.at(across, along), along, small))
-    return trees
-
-
-def _boundaries(street: Street, rng: np.random.Generator) -> list[Boundary]:
-    if street.setback < 1.2 or rng.uniform() < 0.2:
-        return []
-    found = []
-    for side in (-1, 1):
-        at = float(rng.uniform(-8, 0))
-        while at < 70:
-            long = float(rng.uniform(5, 14))
-            if rng.uniform() < (0.75 if street.quarter != "park" else 0.35):
-                found.append(draw_boundary(rng, street, side, (at, at + long)))
-            at += long + (float(rng.uniform(1, 4)) if rng.uniform() < 0.5 else 0.0)
-    return found
-
-
-def _trees(street: Street, rng: np.random.Generator) -> list[Tree]:
-    """An avenue along the kerb, where the quarter has one."""
-    if rng.uniform() > {"terrace": 0.3, "city": 0.5, "suburb": 0.45, "park": 0.6}[street.quarter]:
-        return []
-    if street.pavement + street.verge < 2.0:
-        return []
-    across = street.half + (street.verge / 2 if street.verge else 0.8)
-    gap = float(rng.uniform(7, 16))
+def draw_cast(street: Street, rng: np.random.Generator) -> list[list[Thing]]:
+    """Draw everything but the ground and the sky, in layers of which a later one stands before an earlier."""
     return [
-        draw_tree(rng, street.at(side * across, along), along)
-        for side in (-1, 1)
-        if rng.uniform() < 0.8
-        for along in places(rng, float(rng.uniform(5, 14)), (gap * 0.8, gap * 1.3))
+        draw_backdrop(street, rng),
+        draw_houses(street, rng),
+        _rows(street, rng, [_gardens(street, rng)]),
+        draw_boundaries(street, rng),
+        [*_rows(street, rng, _kerb(street, rng)), *_driving(street, rng), *_crossing(street, rng)],
     ]
 
 
-def _poles(street: Street, rng: np.random.Generator) -> list[Thing]:
-    spots: list[tuple[Kind, float, float]] = []
-    gap = float(rng.uniform(18, 32))
-    for side in (-1, 1):
-        if rng.uniform() < 0.75:
-            lamps = places(rng, float(rng.uniform(4, 18)), (gap, gap + 4))
-            spots += [("lamp", side * (street.half + 0.5), along) for along in lamps]
-        for along in places(rng, float(rng.uniform(5, 20)), (8, 34)):
-            spots.append((pick(rng, SIGNS, (0.38, 0.24, 0.26, 0.12)), side * (street.half + 0.55), along))
-        if rng.uniform() < 0.2:
-            posts = places(rng, float(rng.uniform(3, 8)), (1.8, 2.4))[:12]
-            spots += [("post", side * (street.half + 0.35), along) for along in posts]
-        if street.crossing is not None and rng.uniform() < 0.7:
-            spots.append(("lights", side * (street.half + 0.45), street.crossing - 0.4))
-    return [draw_pole(rng, street, kind, (across, along)) for kind, across, along in spots]
+def _rows(street: Street, rng: np.random.Generator, rows: Sequence[Row]) -> list[Thing]:
+    clear = (-6.0, -6.0) if street.crossing is None else (street.crossing - 6, street.crossing + 4)
+    return [
+        draw(side * within(rng, (near, far)), along)
+        for side in SIDES
+        for chance, near, far, first, gap, draw in rows
+        for along in (places(rng, first, gap) if rng.random() < chance else ())
+        if not clear[0] < along < clear[1]
+    ]
+
+
+def _gardens(street: Street, rng: np.random.Generator) -> Row:
+    """Return the trees and bushes before the houses, and behind their line where it is open."""
+    park, deep, plots = street.quarter.built < 1, street.fronts - street.plots, street.plots
+    bushes = 1.0 if deep < 3 else 0.3 if park else 0.5
+    near, far = plots + 1.0, plots + max(1.5, deep + (15 if park else 0.5))
+    return (
+        float(deep > 1.5 or park), near, far, (2, 10), street.quarter.garden,
+        lambda across, along: draw_tree(rng, street.at(across, along), small=rng.random() < bushes),
+    )  # fmt: skip
+
+
+def _kerb(street: Street, rng: np.random.Generator) -> list[Row]:
+    """Return the trees, poles, cars and people along either kerb."""
+    quarter, half, walk, plots = street.quarter, street.half, street.walk, street.plots
+    gap, lamps = within(rng, (7, 14)), within(rng, (18, 32))
+    crowd = 36 / quarter.people / pick(rng, (0.3, 1.0, 2.2))
+    avenue = (half + walk) / 2 if walk > half else half + 0.8
+
+    def pole(kinds: Sequence[Kind], across: float, along: float) -> Thing:
+        pose = street.pose(across, along, float(rng.normal(0, 0.12)))
+        return draw_pole(rng, pick(rng, kinds), pose, -1 if across > 0 else 1)
+
+    def person(across: float, along: float) -> Thing:
+        return draw_pedestrian(rng, street.pose(across, along, pick(rng, (0.0, math.pi)) + float(rng.normal(0, 0.3))))
+
+    return [
+        (quarter.avenue * (plots - half > 2), avenue, avenue, (5, 14), (gap, gap * 1.6),
+         lambda across, along: draw_tree(rng, street.at(across, along))),
+        (0.75, half + 0.5, half + 0.5, (4, 18), (lamps, lamps + 4), functools.partial(pole, ("lamp",))),
+        (1.0, half + 0.55, half + 0.55, (5, 20), (8, 34), functools.partial(pole, SIGNS)),
+        (0.2, half + 0.35, half + 0.35, (3, 8), (1.8, 2.4), functools.partial(pole, ("post",))),
+        (quarter.parked * (half > 2.9), half - 1.2, half - 0.9, (3, 12), (5.6, within(rng, (6, 26))),
+         lambda across, along: _car(street, rng, (across, along), moving=False)),
+        (1.0, walk + 0.35, max(walk + 0.5, plots - 0.3), (4, 4 + crowd), (0.3, crowd), person),
+        (0.4, half - 2.2, half - 0.5, (5, 40), (20, 85),
+         lambda across, along: draw_cyclist(rng, street.pose(across, along, street.turn(across)))),
+    ]  # fmt: skip
+
+
+def _driving(street: Street, rng: np.random.Generator) -> list[Thing]:
+    """Draw the cars in the lanes."""
+    cars: list[Thing] = []
+    inward = 0.9 if street.lanes == 2 and street.half > 3.3 else 0.0
+    for across in ((lane + 0.5) * street.lane - street.half for lane in range(street.lanes)):
+        found = places(rng, (9, 45) if abs(across - street.own) < 1 else (4, 40), (12, 80))
+        cars += [_car(street, rng, (across - math.copysign(inward, across), along), moving=True) for along in found]
+    return cars
+
+
+def _car(street: Street, rng: np.random.Generator, place: tuple[float, float], *, moving: bool) -> Thing:
+    """Draw a car whose near end is at ``place`` (across, along)."""
+    turn = 0.0 if moving and street.lanes == 1 else street.turn(place[0])
+    pose = street.pose(place[0] + float(rng.normal(0, 0.1)), place[1], turn + float(rng.normal(0, 0.025)))
+    return draw_vehicle(rng, pose, moving=moving, ahead=turn == 0)
+
+
+def _crossing(street: Street, rng: np.random.Generator) -> list[Thing]:
+    """Draw the lights of a crossing, and those who cross there or elsewhere."""
+    at, zebra, across = street.crossing or within(rng, (8, 30)), street.crossing is not None, street.half + 0.45
+    sides = SIDES if zebra and rng.random() < 0.6 else ()
+    found = [draw_pole(rng, "lights", street.pose(side * across, at - 0.4), -side) for side in sides]
+    for _ in range(pick(rng, (1, 2, 3)) if rng.random() < (0.75 if zebra else 0.12) else 0):
+        along = at + within(rng, (0.4, 2.6))
+        turn = pick(rng, SIDES) * math.pi / 2 + float(rng.normal(0, 0.15))
+        found.append(draw_pedestrian(rng, street.pose(within(rng, (-0.9, 0.9)) * street.half, along, turn)))
+    return found

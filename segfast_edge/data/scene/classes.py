@@ -3,4 +3,4 @@
 from segfast_edge.data.camvid_classes import CLASSES
 
 SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(len(CLASSES))
-VOID = CLASSES.ignored
+VOID = len(CLASSES)

@@ -1,21 +1,23 @@
-"""One scene from its seed."""
+"""One scene from its seed, as a cheap camera would record it."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.random import Generator
+from PIL import Image, ImageFilter
 
 from segfast_edge.contract.shared.images import Frame, Labels
-from segfast_edge.data.scene.buildings import paint_backdrop, paint_houses, shade_houses
-from segfast_edge.data.scene.camera import OVERSAMPLING, Camera
+from segfast_edge.data.scene import chance
+from segfast_edge.data.scene.camera import OVERSAMPLING, Camera, Pixel
 from segfast_edge.data.scene.canvas import Canvas
-from segfast_edge.data.scene.cast import Cast, draw_cast
-from segfast_edge.data.scene.chance import pick
-from segfast_edge.data.scene.classes import SKY, VOID
-from segfast_edge.data.scene.develop import develop
-from segfast_edge.data.scene.ground import draw_surface, ground, sky, spots
-from segfast_edge.data.scene.light import Light, draw_light, mixed
-from segfast_edge.data.scene.shadows import Shadows
+from segfast_edge.data.scene.cast import draw_cast
+from segfast_edge.data.scene.chance import pick, within
+from segfast_edge.data.scene.classes import BUILDING, FENCE, SKY, VOID
+from segfast_edge.data.scene.ground import ground, sky, spots
+from segfast_edge.data.scene.light import Light, Rgb, draw_light, mixed
 from segfast_edge.data.scene.street import Street, draw_street
+from segfast_edge.data.scene.thing import Shadows
 from segfast_edge.data.scene.vehicles import PAINTS
 
 
@@ -29,78 +31,84 @@ def render(seed: tuple[int, ...], size: tuple[int, int]) -> tuple[Frame, Labels]
     camera = _draw_camera(rng, street, size)
     cast = draw_cast(street, rng)
     shadows = Shadows(camera, light, size)
-    lit = _shade(shadows, street, cast)
+    lit = {id(thing): shadows.of(thing) for layer in cast for thing in layer}
     softness = (0.4 if light.shadow > 0.3 else 2.0) * size[0] / 240
-    frame, labels = _background(camera, street, light, rng, shadows.factor(softness))
-    canvas = Canvas(frame, labels, camera, light)
-    paint_backdrop(canvas, street, rng)
-    paint_houses(canvas, street, cast.houses)
-    for tree in sorted(cast.gardens, key=lambda t: -t.along):
-        tree.paint_on(canvas, 0.8)
-    for boundary in sorted(cast.boundaries, key=lambda b: -b.start):
-        boundary.paint_on(canvas, street)
-    for thing, share in sorted(zip(cast.things, lit, strict=True), key=lambda pair: -pair[0].along):
-        thing.paint_on(canvas, share)
-    if rng.uniform() < 0.3:
+    canvas = Canvas(*_background((camera, street, light), rng, shadows.factor(softness)), camera, light)
+    for layer in cast:
+        for thing in sorted(layer, key=lambda thing: -min(z for _, _, z in thing.ground)):
+            thing.paint_on(canvas, lit[id(thing)])
+    if rng.random() < 0.3:
         _paint_bonnet(canvas, rng)
     frame, labels = canvas.finished()
-    return develop(frame, canvas.glows, rng), labels
+    walls = (labels == BUILDING) | (labels == FENCE)
+    stains, grain = (chance.window(field, size, rng) for field in (chance.cloud(1), chance.grain()))
+    rough = frame * (1 + walls * (stains * 0.035 + grain * 0.03))[..., None]
+    return _develop(rough.clip(0, 255).astype(np.uint8), canvas.glows, rng), labels
 
 
-def _draw_camera(rng: np.random.Generator, street: Street, size: tuple[int, int]) -> Camera:
+def _draw_camera(rng: Generator, street: Street, size: tuple[int, int]) -> Camera:
     """Mount the camera behind the windscreen of a car, sometimes of a van, never quite straight."""
     wide, high = size[1] * OVERSAMPLING, size[0] * OVERSAMPLING
-    half_angle = rng.uniform(0.45, 0.62)
-    focal = max(wide, high * 4 / 3) / 2 / math.tan(half_angle)
-    eye = (
-        street.own_lane + float(rng.normal(0, 0.25)),
-        float(rng.uniform(1.15, 1.6) + 0.7 * (rng.uniform() < 0.12)),
-        0.0,
-    )
-    angles = (float(rng.normal(0, 0.045)), float(rng.normal(0.03, 0.035)), float(rng.normal(0, 0.01)))
-    return Camera.looking(float(focal), (wide / 2, high / 2), eye, angles)
+    focal = max(wide, high * 4 / 3) / 2 / math.tan(within(rng, (0.45, 0.62)))
+    across, yaw, pitch, roll = rng.normal((0, 0, 0.03, 0), (0.25, 0.045, 0.035, 0.01)).tolist()
+    eye = (street.own + across, within(rng, (1.15, 1.6)) + 0.7 * (rng.random() < 0.12), 0.0)
+    return Camera.looking(focal, (wide / 2, high / 2), eye, (yaw, pitch, roll))
 
 
-def _shade(shadows: Shadows, street: Street, cast: Cast) -> list[float]:
-    """Cast all shadows, the houses' first; return the share of the sun that they leave to each thing."""
-    shade_houses(shadows, street, cast.houses)
-    lit = [shadows.lit(thing.foot) for thing in cast.things]
-    for thing in (*cast.gardens, *cast.things):
-        thing.shade(shadows)
-    return lit
-
-
-def _background(
-    camera: Camera, street: Street, light: Light, rng: np.random.Generator, shade: np.ndarray
-) -> tuple[Frame, Labels]:
+def _background(view: tuple[Camera, Street, Light], rng: Generator, shade: np.ndarray) -> tuple[Frame, Labels]:
     """Render sky and ground; ``shade`` is what to multiply the ground with, height x width."""
-    rays = camera.rays(shade.shape).reshape(-1, 3)
-    up = rays[:, 1] > 0
-    colours = np.empty(rays.shape, np.float32)
-    labels = np.full(up.shape, SKY, np.uint8)
+    camera, street, light = view
+    rays = camera.rays((shade.shape[0], shade.shape[1])).reshape(-1, 3)
+    above = rays[:, 1] > 0
+    up, down = np.flatnonzero(above), np.flatnonzero(~above)
+    colours, labels = np.empty(rays.shape, np.float32), np.full(above.shape, SKY, np.uint8)
     colours[up] = sky(rays[up], light, rng)
-    spot = spots(rays[~up], camera, street)
-    own, labels[~up] = ground(spot, street, draw_surface(rng))
-    lit = np.array(light.ambient, np.float32) + np.array(light.direct, np.float32) * np.float32(max(light.sun[1], 0))
-    keep = np.exp(-spot.along / np.float32(light.haze_m))[:, None]
-    own = own * lit * shade.reshape(-1)[~up, None]
-    colours[~up] = own * keep + np.array(light.horizon, np.float32) * (1 - keep)
+    spot = spots(rays[down], camera, street)
+    own, labels[down] = ground(spot, street, rng)
+    ambient, direct, horizon = (np.array(part, np.float32) for part in (light.ambient, light.direct, light.horizon))
+    keep = np.exp(-spot[1] / np.float32(light.haze_m))[:, None]
+    own *= (ambient + direct * np.float32(max(light.sun[1], 0))) * shade.reshape(-1)[down, None]
+    colours[down] = horizon + keep * (own - horizon)
     return colours.clip(0, 255).astype(np.uint8).reshape(*shade.shape, 3), labels.reshape(shade.shape)
 
 
-def _paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
+def _paint_bonnet(canvas: Canvas, rng: Generator) -> None:
     """Paint the own car's bonnet along the lower edge; it is nobody's class."""
     wide, high = canvas.wide, canvas.high
-    rise, middle = high * float(rng.uniform(0.04, 0.12)), wide * float(rng.uniform(0.44, 0.56))
-    paint = pick(rng, PAINTS)
-    lit = canvas.light.on(paint, (0.0, 0.9, 0.4))
+    rise, middle = high * within(rng, (0.04, 0.12)), wide * within(rng, (0.44, 0.56))
+    lit = canvas.light.on(pick(rng, PAINTS), (0.0, 0.9, 0.4))
     for step in range(9):
         part = 1 - step / 9
         curve = [(x, high - rise * part * (1 - ((x - middle) / (0.62 * wide)) ** 2)) for x in range(-8, wide + 24, 16)]
-        sky_share = 0.42 * part * part
-        canvas.flat(
-            [(-8.0, high + 2.0), *curve, (wide + 24.0, high + 2.0)],
-            mixed(lit, canvas.light.horizon, sky_share),
-            0.0,
-            VOID,
-        )
+        outline = [(-8.0, high + 2.0), *curve, (wide + 24.0, high + 2.0)]
+        canvas.fill(outline, mixed(lit, canvas.light.horizon, 0.42 * part * part), 0.0, VOID)
+
+
+def _develop(frame: Frame, glows: Sequence[tuple[Pixel, float, Rgb]], rng: Generator) -> Frame:
+    """Return what a cheap camera would have recorded: glow, exposure, colour cast, blur and noise."""
+    size = frame.shape[:2]
+    if rng.random() < 0.6:
+        blur = ImageFilter.GaussianBlur(within(rng, (0.2, 0.75)) * size[0] / 240)
+        frame = np.asarray(Image.fromarray(frame).filter(blur))
+    light = frame.astype(np.float32)
+    for centre, radius, colour in glows:
+        _add_glow(light, centre, radius, colour)
+    down, right = (np.linspace(-1, 1, length, dtype=np.float32) ** 2 for length in size)
+    light *= (1 - np.float32(within(rng, (0, 0.14))) * (down[:, None] + right))[..., None]  # a lens darkens corners
+    exposure, contrast, saturation = np.exp(rng.normal((0, 0.02, -0.06), (0.1, 0.1, 0.16)))
+    gain = np.clip((122 / max(float(light.mean()), 1)) ** within(rng, (0.4, 0.9)), 0.7, 2.2) * exposure
+    matrix = np.diag(np.exp(rng.normal(0, 0.024, 3)) * gain) @ (saturation * np.eye(3) + (1 - saturation) / 3)
+    light = light @ (contrast * matrix.T).astype(np.float32) + np.float32((1 - contrast) * 110)
+    strength = np.float32(within(rng, (0.6, 3.4)) * (1 + 0.8 * (gain > 1.4)))
+    grain, *tints = (chance.window(chance.grain(), size, rng) * strength for _ in range(4))
+    light += grain[..., None] + np.stack(tints, axis=-1) * np.float32(0.4)
+    return np.asarray(light.clip(0, 255), np.uint8)
+
+
+def _add_glow(light: np.ndarray, centre: Pixel, radius: float, colour: Rgb) -> None:
+    reach = min(max(radius * 3, 2.0), light.shape[1] / 4)
+    left, top = (max(0, int(at - reach)) for at in centre)
+    part = light[top : max(0, int(centre[1] + reach) + 1), left : max(0, int(centre[0] + reach) + 1)]
+    rows, columns = (np.arange(length, dtype=np.float32) for length in part.shape[:2])
+    away = ((rows + (top - centre[1])) ** 2)[:, None] + (columns + (left - centre[0])) ** 2
+    part += (np.clip(1 - away / np.float32(reach * reach), 0, 1) ** 2 * 0.3)[..., None] * np.array(colour, np.float32)

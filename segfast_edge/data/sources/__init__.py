@@ -1,1 +1,4 @@
-"""One module per dataset, found by listing this folder; each has ``source(root, options) -> Source``."""
+"""One module per dataset, found by listing this folder.
+
+Each has ``OPTIONS``, the names of its own options, and ``source(root, options) -> Source``; one on disk has ``LAYOUT``.
+"""

@@ -8,6 +8,7 @@ from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, read_frame
 from segfast_edge.data import own_classes
 from segfast_edge.data.label_files import LabelFiles
 from segfast_edge.data.label_palettes import dated
+from segfast_edge.data.once import warn_once
 from segfast_edge.data.pairs import (
     EVERYTHING,
     LABEL_SUFFIXES,
@@ -49,11 +50,20 @@ def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     whole = [listings[EVERYTHING]] if EVERYTHING in listings else listings.values()
     pairs = joined([listing() for listing in whole]).pairs
     if not pairs:
+        _refuse_jpeg(labels or root)
         where = f"no image in {images or root} has a label of the same name in {labels or root}"
         raise DataError(f"{where}; if names end differently, give --image-suffix and --label-suffix")
     high, wide = read_frame(pairs[0].image, convert=True).shape[:2]
     coding = own_classes.own_coding(root, dated([pair.label for pair in pairs]), options)
     return PairedSource("folder", coding.classes, (high, wide), listings, LabelFiles(coding))
+
+
+def _refuse_jpeg(folder: Path) -> None:
+    lossy = next((path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg")), None)
+    if lossy is not None and folder.name in LABEL_FOLDERS:
+        raise DataError(
+            f"label {lossy} is a JPEG, whose compression invents values along every edge; save labels as PNG"
+        )
 
 
 def _ends(options: Mapping[str, str], option: str, usual: tuple[str, ...]) -> tuple[str, ...]:
@@ -102,4 +112,28 @@ def _listings(folders: Folders, ends: tuple[tuple[str, ...], tuple[str, ...]]) -
 
 
 def _matched(folders: Folders, ends: tuple[tuple[str, ...], tuple[str, ...]]) -> Listing:
-    return match(files_below(folders[0], ends[0]), files_below(folders[1], ends[1]))
+    images, labels = files_below(folders[0], ends[0]), files_below(folders[1], ends[1])
+    found = match(images, labels)
+    if found.pairs or not images or not labels:
+        return found
+    end = _usual_end([name for name, _ in images], {name for name, _ in labels}, folders[1])
+    if end is None:
+        return found
+    warn_once(
+        ("label end", folders[1].parent), "label files in %s have '%s' behind their picture's name", folders[1], end
+    )
+    return match(images, [(name.removesuffix(end), path) for name, path in labels if name.endswith(end)])
+
+
+def _usual_end(images: list[str], labels: set[str], folder: Path) -> str | None:
+    """Return what every label's name has behind its picture's name; None if there is no such end.
+
+    Raises:
+        DataError: there are several, as where labels lie beside their colour pictures.
+    """
+    first = images[0]
+    ends = {name[len(first) :] for name in labels if name.startswith(first)}
+    fitting = sorted(end for end in ends if end and all(image + end in labels for image in images))
+    if len(fitting) > 1:
+        raise DataError(f"label files in {folder} end in {', '.join(fitting)}; choose one with --label-suffix END.png")
+    return fitting[0] if fitting else None

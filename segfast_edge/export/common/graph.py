@@ -49,9 +49,15 @@ class Deployable(nn.Module):
         noise = torch.Generator().manual_seed(0)
         return torch.randint(0, 256, (1, *self.preprocess.size, 3), generator=noise, dtype=torch.uint8)
 
-    def with_output(self, output_kind: OutputKind) -> "Deployable":
-        """Return the same graph, sharing its weights, that gives ``output_kind``."""
-        return self._like(self.network, output_kind)
+    def with_output(self, output_kind: OutputKind, lowering: str | None = None) -> "Deployable":
+        """Return the same graph with another output, sharing its weights; ``lowering`` is the form to write it in."""
+        graph = self._like(self.network, output_kind)
+        graph.lowering = lowering or self.lowering
+        return graph
+
+    def forms(self) -> "list[Deployable]":
+        """Return the graph as it is, and as it will be written if that is something else."""
+        return [self] if self.lowering == "native" else [self, self.lowered()]
 
     def lowered(self, *, unpooling: bool = True, resizing: bool = True) -> "Deployable":
         """Return the same graph with every transposed convolution rewritten as ``lowering`` says.

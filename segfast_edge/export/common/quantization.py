@@ -1,48 +1,18 @@
 """What int8 is asked for with: frames to calibrate on, layers to leave alone, and what it may cost."""
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
-from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.shared.images import Frame
 from segfast_edge.data.calibration import Calibration
 from segfast_edge.errors import DataError
-from segfast_edge.export import Exporter
-from segfast_edge.export.common.graph import Deployable
 from segfast_edge.prediction.evaluate import GroundTruth
 
 SUBSET = 300
 DropType = Literal["absolute", "relative"]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What an exporter quantizes with: uint8 frames H x W x 3 of the network's size, and layers to keep float.
-
-    Layers go by their names in the deployed graph (``network.classifier``); a lowered layer's parts lie below it.
-    ``engine`` is the runtime to write for, if the format names several in ``integer_engines``.
-    """
-
-    frames: Sequence[Frame]
-    kept_float: Collection[str] = ()
-    engine: str | None = None
-
-    def keeps(self, name: str) -> bool:
-        """Say whether the layer ``name``, or one that it is part of, stays float."""
-        return any(name == kept or name.startswith(f"{kept}.") for kept in self.kept_float)
-
-
-class Quantizer(Exporter, Protocol):
-    """An exporter that can also write integers."""
-
-    def quantize(self, graph: Deployable, manifest: Manifest, folder: Path, recipe: Recipe) -> Manifest:
-        """Write the model file in int8."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,22 +48,6 @@ def sensitivities(graph: Deployable, frames: Sequence[Frame]) -> list[Sensitivit
     return sorted(found, key=lambda each: -each.noise)
 
 
-def fewest(passes: Callable[[int], bool], most: int) -> int | None:
-    """Return the smallest number from 1 to ``most`` that passes, by doubling and then halving; None where none does.
-
-    More is taken to be at least as good, which is what ranking by sensitivity makes likely.
-    """
-    low, high = 0, 1
-    while not passes(high):
-        if high == most:
-            return None
-        low, high = high, min(2 * high, most)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle, high)
-    return high
-
-
 def _observe(
     graph: Deployable, layers: dict[str, Any], batches: Sequence[Tensor]
 ) -> tuple[dict[str, tuple[float, float]], list[Tensor]]:

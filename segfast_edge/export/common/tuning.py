@@ -12,14 +12,15 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from segfast_edge.contract.manifest import FILE_NAME, Manifest
+from segfast_edge.contract.manifest import FILE_NAME
 from segfast_edge.contract.shared.files import read_json, write_json
 from segfast_edge.errors import ArtifactError, ConversionError, TargetError
+from segfast_edge.export.common.conversion import Conversion
 from segfast_edge.export.common.default_lowering import default_lowering
-from segfast_edge.export.common.int8 import quantizer
-from segfast_edge.export.common.job import Job
+from segfast_edge.export.common.exporter import Int8Recipe, quantizer
 from segfast_edge.export.common.lowerings import LOWERINGS
-from segfast_edge.export.common.quantization import Recipe
+from segfast_edge.export.common.quantization import Quantization
+from segfast_edge.export.common.request import ExportRequest
 from segfast_edge.progress import Announce
 
 FLOAT = "float32"  # beside the int8 candidates, to say whether int8 pays at all
@@ -108,61 +109,69 @@ def forget(folder: Path) -> None:
     shutil.rmtree(place(folder), ignore_errors=True)
 
 
-def tune(job: Job, how: Tuning) -> dict[str, Any]:
-    """Time the lowerings of a job's network in rounds of random order; return the record, ``chosen`` in it.
+def candidate_requests(network: nn.Module, request: ExportRequest) -> dict[str, ExportRequest]:
+    """Return a request per lowering, and for int8 one for the float32 artifact as it would be by default."""
+    folder = place(request.folder)
+    requests = {name: replace(request, folder=folder / name, lowering=name) for name in candidates(network)}
+    if request.quantization is not None:
+        plain = default_lowering(request.format)
+        requests[FLOAT] = replace(request, folder=folder / FLOAT, quantization=None, lowering=plain)
+    return requests
 
-    A candidate that cannot be written or run is left out with its reason. What was measured stays in ``place``, to
-    go on from if this is stopped; ``forget`` removes it.
+
+def tune(begun: Mapping[str, Conversion], asked: Quantization | None, how: Tuning) -> dict[str, Any]:
+    """Time candidates in rounds of random order; return the record, ``chosen`` in it.
+
+    A candidate that cannot be written or run is left out with its reason. What was measured stays in the folder above
+    the candidates', to go on from if this is stopped; ``forget`` removes it.
 
     Raises:
         ConversionError: no candidate can be written and run.
     """
-    folder, announce = place(job.request.folder), job.announce
-    jobs = _jobs(job, folder)
-    timings = Timings.resumed(folder, _key(jobs, how))
+    folder = next(iter(begun.values())).folder.parent
+    timings = Timings.resumed(folder, _key(begun, asked, how))
     for number in range(how.rounds):
-        order = list(jobs)
+        order = list(begun)
         random.Random(number).shuffle(order)
         for name in order:
             if name not in timings.failed and len(timings.medians_ms.get(name, ())) <= number:
-                announce(f"tuning: round {number + 1} of {how.rounds}, {name}")
-                _time(jobs[name], name, timings, how)
+                conversion = begun[name]
+                conversion.announce(f"tuning: round {number + 1} of {how.rounds}, {name}")
+                try:
+                    _write(conversion, None if name == FLOAT else asked)
+                    timings.add(name, how.timer.median_ms(conversion.folder, conversion.announce))
+                except (ConversionError, TargetError) as error:
+                    timings.fail(name, str(error))
     return _record(timings, how)
 
 
-def _time(job: Job, name: str, timings: Timings, how: Tuning) -> None:
-    try:
-        if not (job.folder / FILE_NAME).is_file():
-            shutil.rmtree(job.folder, ignore_errors=True)
-            job.folder.mkdir(parents=True)
-            _write(job)
-        timings.add(name, how.timer.median_ms(job.folder, job.announce))
-    except (ConversionError, TargetError) as error:
-        timings.fail(name, str(error))
-
-
-def _write(job: Job) -> Manifest:
-    """Write a candidate, neither compared nor gated: only its speed is asked for."""
-    asked = job.request.quantization
+def _write(conversion: Conversion, asked: Quantization | None) -> None:
+    """Write a candidate unless it is there, neither compared nor gated: only its speed is asked for."""
+    folder = conversion.folder
+    if (folder / FILE_NAME).is_file():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     if asked is None:
-        return job.writer.export(job.graph(), job.draft(), job.folder).save(job.folder)
-    recipe = Recipe(asked.frames(job.source.checkpoint.preprocess), engine=asked.engine)
-    writer = quantizer(job.writer, job.request.format, asked.engine)
-    return writer.quantize(job.graph(), job.draft(), job.folder, recipe).save(job.folder)
+        conversion.export()
+        return
+    recipe = Int8Recipe(asked.frames(conversion.draft.preprocess), engine=asked.engine)
+    writer = quantizer(conversion.writer, conversion.format, asked.engine)
+    writer.quantize(conversion.graph, conversion.draft, folder, recipe).save(folder)
 
 
-def _key(jobs: Mapping[str, Job], how: Tuning) -> dict[str, Any]:
+def _key(begun: Mapping[str, Conversion], asked: Quantization | None, how: Tuning) -> dict[str, Any]:
     """Return all that a timing depends on and that a later run could have changed."""
-    job = next(iter(jobs.values()))
-    draft, asked = job.draft(), job.request.quantization
+    conversion = next(iter(begun.values()))
+    provenance = conversion.draft.provenance
     return {
-        "checkpoint_sha256": job.source.sha256,
-        "format": job.request.format,
-        "output": job.request.output_kind,
+        "checkpoint_sha256": provenance["checkpoint_sha256"],
+        "format": conversion.format,
+        "output": conversion.draft.output_kind,
         "calibration": None if asked is None else {**asked.calibration.describe(), "engine": asked.engine},
-        "versions": draft.provenance["versions"],
+        "versions": provenance["versions"],
         **how.timer.conditions,
-        "candidates": sorted(jobs),
+        "candidates": sorted(begun),
     }
 
 
@@ -188,15 +197,3 @@ def _record(timings: Timings, how: Tuning) -> dict[str, Any]:
         "medians_ms": timings.medians_ms,
         "failed": timings.failed,
     }
-
-
-def _jobs(job: Job, folder: Path) -> dict[str, Job]:
-    """Return a job per candidate below ``folder``, and for int8 the float32 artifact as it would be by default."""
-    jobs = {
-        name: replace(job, folder=folder / name, request=replace(job.request, lowering=name))
-        for name in candidates(job.source.graph.network)
-    }
-    if job.request.quantization is not None:
-        plain = replace(job.request, quantization=None, lowering=default_lowering(job.request.format))
-        jobs[FLOAT] = replace(job, folder=folder / FLOAT, request=plain)
-    return jobs

@@ -9,7 +9,8 @@ from typing import cast
 
 from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import ConversionError, unknown
-from segfast_edge.export import Exporter, require
+from segfast_edge.export.common.converter_packages import require
+from segfast_edge.export.common.exporter import Exporter
 
 
 def converters() -> list[str]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from segfast_edge.contract.manifest import Manifest
-from segfast_edge.export import another
 from segfast_edge.export.common.converter_errors import explained, writing
+from segfast_edge.export.common.converter_packages import another
 from segfast_edge.export.common.graph import Deployable
 
 TOOLS = ("litert-torch", "torch")

@@ -9,8 +9,8 @@ from torch import fx, nn
 
 from segfast_edge.contract.formats import format_named
 from segfast_edge.errors import ConversionError
-from segfast_edge.export import another
 from segfast_edge.export.common.converter_errors import explained
+from segfast_edge.export.common.converter_packages import another
 from segfast_edge.export.common.reading import Reading
 
 

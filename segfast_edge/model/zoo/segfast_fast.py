@@ -51,7 +51,7 @@ class WideSpark(nn.Module):
         return F.relu(x + self.expand(torch.cat([squeezed, near, self.far(near)], dim=1)))
 
 
-class UpStage(nn.Module):
+class FastUpStage(nn.Module):
     """Pointwise at low resolution, depthwise transposed 2x2, the encoder's map beside it, separable 3x3."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
@@ -75,9 +75,9 @@ class SegFastFast(HalfSize):
         self.block2 = nn.Sequential(separable_conv(32, 64, stride=2), WideSpark(64, 16))
         self.block3 = nn.Sequential(separable_conv(64, 128, stride=2), *(WideSpark(128, 32) for _ in range(3)))
         self.block4 = nn.Sequential(separable_conv(128, 192, stride=2), *(WideSpark(192, 64) for _ in range(8)))
-        self.up3 = UpStage(192, 128, 120)
-        self.up2 = UpStage(120, 64, 64)
-        self.up1 = UpStage(64, 32, 32)
+        self.up3 = FastUpStage(192, 128, 120)
+        self.up2 = FastUpStage(120, 64, 64)
+        self.up1 = FastUpStage(64, 32, 32)
         self.classifier = nn.Conv2d(32, classes, 1)
         initialise(self)
         for stage in (self.up3, self.up2, self.up1):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from segfast_edge.model.blocks import HalfSize, initialise, pad_to_multiple, pointwise
 from segfast_edge.model.pretrained import Pretrained
-from segfast_edge.model.zoo.segfast_fast import UpStage, WideSpark
+from segfast_edge.model.zoo.segfast_fast import FastUpStage, WideSpark
 
 # kernel, stride of the first block, expansion, channels, blocks: table 1 of the EfficientNet paper, up to its stage 6
 STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3))
@@ -83,9 +83,9 @@ class SegFastLite(HalfSize):
             self.encoder[f"stage{number}"] = _stage(inputs, stage)
             inputs = stage[3]
         self.context = nn.Sequential(pointwise(112, 128), WideSpark(128, 64), WideSpark(128, 64))
-        self.up3 = UpStage(128, 40, 96)
-        self.up2 = UpStage(96, 24, 64)
-        self.up1 = UpStage(64, 16, 32)
+        self.up3 = FastUpStage(128, 40, 96)
+        self.up2 = FastUpStage(96, 24, 64)
+        self.up1 = FastUpStage(64, 16, 32)
         self.classifier = nn.Conv2d(32, classes, 1)
         initialise(self)
         for name, weight in self.named_parameters():  # as in SegFast-Fast, which says why

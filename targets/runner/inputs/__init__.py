@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import DataError, SegfastError
+from targets.runner.decoding import RULES, PictureRules
 from targets.runner.frames import Payload, Size
 
 
@@ -35,21 +36,26 @@ class InputOptions:
     """How to read a source.
 
     ``rate`` (frames per second) makes a folder, a video file or the test pattern behave like a camera; ``repeat``
-    starts a folder or file again at its end; ``raw_size`` is that of raw frames on standard input; ``silence_s``
-    is how long a connected source may say nothing before it counts as lost.
+    starts a folder or file again at its end; ``raw_size`` is that of raw frames on standard input; ``rules`` are those
+    for encoded pictures; ``silence_s`` is how long a connected source may say nothing before it counts as lost.
     """
 
     rate: float | None = None
     repeat: bool = False
     raw_size: Size | None = None
-    convert_rgb: bool = False
+    rules: PictureRules = RULES
     silence_s: float = 5.0
 
 
 class Input(Protocol):
-    """A camera, stream, file or folder; ``live`` says that frames come at their own pace and can be missed."""
+    """A camera, stream, file or folder.
+
+    ``live`` says that frames come at their own pace and can be missed, ``camera`` that a sensor gives them: no two are
+    the same, and a black one is not what was meant.
+    """
 
     live: bool
+    camera: bool
 
     def connect(self) -> None:
         """Open it, or open it again; InputLostError where it is not there now."""

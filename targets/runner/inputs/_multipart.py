@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from targets.runner.decoding import Encoded
+from targets.runner.decoding import RULES, Encoded, PictureRules
 from targets.runner.frames import Broken
 
 MAX_PART_BYTES = 16 << 20
@@ -29,9 +29,9 @@ def boundary_of(content_type: str) -> bytes | None:
 class PartParser:
     """Cuts a stream into parts, by Content-Length where a part has it and by the next boundary where not."""
 
-    def __init__(self, boundary: bytes, *, convert: bool = False) -> None:
+    def __init__(self, boundary: bytes, rules: PictureRules = RULES) -> None:
         self._boundary = boundary
-        self._convert = convert
+        self._rules = rules
         self._buffer = bytearray()
         self._length: int | None = None
         self._in_body = False
@@ -98,7 +98,7 @@ class PartParser:
         del self._buffer[:length]
         self._in_body = False
         self._count += 1
-        return Encoded(data, f"part {self._count}", self._convert) if data else Broken("empty part")
+        return Encoded(data, f"part {self._count}", self._rules) if data else Broken("empty part")
 
 
 def _content_length(header: bytes) -> int | None:

@@ -34,6 +34,6 @@ def open_input(text: str, options: InputOptions) -> Input:
         raise DataError(f"'{public(text)}' names no host")
     # as a browser would: what is no ASCII, and blanks, are escaped; what is escaped already stays
     address = address._replace(path=quote(address.path, safe=_PLAIN), query=quote(address.query, safe=_PLAIN))
-    from targets.runner.inputs._mjpeg import HttpStream  # 1.8 MB that no other source needs
+    from targets.runner.inputs._http_stream import HttpStream  # 1.8 MB that no other source needs
 
     return HttpStream(address, options)

@@ -35,6 +35,7 @@ class Pattern:
 
     def __init__(self, draw: Callable[[float], bytes], rate: float) -> None:
         self.live = True
+        self.camera = False
         self._draw = draw
         self._frames: dict[int, bytes] = {}
         self._metronome = Metronome(rate)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, list_pictures
-from segfast_edge.errors import DataError
+from segfast_edge.errors import DataError, printable
 from targets.runner.decoding import Encoded
 from targets.runner.frames import Broken
 from targets.runner.inputs import EndOfInputError, Grab, InputOptions
@@ -31,6 +31,7 @@ class Pictures:
 
     def __init__(self, paths: list[Path], options: InputOptions) -> None:
         self.live = options.rate is not None
+        self.camera = False
         self._paths = paths
         self._options = options
         self._metronome = Metronome(options.rate)
@@ -49,13 +50,14 @@ class Pictures:
             raise EndOfInputError
         path = self._paths[self._index]
         self._index += 1
+        name = printable(path.stem)  # which goes into lines, pages and names of files
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
-                return Grab(path.stem, Broken(f"{path} has over {MAX_FILE_BYTES} bytes"))
+                return Grab(name, Broken(f"{path} has over {MAX_FILE_BYTES} bytes"))
             data = path.read_bytes()
         except OSError as error:
-            return Grab(path.stem, Broken(f"{path} cannot be read: {error.strerror or error}"))
-        return Grab(path.stem, Encoded(data, str(path), self._options.convert_rgb))
+            return Grab(name, Broken(f"{path} cannot be read: {error.strerror or error}"))
+        return Grab(name, Encoded(data, str(path), self._options.rules))
 
     def interrupt(self) -> None:
         """End a wait for the next tick."""

@@ -35,6 +35,7 @@ class RawFrames:
     def __init__(self, descriptor: int, options: InputOptions) -> None:
         assert options.raw_size is not None
         self.live = True
+        self.camera = True
         self._descriptor = descriptor
         self._size = options.raw_size
         self._buffer = bytearray(self._frame_bytes)

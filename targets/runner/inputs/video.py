@@ -51,6 +51,7 @@ class Video:
         self._options = options
         self._is_file = Path(text).is_file()
         self.live = not self._is_file or options.rate is not None
+        self.camera = not self._is_file
         self._metronome = Metronome(options.rate if self._is_file else None)
         self._capture: Any = None
         self._count = 0

@@ -34,6 +34,7 @@ def line_of(result: Result, telemetry: Telemetry) -> dict[str, Any]:
         "age_ms": round(result.age_ms, 3),
         "latency_ms": round(result.latency_ms, 3),
         "late": result.late,
+        "doubt": result.doubt or None,
         "timings_ms": {stage: round(spent, 3) for stage, spent in result.timings_ms.items()},
         "shares": {name: round(share, 4) for name, share in class_shares(result.labels, result.classes).items()},
         "ahead": telemetry.ahead(result),
@@ -66,7 +67,7 @@ class JsonLines:
         self._line(line)
 
     def _line(self, value: dict[str, Any]) -> None:
-        data = json.dumps(value, ensure_ascii=False).encode() + b"\n"
+        data = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         if self._path is None:
             write_all(self._descriptor, data)
             return

@@ -31,6 +31,8 @@ def open_output(argument: str, context: OutputContext) -> Output:
         )
     if token is not None and len(token) < MIN_TOKEN:
         raise DataError(f"the token has {len(token)} characters; at least {MIN_TOKEN} are needed")
+    if token is not None and not token.isprintable():
+        raise DataError("the token has characters that cannot be typed; use letters, digits and signs")
     feed = Feed()
     return Web(feed, PageServer((host, int(port)), context.telemetry, feed, token=token))
 

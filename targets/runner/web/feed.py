@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageDraw
 
+from segfast_edge.errors import printable
 from targets.runner.frames import Notice, Result
 from targets.runner.outputs._painting import painted
 
@@ -95,6 +96,6 @@ def _no_result(size: tuple[int, int], notice: Notice) -> Image.Image:
     pen.rectangle((0, 0, width - 1, height - 1), outline=(220, 60, 60), width=4)
     what = "NO RESULT" if notice.state == "no_result" else "NO FRAMES"
     # the built-in font knows Latin-1 only
-    reason = notice.reason.encode("latin-1", "replace").decode("latin-1")[:100]
+    reason = printable(notice.reason).encode("latin-1", "replace").decode("latin-1")[:100]
     pen.multiline_text((20, height // 2 - 20), f"{what}\n{reason}", fill=(255, 210, 205), spacing=8)
     return picture

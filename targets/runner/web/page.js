@@ -9,7 +9,7 @@ const lasting = (seconds) => [[86400, "d"], [3600, "h"], [60, "min"]].filter(([u
   .slice(0, 2).join(" ") || `${number(seconds)} s`;
 const total = (counts) => Object.values(counts).reduce((sum, each) => sum + each, 0);
 const reasons = (counts) => Object.entries(counts).map(([reason, count]) => `${number(count)} ${reason}`).join(", ");
-const words = { starting: "starting", running: "running", no_frames: "no frames", no_result: "no result", stopping: "stopping" };
+const words = { starting: "starting", running: "running", no_frames: "no frames", no_result: "no result", stopping: "stopping", ended: "ended" };
 const kinds = { running: "good", starting: "wait", stopping: "wait" };
 const HEARTBEAT_MS = 500, PATIENCE_MS = 3000;
 
@@ -47,6 +47,7 @@ function health(status) {
   const { source, engine, policy, frames, outputs } = status;
   const rows = [
     ["camera", source.connected ? `${source.resolution || "no frame yet"}` : source.trouble, source.connected ? "good" : "bad"],
+    ["picture", status.picture.doubt || `${number(total(status.picture.doubtful))} doubtful`, status.picture.doubt ? "bad" : "good"],
     ["camera lost", `${source.losses} times, ${source.resolution_changes} changes of size`, "good"],
     ["engine", engine.failure || `${engine.name}, ${engine.failures} failures, ${engine.restarts} restarts`, engine.failure ? "bad" : "good"],
     ["golden frame", engine.golden === null ? "not tested" : `${percent(engine.golden)} of labels agree`, engine.golden === null ? "wait" : "good"],

@@ -75,6 +75,8 @@ def _labelled(status: Status) -> Iterable[tuple[str, str, str, Samples]]:
     yield "state", "gauge", "1 for the state the runner is in", states
     dropped = [({"reason": reason}, count) for reason, count in status["frames"]["dropped"].items()]
     yield "frames_dropped_total", "counter", "Frames dropped, by reason", dropped
+    doubtful = [({"doubt": doubt}, count) for doubt, count in status["picture"]["doubtful"].items()]
+    yield "pictures_doubtful_total", "counter", "Frames whose picture is doubtful, by reason", doubtful
     written = [({"output": name}, tally["out"]) for name, tally in outputs]
     yield "output_written_total", "counter", "Results written, by output", written
     lost = [

@@ -1,12 +1,15 @@
 """The HTTP side of the live page."""
 
+import contextlib
 import http
+import io
 import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,12 +18,13 @@ from segfast_edge.errors import DataError
 from targets.runner.telemetry import Telemetry
 from targets.runner.web import prometheus
 from targets.runner.web.access import COOKIE, Access
+from targets.runner.web.door import Door
 from targets.runner.web.feed import Feed
 
 log = logging.getLogger("segfast.runner")
 
-MAX_CONNECTIONS = 24
-PATIENCE_S = 10.0  # to send a request, and to take each piece of an answer
+MAX_ANSWERS, MAX_STREAMS, MAX_HEALTH = 16, 8, 4
+ANSWER_S = 10.0  # to take an answer, or a frame of the stream
 STREAM_FPS = 15.0
 _BOUNDARY = "segfast-frame"
 _FILES = {
@@ -38,57 +42,103 @@ _SECURITY = {
 
 
 class PageServer:
-    """Listens from the moment it is made, in threads of its own, for at most ``MAX_CONNECTIONS`` at a time."""
+    """Listens from the moment it is made, and answers in threads of its own, of which there are few.
+
+    ``MAX_STREAMS`` of them may show the stream and ``MAX_ANSWERS`` answer anything else; ``/healthz`` has
+    ``MAX_HEALTH`` more for itself.
+    """
 
     def __init__(self, address: tuple[str, int], telemetry: Telemetry, feed: Feed, *, token: str | None) -> None:
+        self.telemetry = telemetry
+        self.feed = feed
+        self.access = Access(token)
+        self._places = threading.BoundedSemaphore(MAX_ANSWERS)
+        self._health_places = threading.BoundedSemaphore(MAX_HEALTH)
+        self._stream_places = threading.BoundedSemaphore(MAX_STREAMS)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         try:
-            self._server = _Server(address, telemetry, feed, Access(token))
+            listener = socket.create_server(address, family=family, backlog=128)
         except OSError as error:
             raise DataError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror or error}") from error
-        self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, name="web", args=(0.2,), daemon=True).start()
+        self.port = int(listener.getsockname()[1])
+        self.door = Door(listener, self._arrived)
         log.info("live page at http://%s:%d/", address[0], self.port)
 
     def close(self) -> None:
         """Stop listening; answers under way end within a moment."""
-        self._server.shutdown()
-        self._server.server_close()
+        self.door.close()
 
+    def _arrived(self, connection: socket.socket, request: bytes) -> None:
+        place = self._place(request)
+        if place is None:
+            with contextlib.suppress(OSError), connection:  # it is not blocking, and this fits
+                connection.send(b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+            return
+        threading.Thread(target=self._answer, args=(connection, request, place), name="answer", daemon=True).start()
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 32
+    def _place(self, request: bytes) -> threading.Semaphore | None:
+        """Take a place for a request; None if there is none."""
+        path = request.split(maxsplit=2)[1:2]
+        if path and path[0].startswith(b"/stream.mjpg"):
+            return self._stream_places if self._stream_places.acquire(blocking=False) else None
+        if self._places.acquire(blocking=False):
+            return self._places
+        health = path and path[0].partition(b"?")[0] == b"/healthz"
+        return self._health_places if health and self._health_places.acquire(blocking=False) else None
 
-    def __init__(self, address: tuple[str, int], telemetry: Telemetry, feed: Feed, access: Access) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self.telemetry = telemetry
-        self.feed = feed
-        self.access = access
-        self.places = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        super().__init__(address, _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if self.places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            request.close()
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    def _answer(self, connection: socket.socket, request: bytes, place: threading.Semaphore) -> None:
         try:
-            super().process_request_thread(request, client_address)
+            with connection:
+                _Handler(connection, request, self)
+                connection.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            log.debug("answering failed: %s", error)
         finally:
-            self.places.release()
+            place.release()
 
-    def handle_error(self, _: Any, client_address: Any) -> None:
-        log.debug("answering %s failed", client_address, exc_info=True)
+
+class _Deadline(io.RawIOBase):
+    """Writes to a connection; whoever takes an answer, or a frame of the stream, too slowly is let go."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.renew()
+
+    def renew(self) -> None:
+        """Allow the time for one answer from now on."""
+        self._until_s = time.monotonic() + ANSWER_S
+
+    def write(self, data: Any, /) -> int:
+        """Write all of it."""
+        view = memoryview(data)
+        while view:
+            left_s = self._until_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError("the answer is taken too slowly")
+            self._connection.settimeout(left_s)
+            view = view[self._connection.send(view) :]
+        return len(data)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    timeout = PATIENCE_S
+    """Answers one request, which has come as a whole."""
+
+    server: PageServer  # type: ignore[assignment]
     server_version = "segfast-edge"
     sys_version = ""
+
+    def __init__(self, connection: socket.socket, request: bytes, server: PageServer) -> None:
+        self._request = request
+        super().__init__(connection, ("", 0), server)  # type: ignore[arg-type]
+
+    def setup(self) -> None:
+        """Read from the request that has come, and write with a deadline."""
+        self.rfile = io.BufferedReader(io.BytesIO(self._request))
+        self._deadline = _Deadline(self.request)
+        self.wfile = self._deadline  # type: ignore[assignment]
+
+    def finish(self) -> None:
+        """Do nothing: whoever made the connection closes it."""
 
     def do_GET(self) -> None:
         """Answer a request, once the one who asks has been let in."""
@@ -157,7 +207,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._json([[p.at_ns // 1_000_000, round(p.age_ms, 2), round(p.latency_ms, 2), int(p.late)] for p in points])
 
     def _metrics(self) -> None:
-        self._send(http.HTTPStatus.OK, prometheus.exposition(self.server.telemetry).encode(), prometheus.CONTENT_TYPE)
+        self._send(
+            http.HTTPStatus.OK,
+            prometheus.exposition(self.server.telemetry).encode("utf-8", "backslashreplace"),
+            prometheus.CONTENT_TYPE,
+        )
 
     def _healthz(self) -> None:
         status = self.server.telemetry.status()
@@ -182,9 +236,10 @@ class _Handler(BaseHTTPRequestHandler):
                 continue
             version, data = item
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            self._deadline.renew()
             self.wfile.write(head.encode() + data + b"\r\n")
             pause.wait(1 / STREAM_FPS)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the method it replaces
         """Keep requests out of the service's log unless it is asked to be talkative."""
-        log.debug("%s: " + format, self.address_string(), *args)
+        log.debug(format, *args)

@@ -21,6 +21,7 @@ class HttpStream:
 
     def __init__(self, address: SplitResult, options: InputOptions) -> None:
         self.live = True
+        self.camera = True
         self._address = address
         self._options = options
         self._connection: http.client.HTTPConnection | None = None
@@ -63,7 +64,7 @@ class HttpStream:
             kind = response.getheader("Content-Type", "no content type")
             self.close()
             raise InputLostError(f"{self._name} answers {response.status} with {kind}; expected an MJPEG stream")
-        self._parser = PartParser(boundary, convert=self._options.convert_rgb)
+        self._parser = PartParser(boundary, self._options.rules)
         self._parts.clear()
 
     def _headers(self) -> dict[str, str]:

@@ -26,7 +26,7 @@ STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PredictionInput:
     """A picture or a video; ``data`` is the picture itself if it came on standard input."""
 
     path: Path
@@ -49,7 +49,7 @@ class Source:
         return np.array(upright_rgb(picture, str(self.path), convert=True))
 
 
-def list_sources(given: Sequence[str]) -> list[Source]:
+def list_inputs(given: Sequence[str]) -> list[PredictionInput]:
     """List what files, folders, glob patterns and ``-`` stand for, each once, in order.
 
     Standard input is a picture, or the names of pictures, one a line.
@@ -57,9 +57,9 @@ def list_sources(given: Sequence[str]) -> list[Source]:
     Raises:
         DataError: there is nothing at a name, or nothing that matches a pattern.
     """
-    found: dict[Path, Source] = {}
+    found: dict[Path, PredictionInput] = {}
     for text in given:
-        for source in _standard_input() if text == STANDARD_INPUT else map(Source, _paths(text)):
+        for source in _standard_input() if text == STANDARD_INPUT else map(PredictionInput, _paths(text)):
             found.setdefault(source.path.resolve(), source)
     return list(found.values())
 
@@ -75,21 +75,21 @@ def _paths(text: str) -> list[Path]:
     raise DataError(f"nothing matches {text}" if has_magic(text) else f"no such image: {text}")
 
 
-def _standard_input() -> list[Source]:
+def _standard_input() -> list[PredictionInput]:
     data = sys.stdin.buffer.read()
     try:
         Image.open(io.BytesIO(data))
     except OSError:
         pass
     else:
-        return [Source(Path("stdin"), data)]
+        return [PredictionInput(Path("stdin"), data)]
     try:
         names = data.decode().splitlines()
     except UnicodeDecodeError:
         raise DataError("standard input is neither a picture nor a list of names, one a line") from None
     if not any(names):
         raise DataError("standard input is empty; expected a picture, or names of pictures, one a line")
-    return [Source(path) for name in names if name for path in _paths(name)]
+    return [PredictionInput(path) for name in names if name for path in _paths(name)]
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
