@@ -443,6 +443,16 @@ def __getattr__(name):
     return factory
 
 
+class _Logarithm(nn.Module):
+    def forward(self, x):
+        return x.relu().log()
+
+
+def infinite(classes):
+    """Minus infinity wherever a value is negative."""
+    return nn.Sequential(nn.Conv2d(3, classes, 1), _Logarithm())
+
+
 def five(_):
     """Five classes, whatever is asked for, in a dictionary."""
     torch.manual_seed(5)

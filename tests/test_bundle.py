@@ -108,6 +108,23 @@ def test_a_path_that_was_typed_starts_where_it_was_typed_and_one_in_the_configur
     assert done.returncode == 0, done.stderr  # the configuration's own has the last word
 
 
+def test_outputs_with_a_relative_path_go_where_systemd_lets_the_runner_write(tmp_path):
+    release = tmp_path / "car/releases/0123456789abcdef"
+    shutil.copytree(tiny_bundle.prepared().folder, release)
+    (release / LISTING).write_bytes(tiny_bundle.prepared().listing.to_bytes())
+    tiny_runner.pictures(tmp_path / "car/in", 2)
+    outputs = ["jsonl:lines", "masks:m", "overlays:o", "video:v/a.avi", f"jsonl:{tmp_path}/absolute"]
+    (tmp_path / "car/config.json").write_text(json.dumps({"input": "in", "outputs": outputs}))
+    (tmp_path / "state").mkdir()
+    env = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state")}
+    before = sorted((tmp_path / "car").rglob("*.*"))
+    done = subprocess.run([sys.executable, "-B", release / "run.py"], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "state").iterdir()} == {"lines", "m", "o", "v", "proven.json"}
+    assert (tmp_path / "absolute").exists()
+    assert sorted((tmp_path / "car").rglob("*.*")) == before
+
+
 def test_the_run_script_says_what_is_missing(bundle, tmp_path):
     unpack(bundle, ANY, tmp_path)
     done = subprocess.run([sys.executable, "-S", "-E", tmp_path / "run.py", "0"], capture_output=True, text=True)

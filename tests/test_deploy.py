@@ -19,12 +19,15 @@ from tiny_bundle import install, public, variant, write
 from tiny_runner import pictures, wait_for
 
 from segfast_edge.errors import TargetError
+from targets.install import sandbox
+from targets.install.config import written_folders
 from targets.install.guard import STARTS, guard
 from targets.install.health import Patience, watch
 from targets.install.layout import NAME_LENGTH, Layout
 from targets.install.service_manager import Nothing, Process, Systemd, choose
 from targets.install.steps import KILL_VARIABLE, STEPS
-from targets.install.trial import proven
+from targets.install.trial import open_trial, proven
+from targets.runner.outputs import kinds
 
 RUN = ("--input", "test:64x48", "--option=--rate=20", "--service", "process", "--health-s", "15", "--well-s", "0.5")
 
@@ -156,6 +159,17 @@ def test_whoever_finds_the_installation_locked_is_told_by_whom_and_for_how_long(
     assert "health check takes up to 75 s; try again then" in done.stderr
 
 
+def runners_of(root):
+    """Return the runners of an installation that are alive."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            zombie = (path / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            found += [path.name] if not zombie and os.fsencode(root / "current/run.py") in words else []
+    return found
+
+
 def running_release(root):
     """Return the release that says that it runs, if one does."""
     try:
@@ -182,7 +196,7 @@ def test_the_service_runs_the_new_release_and_on_what_was_said_once(bundles, roo
 def test_a_release_taken_back_takes_the_configuration_that_came_with_it_along(bundles, root):
     install(bundles["old"][0], root, "--trust", public(), *RUN)
     before = (root / "config.json").read_text()
-    words = ("--input", "nowhere.png", "--health-s", "3", "--well-s", "0.5")
+    words = ("--input", "nowhere.png", "--health-s", "20", "--well-s", "0.5")
     done = install(bundles["new"][0], root, *words, check=False)
     assert (done.returncode, f"release {bundles['old'][1]} runs again" in done.stderr) == (2, True)
     assert (root / "config.json").read_text() == before
@@ -228,7 +242,7 @@ def test_an_installation_run_again_after_a_power_loss_keeps_the_configuration_fr
 
 def test_where_there_was_no_configuration_there_is_none_after_a_release_was_taken_back(bundles, root):
     install(bundles["old"][0], root, "--trust", public())
-    words = ("--service", "process", "--input", "nowhere.png", "--health-s", "2", "--well-s", "0.5")
+    words = ("--service", "process", "--input", "nowhere.png", "--health-s", "20", "--well-s", "0.5")
     done = install(bundles["new"][0], root, *words, check=False)
     assert (done.returncode, "had no configuration, so nothing runs now" in done.stderr) == (2, True)
     assert not (root / "config.json").exists()
@@ -257,13 +271,14 @@ def passed(step):
 installer.passed = passed
 sys.exit(main(sys.argv[1:]))
 """
-    words = ("--service", "process", "--input", "nowhere.png", "--root", root, "--health-s", "1", "--well-s", "0.5")
+    words = ("--service", "process", "--input", "nowhere.png", "--root", root, "--health-s", "20", "--well-s", "0.5")
     command = [sys.executable, "-c", code, bundles["new"][0], *words]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=tiny_bundle.ROOT)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert current(root) == bundles["old"][1]
     assert step != "switched" or "the configuration before it could not be put back" in done.stderr
     assert (root / "config.json").read_text() != before  # there is no room for it yet
+    assert runners_of(root) == []  # nor for the number of a process, so that none is left that nobody could end
     guard(root)
     assert (root / "config.json").read_text() == before
     assert not (root / "pending.json").exists()
@@ -286,7 +301,11 @@ def test_a_release_that_is_not_well_is_taken_back_and_the_old_one_runs_again(bun
     install(bundles["old"][0], root, "--trust", public(), *RUN)
     done = install(bundles[bad][0], root, *RUN[3:5], "--health-s", "4", "--well-s", "0.5", check=False)
     assert done.returncode == 2
-    reason = "it did not start" if bad == "dies" else "its state was no_result the engine failed: RuntimeError: broken"
+    reason = (
+        "it did not start; the runner ended with status 7"
+        if bad == "dies"
+        else "its state was no_result the engine failed: RuntimeError: broken"
+    )
     assert reason in done.stderr
     assert f"release {bundles['old'][1]} runs again" in done.stderr
     assert current(root) == bundles["old"][1]
@@ -296,7 +315,7 @@ def test_a_release_that_is_not_well_is_taken_back_and_the_old_one_runs_again(bun
 
 def test_a_release_that_is_late_on_every_frame_is_not_well(bundles, root):
     install(bundles["old"][0], root, "--trust", public(), *RUN)
-    words = ("--input", "test:64x48", "--option=--rate=20", "--option=--deadline-ms=0.001", "--health-s", "6")
+    words = ("--input", "test:64x48", "--option=--rate=20", "--option=--deadline-ms=0.001", "--health-s", "8")
     done = install(bundles["new"][0], root, *words, "--well-s", "0.5", check=False)
     assert done.returncode == 2
     assert re.search(
@@ -308,7 +327,7 @@ def test_a_release_that_is_late_on_every_frame_is_not_well(bundles, root):
 
 def test_the_kind_of_service_is_kept_once_a_release_was_well_with_it(bundles, root):
     install(bundles["old"][0], root, "--trust", public())
-    words = ("--service", "process", "--input", "nowhere.png", "--health-s", "1", "--well-s", "0.5")
+    words = ("--service", "process", "--input", "nowhere.png", "--health-s", "20", "--well-s", "0.5")
     install(bundles["new"][0], root, *words, check=False)
     assert not (root / "service.json").exists()
     install(bundles["old"][0], root, "--service", "process")
@@ -316,7 +335,7 @@ def test_the_kind_of_service_is_kept_once_a_release_was_well_with_it(bundles, ro
 
 
 def test_a_first_release_that_is_not_well_leaves_nothing_running(bundles, root):
-    words = (*RUN[:5], "--health-s", "2", "--well-s", "0.5")
+    words = (*RUN[:5], "--health-s", "20", "--well-s", "0.5")
     done = install(bundles["dies"][0], root, "--trust", public(), *words, check=False)
     assert "nothing runs now" in done.stderr
     assert current(root) is None
@@ -417,24 +436,104 @@ def test_a_folder_of_which_no_picture_can_be_used_is_no_proof(bundles, root, tmp
     for path in folder.iterdir():
         path.write_bytes(b"no picture")
     install(bundles["old"][0], root, "--trust", public())
-    words = ("--input", folder, "--service", "process", "--health-s", "3", "--well-s", "0.5")
+    words = ("--input", folder, "--service", "process", "--health-s", "20", "--well-s", "0.5")
     done = install(bundles["new"][0], root, *words, check=False)
     assert (done.returncode, "no frame could be used" in done.stderr) == (2, True)
     assert current(root) == bundles["old"][1]
 
 
-def test_the_unit_is_written_for_this_installation(bundles, root):
-    install(bundles["old"][0], root, "--trust", public())
-    text = Systemd(Layout(root), "/usr/bin/python3", user=False).text()
+def unit(bundles, root, *, user, outputs=()):
+    """Install, and return the unit's text for a system's service or a user's."""
+    outputs = [f"--output={each}" for each in outputs]
+    install(bundles["old"][0], root, "--trust", public(), "--input", "/dev/video0", *outputs, "--service", "none")
+    return Systemd(Layout(root), "/usr/bin/python3", user=user).text()
+
+
+def test_the_unit_is_written_for_this_installation(bundles, root, tmp_path):
+    text = unit(bundles, root, user=False, outputs=["web:8080", f"masks:{tmp_path}/a b,keep=5", "jsonl:lines"])
     assert f"ExecStart=/usr/bin/python3 {root}/current/run.py --status-file %t/segfast-edge/status.json" in text
-    assert f"ExecStartPre=-/usr/bin/python3 {root}/guard.pyz" in text
+    assert f"ExecStartPre=-+/usr/bin/python3 {root}/guard.pyz" in text
     assert "Type=notify" in text
-    assert "@" not in text
-    if shutil.which("systemd-analyze"):
-        (root / "segfast-edge.service").write_text(text)
-        command = ["systemd-analyze", "verify", "--man=no", root / "segfast-edge.service"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert "segfast-edge.service" not in done.stderr
+    assert "User=segfast-edge" in text
+    assert f'ReadWritePaths="-{tmp_path}/a b"\n' in text
+    assert not re.search(r"@[A-Z]+@", text)
+    user = Systemd(Layout(root), "/usr/bin/python3", user=True).text()
+    assert f"ExecStartPre=-/usr/bin/python3 {root}/guard.pyz" in user
+    assert "ProtectSystem" not in user
+    assert not re.search(r"@[A-Z]+@", user)
+
+
+def test_the_unit_says_nothing_that_systemd_does_not_understand_and_is_a_sandbox(bundles, root):
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is missing")
+    path = root / "segfast-edge.service"
+    root.mkdir()
+    path.write_text(unit(bundles, root, user=False, outputs=['masks:/mnt/100% "usb"', "video:/mnt/v/a.avi"]))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", path], capture_output=True, text=True)
+    assert "segfast-edge.service" not in done.stderr
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", path]
+    said = subprocess.run(command, capture_output=True, text=True).stdout
+    assert float(re.search(r"Overall exposure level for segfast-edge.service: ([\d.]+)", said)[1]) < 2.5
+
+
+@pytest.mark.parametrize(
+    ("output", "folder"),
+    [
+        ("masks:/mnt/a,keep=3", "/mnt/a"),
+        ("overlays:/mnt/a", "/mnt/a"),
+        ("video:/mnt/a/b.avi,fps=3", "/mnt/a"),
+        ("jsonl:/mnt/a/b", "/mnt/a"),
+        ("masks:a", None),
+        ("jsonl:-", None),
+        ("web:0.0.0.0:8080", None),
+        ("shm:/a", None),
+        ("pipe:-", None),
+    ],
+)
+def test_the_folders_that_outputs_write_to_are_known_to_the_service(output, folder):
+    assert written_folders({"outputs": [output]}) == ([Path(folder)] if folder else [])
+
+
+def test_every_kind_of_output_is_known_to_write_to_a_folder_or_not():
+    assert set(kinds()) == {"masks", "overlays", "jsonl", "video", "web", "shm", "pipe"}  # else see written_folders
+
+
+def test_a_folder_is_made_for_the_services_user_and_one_that_is_not_its_own_is_left_to_people(tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("only root gives folders to others")
+    sandbox.make_writable(tmp_path / "new/deep", (12345, 12346))
+    assert [(tmp_path / each).stat().st_uid for each in ("new", "new/deep")] == [12345, 12345]
+    sandbox.make_writable(tmp_path / "new", (12345, 12346))
+    with pytest.raises(TargetError, match=f"cannot write {tmp_path}. Run: chown segfast-edge {tmp_path}"):
+        sandbox.make_writable(tmp_path, (12345, 12346))
+    tmp_path.chmod(0o777)
+    sandbox.make_writable(tmp_path, (12345, 12346))
+    os.chown(tmp_path / "new", 0, 12346)
+    (tmp_path / "new").chmod(0o770)
+    sandbox.make_writable(tmp_path / "new", (12345, 12346))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TargetError, match="cannot make"):
+        sandbox.make_writable(tmp_path / "file/a", (12345, 12346))
+
+
+def test_a_runner_in_a_sandbox_leaves_word_that_it_is_well_where_it_may_write(bundles, root, tmp_path, monkeypatch):
+    on_trial(root, bundles, "new")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    assert "is on trial, start 1" in guard(root)
+    proven(Layout(root), bundles["new"][1])
+    assert (root / "pending.json").exists()
+    assert guard(root) == f"release {bundles['new'][1]} has proven itself"
+    assert not (root / "pending.json").exists()
+    assert guard(root) == ""
+
+
+@pytest.mark.parametrize("proven_release", ["new", "old"])
+def test_an_installer_reads_that_word_too(bundles, root, tmp_path, proven_release):
+    on_trial(root, bundles, "new")
+    (tmp_path / "proven.json").write_text(json.dumps({"release": bundles[proven_release][1]}))
+    trial = open_trial(Layout(root), bundles["new"][1], tmp_path / "proven.json")
+    assert (trial is None) is (proven_release == "new")
+    assert (root / "pending.json").exists() is (proven_release == "old")
 
 
 @pytest.mark.parametrize(("folder", "python"), [("my car", "/usr/bin/python3"), ("car", "/opt/my python")])

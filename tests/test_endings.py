@@ -76,7 +76,7 @@ def test_a_self_test_that_a_signal_ends_is_no_release_and_says_which(ending, tmp
 def test_a_runner_that_a_signal_ends_is_taken_back_with_the_signal_in_the_reason(ending, tmp_path):
     number, meaning = ending
     made = variant(tmp_path / "v", lambda folder: _ends_itself(folder, number, "if '--self-test' not in sys.argv:"))
-    words = ("--input", "test:64x48", "--service", "process", "--health-s", "4", "--well-s", "0.5")
+    words = ("--input", "test:64x48", "--service", "process", "--health-s", "60", "--well-s", "0.5")
     done = install(write(made, tmp_path / "b.tar.gz"), tmp_path / "car", "--trust", public(), *words, check=False)
     assert done.returncode == 2
     assert f"the runner was ended by {meaning}" in done.stderr

@@ -67,6 +67,7 @@ def test_an_artifact_gives_the_labels_of_the_untouched_network(name, target, tmp
     [
         ("drifting", "gives different logits for the same picture when it is called again"),
         ("dropping", "gives different logits for the same picture when it is called again"),
+        ("infinite", "the network gives NaN or infinity for the frame 'golden'"),
         ("deciding", "layer '1' reads a value that depends on the input"),
         ("failing", "the network fails in layer '1.0' (_Wrong) on a picture of 40x56: RuntimeError"),
     ],

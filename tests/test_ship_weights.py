@@ -65,7 +65,7 @@ def test_weights_trained_on_everything_are_judged_by_the_last_epochs_on_drives_l
     monkeypatch.setattr(sys, "argv", ["ship_weights", str(tmp_path / "final"), "scenes-x", "--folds", *folds])
     ship_weights.main()
     text = (tmp_path / "scenes-x.md").read_text()
-    assert "| on drives left out (a, b), mean | mIoU 0.3750 |" in text
+    assert "| on drives left out (a, b) | mIoU 0.3750 |" in text
     assert "on `val`" not in text
     changed = json.loads((tmp_path / "fold-b/config.json").read_text()) | {"seed": 7}
     (tmp_path / "fold-b/config.json").write_text(json.dumps(changed))

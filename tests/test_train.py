@@ -40,7 +40,7 @@ def test_the_checkpoint_is_the_best_epochs_network_with_its_protocol(tmp_path):
 
 def test_it_learns(tmp_path):
     recorder = Recorder()
-    run(settings(PAPER.changed({"epochs": 12, "lr": 1e-2})), tmp_path / "run", recorder)
+    run(settings(PAPER.changed({"epochs": 18, "lr": 1e-2})), tmp_path / "run", recorder)
     assert recorder.records[-1]["loss"] < 0.6 * recorder.records[0]["loss"]
     assert recorder.records[-1]["val"]["miou"] > 2 * recorder.records[0]["val"]["miou"]
 
@@ -169,7 +169,7 @@ def test_a_teacher_changes_what_is_learnt_and_must_know_the_same_classes(tmp_pat
 )
 def test_every_loss_trains(tmp_path, change):
     recorder = Recorder()
-    run(settings(PAPER.changed({**change, "lr": 1e-2, "epochs": 6})), tmp_path / "run", recorder)
+    run(settings(PAPER.changed({**change, "lr": 1e-2, "epochs": 14})), tmp_path / "run", recorder)
     assert recorder.records[-1]["val"]["miou"] > recorder.records[0]["val"]["miou"]
 
 

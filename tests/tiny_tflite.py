@@ -293,6 +293,7 @@ CASES = {  # name -> (network, shape of its input)
         lambda: nn.Sequential(nn.ConvTranspose2d(6, 16, 2, 2), nn.Conv2d(16, 8, 1), nn.PixelShuffle(2)),
         MAP,
     ),
+    "mask_added": (lambda: Fn(lambda x: (x + torch.full((11, 11), -torch.inf).triu(1)[:9]).softmax(3)), MAP),
     "where": (lambda: Fn(lambda x: torch.where(x > 0.5, x, -x.masked_fill(x <= -1, 0.3)) * (x < x[:, :1])), MAP),
     "where_fixed": (lambda: Fn(lambda x: torch.where(torch.arange(11) >= 4, x, 0.0) + (~(x >= 0)).float()), MAP),
     "filled": (lambda: Fn(lambda x: torch.cat([x, torch.zeros_like(x[:, :1]), x.new_ones(1, 2, 9, 11)], 1)), MAP),

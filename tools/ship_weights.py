@@ -152,6 +152,7 @@ def folds_text(folds: Sequence[Fold]) -> str:
         f"| {each.left_out} | {100 * each.figures['pixel_accuracy']:.2f} % | {each.figures['miou']:.4f} |"
         for each in folds
     )
+    mean = f"| **mean** | | **{_mean(folds):.4f}** |\n" if len(folds) > 1 else ""
     return f"""## On drives left out
 
 The same training with one drive left out as `val`, in its last epoch. These weights were trained on every
@@ -160,8 +161,7 @@ drive, so there is no split left to measure them on.
 | drive left out | pixel accuracy | mIoU |
 |---|---|---|
 {rows}
-| **mean** | | **{_mean(folds):.4f}** |
-"""
+{mean}"""
 
 
 def on_everything(name: str, lineage: Lineage, checkpoint: Checkpoint, folds: Sequence[Fold]) -> str:
@@ -170,7 +170,7 @@ def on_everything(name: str, lineage: Lineage, checkpoint: Checkpoint, folds: Se
     rows = [
         f"| data | {provenance['data']}, trained on all frames of train and val, settings fixed before |",
         f"| protocol | {checkpoint.protocol} |",
-        f"| on drives left out ({names}), mean | mIoU {_mean(folds):.4f} |",
+        f"| on {'drives' if len(folds) > 1 else 'a drive'} left out ({names}) | mIoU {_mean(folds):.4f} |",
     ]
     classes = checkpoint.classes.names
     per_class = [

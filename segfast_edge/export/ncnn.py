@@ -1,7 +1,8 @@
 """ncnn through pnnx: float32 planes in, float32 logits out, normalisation inside.
 
 ncnn has no 8-bit tensors but inside its int8 layers, so the graph begins behind the picture's bytes and ends before the
-choice of a class; the engine does both (``targets/engines/ncnn.py``).
+choice of a class; the engine does both (``targets/engines/ncnn.py``). Release 20261020 has no layer for what SegNet's
+unpooling becomes (Tensor.slice, torch.eq, torch.where), nor for the reshape to six axes of phases and zero_insertion.
 """
 
 import importlib

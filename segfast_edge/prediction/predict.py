@@ -73,7 +73,7 @@ class PredictionOutput:
             raise DataError(f"--opacity {self.opacity} is outside 0 to 1")
 
     def make(self) -> None:
-        """Make the folder."""
+        """Make the folder, when there is something to put into it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -115,7 +115,6 @@ def predict(predictor: Predictor, jobs: Sequence[Planned], output: PredictionOut
     Raises:
         DataError: the folder is not writable.
     """
-    output.make()
     yield from _pictures(predictor, [job for job in jobs if not job.source.is_video], output)
     for job in jobs:
         if job.source.is_video:
@@ -142,6 +141,7 @@ def _pictures(predictor: Predictor, jobs: Sequence[Planned], output: PredictionO
         for labels in found:
             job, frame = waiting.popleft()
             mask = mask_at(labels, frame.shape[:2])
+            output.make()
             files = job.outputs(output.folder)
             for kind, path in files.items():
                 write_picture(path, view(kind, frame, mask, predictor.classes, opacity=output.opacity))
@@ -167,6 +167,7 @@ def _video(predictor: Predictor, job: Planned, output: PredictionOutput) -> Pred
                 for labels in found:
                     frame = waiting.popleft()
                     mask = mask_at(labels, frame.shape[:2])
+                    output.make()
                     write(overlay(frame, mask, predictor.classes, output.opacity))
                     shares.append(class_shares(mask, predictor.classes))
                     output.done()

@@ -13,7 +13,7 @@ from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.masks import RawOutput
 from segfast_edge.contract.shared.images import Frame
 from targets.common.session import LayerTrace, Options, executed_layers, import_runtime, unreadable
-from targets.common.trace import convolution_macs, typical_layers
+from targets.common.trace import WARM_UP_RUNS, convolution_macs, typical_layers
 
 _NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "int8"}
 _WEIGHTED = {"Convolution", "Deconvolution", "FullyConnected", "MatMul"}  # the layers that cost time
@@ -54,12 +54,19 @@ def layers(artifact: Path, manifest: Manifest, trace: LayerTrace) -> list[Layer]
     request = compiled.create_infer_request()
     macs, precisions = _macs(model, compiled), _precisions(compiled)
 
-    def run() -> list[Layer]:
+    def counts() -> list[Any]:
         request.infer([trace.batch])
-        counts = [each for each in request.get_profiling_info() if each.status.name == "EXECUTED"]
+        return list(request.get_profiling_info())
+
+    # a layer that took less than the resolution counts as not run in that run, so which are run is settled beforehand
+    runs = [counts() for _ in range(WARM_UP_RUNS)]
+    executed = {each.node_name for run in runs for each in run if each.status.name == "EXECUTED"}
+
+    def run() -> list[Layer]:
         return [
             replace(_layer(each), macs=macs.get(each.node_name), precision=precisions.get(each.node_name))
-            for each in counts
+            for each in counts()
+            if each.node_name in executed
         ]
 
     return typical_layers(run, trace.runs)

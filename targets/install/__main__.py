@@ -111,6 +111,7 @@ def _run(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None, own: Path | None = None) -> int:
     """Run one command and return the exit status; ``own`` is the unpacked bundle that this code is in."""
+    os.umask(0o022)  # what is installed is for the service's own user to read
     try:
         _run(_parser(own).parse_args(argv))
     except SegfastError as error:

@@ -22,6 +22,19 @@ def words_of(value: Any, path: Path) -> list[str]:
     return words
 
 
+def written_folders(config: dict[str, Any]) -> list[Path]:
+    """Return the folders outside the service's own that the outputs of a configuration write to."""
+    folders = []
+    for output in config.get("outputs", []):
+        kind, _, argument = str(output).partition(":")
+        path = Path(argument.partition(",")[0])
+        if kind in ("masks", "overlays") and path.is_absolute():
+            folders.append(path)
+        elif kind in ("jsonl", "video") and path.is_absolute():
+            folders.append(path.parent)
+    return folders
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Read a configuration.
 

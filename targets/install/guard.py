@@ -23,6 +23,8 @@ from segfast_edge.contract.shared.durable import link_durably, remove_durably, s
 from targets.install.whole import damage
 
 STARTS = 3
+STATE = "STATE_DIRECTORY"  # names the folder that systemd lets the runner write to
+PROOF = "proven.json"  # there: the release that has been well for a while
 ASIDE = ".damaged-"  # before a release's name: kept until the next installation, for whoever wants to know why
 
 
@@ -39,6 +41,9 @@ def _judge_trial(root: Path) -> str:
     if trial is None:
         return ""
     release, previous = str(trial["release"]), trial["previous"]
+    if _proven() == release:
+        remove_durably(pending)
+        return f"release {release} has proven itself"
     if _current(root) != release:
         _forget(root, trial)
         return ""
@@ -103,6 +108,13 @@ def _trial(root: Path) -> dict[str, Any] | None:
     try:
         trial = json.loads((root / "pending.json").read_text(encoding="utf-8"))
         return {**trial, "release": trial["release"], "previous": trial["previous"], "starts": int(trial["starts"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _proven() -> str | None:
+    try:
+        return str(json.loads((Path(os.environ[STATE]) / PROOF).read_text(encoding="utf-8"))["release"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,22 @@ class Patience:
         return max(3.0, self.limit_s / 20)
 
 
-def watch(status_file: Path, release: str, patience: Patience) -> str:
+def _never() -> bool:
+    return False
+
+
+def watch(status_file: Path, release: str, patience: Patience, over: Callable[[], bool] = _never) -> str:
     """Watch the runner's status until ``release`` has been well for long enough; return "" then, else what is wrong.
 
-    A release that came to the end of its input and gave results is well, too.
+    A release that came to the end of its input and gave results is well, too. ``over`` says that the runner has ended
+    and is not started again, so that there is nothing to wait for.
     """
     began = time.monotonic()
     until = began + patience.limit_s
     well_since: float | None = None
     pid, said = None, "it did not start"
     while time.monotonic() < until:
+        last = over()  # before the status is read: it is written before the end
         status = _status(status_file)
         if status.get("release") == release:
             if _ended_well(status, began):
@@ -56,6 +63,8 @@ def watch(status_file: Path, release: str, patience: Patience) -> str:
                 well_since, pid = time.monotonic(), status.get("pid")
             elif time.monotonic() - well_since >= patience.well_s:
                 return ""
+        if last:
+            return said
         time.sleep(0.1)
     return f"{said}; it was not well for {patience.well_s:g} s within {patience.limit_s:g} s"
 

@@ -79,13 +79,14 @@ class Installer:
             current, previous = self.layout.pointed("current"), self.layout.pointed("previous")
             if previous is None or previous == current:
                 raise TargetError(f"there is no previous release in {self.layout.root} to go back to")
-            trial = open_trial(self.layout, current)
+            trial = open_trial(self.layout, current, self.service.proof)
             if trial is not None:
                 restore(self.layout, trial["config"])
             self.layout.point("current", previous)
             self.layout.point("previous", current)
             remove_durably(self.layout.pending)
             self.announce(f"back to release {previous}")
+            self.service.prepare(configuration(self.layout))
             self.service.set_up()
             trouble = self._restarted(previous)
             if trouble:
@@ -146,11 +147,12 @@ class Installer:
     def _activate(self, name: str, config: dict[str, Any] | None) -> None:
         before, older = self.layout.pointed("current"), self.layout.pointed("previous")
         fallback = before if before != name else older  # installed again, it may still be on trial from the first time
-        trial = open_trial(self.layout, before)
+        trial = open_trial(self.layout, before, self.service.proof)
         found = None if config is None else configuration(self.layout)
         config_before = found
         if trial is not None and before == name and trial["config"] is not None:
             config_before = trial["config"]  # what is there now came with the release that is on trial
+        self.service.prepare(configuration(self.layout) if config is None else config)
         try:
             self._mark({"release": name, "previous": fallback, "starts": 0, "config": config_before})
             self._switch(name, before, config)
@@ -171,6 +173,8 @@ class Installer:
 
     def _mark(self, trial: dict[str, Any]) -> None:
         replace_durably(self.layout.root / GUARD, packed())
+        if self.service.proof is not None:
+            remove_durably(self.service.proof)  # of an earlier time, perhaps on another configuration
         if self.service.status_file is not None:
             write_durably(self.layout.pending, trial, mode=0o600)
         else:
@@ -179,7 +183,7 @@ class Installer:
 
     def _switch(self, name: str, before: str | None, config: dict[str, Any] | None) -> None:
         if config is not None:
-            write_durably(self.layout.config, config, mode=0o600)
+            write_durably(self.layout.config, config, mode=0o600, owner=self.service.owner)
         passed("configured")
         if before is not None and before != name:
             self.layout.point("previous", before)
@@ -219,7 +223,7 @@ class Installer:
         self.service.restart()
         passed("restarted")
         self.announce("watching its health")
-        trouble = watch(self.service.status_file, name, self.patience)
+        trouble = watch(self.service.status_file, name, self.patience, lambda: self.service.over)
         ending = self.service.ending() if trouble else ""
         return f"{trouble}; {ending}" if ending else trouble
 

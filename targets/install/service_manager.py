@@ -9,13 +9,17 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from segfast_edge.contract.shared.durable import make_folder_durably, replace_durably, sync_folder
 from segfast_edge.contract.shared.endings import failure, how_ended
 from segfast_edge.errors import TargetError, unknown
+from targets.install import sandbox
+from targets.install.config import written_folders
+from targets.install.guard import PROOF
 from targets.install.guard_file import GUARD
 from targets.install.layout import Layout
+from targets.install.trial import configurations
 
 UNIT = "segfast-edge.service"
 KINDS = ("auto", "systemd", "process", "none")
@@ -27,6 +31,12 @@ class ServiceManager(Protocol):
 
     name: str
     status_file: Path | None
+    owner: tuple[int, int] | None  # user and group that the runner is, if not those of the installer
+    proof: Path | None  # where the runner leaves word that its release is well, if it may not write anywhere else
+
+    def prepare(self, config: dict[str, Any]) -> None:
+        """Make what a runner on ``config`` needs, before anything is switched."""
+        ...
 
     def set_up(self) -> None:
         """Make ready to run the current release, now and after the next start of the device."""
@@ -38,6 +48,11 @@ class ServiceManager(Protocol):
 
     def stop(self) -> None:
         """Run nothing."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether the runner has ended and nobody starts it again."""
         ...
 
     def ending(self) -> str:
@@ -79,9 +94,15 @@ class Nothing:
     """No service: somebody else starts the runner."""
 
     name = "none"
+    over = False
+    owner: tuple[int, int] | None = None
+    proof: Path | None = None
 
     def __init__(self) -> None:
         self.status_file: Path | None = None
+
+    def prepare(self, config: dict[str, Any]) -> None:
+        """Do nothing."""
 
     def set_up(self) -> None:
         """Do nothing."""
@@ -101,6 +122,7 @@ class Systemd:
     """A unit of the system's, or of the user's where the installer is not root."""
 
     name = "systemd"
+    over = False
 
     def __init__(self, layout: Layout, python: str, *, user: bool) -> None:
         for path in (str(layout.root), python):
@@ -111,6 +133,19 @@ class Systemd:
         self._user = user
         runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")) if user else Path("/run")
         self.status_file: Path | None = runtime / "segfast-edge" / "status.json"
+        self.proof: Path | None = None if user else Path("/var/lib/segfast-edge") / PROOF
+        self.owner: tuple[int, int] | None = None
+
+    def prepare(self, config: dict[str, Any]) -> None:
+        """Make the service's user and the folders that it writes to; give it the configuration to read."""
+        if self._user:
+            return
+        self.owner = sandbox.service_user()
+        for folder in written_folders(config):
+            sandbox.make_writable(folder, self.owner)
+        with contextlib.suppress(FileNotFoundError):
+            self._layout.config.chmod(0o600)
+            os.chown(self._layout.config, *self.owner)
 
     @property
     def unit(self) -> Path:
@@ -125,10 +160,15 @@ class Systemd:
     def text(self) -> str:
         """Return the unit, from the current release's template."""
         template = (self._layout.root / "current" / UNIT).read_text(encoding="utf-8")
+        template = template.replace("@ROOT@/guard.py\n", f"@ROOT@/{GUARD}\n")  # releases up to 0.1 name it so
         values = {"@ROOT@": str(self._layout.root), "@PYTHON@": self._python, "@WANTED@": self._wanted}
+        if not self._user:
+            folders = [f for config in configurations(self._layout) for f in written_folders(config)]
+            values |= {"@SYSTEM@": "", **sandbox.marks(folders)}
+        values["@PRIVILEGED@"] = "" if self._user else "+"
         for mark, value in values.items():
             template = template.replace(mark, value)
-        return template
+        return "".join(line for line in template.splitlines(keepends=True) if not line.startswith("@SYSTEM@"))
 
     def set_up(self) -> None:
         """Write the unit and have it started with the device; tokens in ``environment`` are for its owner alone."""
@@ -174,6 +214,8 @@ class Process:
     """A process of its own, for devices without systemd and for trying out; it does not start with the device."""
 
     name = "process"
+    owner: tuple[int, int] | None = None
+    proof: Path | None = None
 
     def __init__(self, layout: Layout, python: str) -> None:
         self._layout = layout
@@ -182,6 +224,9 @@ class Process:
         self.status_file: Path | None = self._run / "status.json"
         self._child: int | None = None
         self._status: int | None = None
+
+    def prepare(self, config: dict[str, Any]) -> None:
+        """Do nothing: it is the installer's own user."""
 
     def set_up(self) -> None:
         """Make the folder for what it says."""
@@ -204,7 +249,11 @@ class Process:
         # in a session of its own, so that it outlives the installer and the ssh session that it may be in
         pid = os.posix_spawnp(self._python, words, os.environ, file_actions=streams, setsid=True)
         self._child, self._status = pid, None
-        (self._run / "pid").write_text(f"{pid} {_started(pid)}")
+        try:
+            (self._run / "pid").write_text(f"{pid} {_started(pid)}")
+        except OSError:  # a full disk: a runner that nobody could end later must not run
+            os.kill(pid, signal.SIGKILL)
+            raise
 
     def ending(self) -> str:
         """Return how the runner that this process started ended, with the last line of its log."""
@@ -215,6 +264,12 @@ class Process:
             return "the runner ended with status 0"
         log = (self._run / "log").read_text(encoding="utf-8", errors="replace")
         return failure("the runner", self._status, log[-4000:], prefix="segfast: ", expected=0)
+
+    @property
+    def over(self) -> bool:
+        """Whether the runner has ended, which nobody starts again."""
+        self._reap()
+        return self._status is not None
 
     def _reap(self) -> None:
         if self._child is not None:

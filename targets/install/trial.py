@@ -4,16 +4,24 @@ A configuration of ``{}`` means that there was none, None that it was not change
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.shared.durable import remove_durably, write_durably
+from targets.install.guard import PROOF, STATE
 from targets.install.layout import Layout
 
 
 def configuration(layout: Layout) -> dict[str, Any]:
     """Return the configuration as it is, {} where there is none that is worth going back to."""
     return _object(layout.config)
+
+
+def configurations(layout: Layout) -> list[dict[str, Any]]:
+    """Return the configuration and, during a trial, the one that may go back: the service must allow for both."""
+    before = _object(layout.pending).get("config")
+    return [configuration(layout), *([before] if isinstance(before, dict) else [])]
 
 
 def restore(layout: Layout, config: dict[str, Any] | None) -> None:
@@ -24,9 +32,15 @@ def restore(layout: Layout, config: dict[str, Any] | None) -> None:
         write_durably(layout.config, config, mode=0o600)
 
 
-def open_trial(layout: Layout, current: str | None) -> dict[str, Any] | None:
-    """Return the trial that the current release is on, None for none; one that was never switched to is undone."""
+def open_trial(layout: Layout, current: str | None, proof: Path | None) -> dict[str, Any] | None:
+    """Return the trial that the current release is on, None for none; one that was never switched to is undone.
+
+    ``proof`` is where a runner that may not end its trial itself leaves word that it is well.
+    """
     trial = _object(layout.pending)
+    if proof is not None and trial.get("release") == _object(proof).get("release") == current:
+        remove_durably(layout.pending)
+        return None
     if "release" not in trial:
         return None
     before = trial.get("config")
@@ -39,8 +53,14 @@ def open_trial(layout: Layout, current: str | None) -> dict[str, Any] | None:
 
 
 def proven(layout: Layout, release: str) -> None:
-    """End the trial of a release that is well; one of another release, which an installer began since, goes on."""
-    if _object(layout.pending).get("release") == release:
+    """End the trial of a release that is well; one of another release, which an installer began since, goes on.
+
+    A service of systemd's may write to its own folder only: the guard reads there, before the next start.
+    """
+    state = os.environ.get(STATE)
+    if state is not None:
+        write_durably(Path(state) / PROOF, {"release": release})
+    elif _object(layout.pending).get("release") == release:
         remove_durably(layout.pending)
 
 

@@ -14,6 +14,7 @@ from targets.common.arguments import Parser
 from targets.common.session import Options
 from targets.common.target import target
 from targets.install.config import words_of
+from targets.install.guard import STATE
 from targets.install.layout import NAME_LENGTH, Layout
 from targets.install.trial import proven
 from targets.runner.command_line import arguments, engine_arguments, run, self_test
@@ -59,13 +60,15 @@ def main(folder: str, argv: Sequence[str] | None = None) -> int:
             return 0
         layout = _installation(bundle)
         named = any(not word.startswith("-") for word in _without_status(words))
-        typed = None
+        typed, written = None, Path()
         if layout is not None and not named and "--help" not in words and "-h" not in words:
             typed = _typed(words)
             words = configured(layout)
             os.chdir(layout.root)  # where a relative path in config.json leads, however the runner was started
+            written = Path(os.environ.get(STATE, ""))  # except one of an output, if systemd lets it write only there
         args = _parser().parse_args(words, typed)
         args.artifact = bundle / ARTIFACT
+        args.written = written
         args.proven = None if layout is None else partial(proven, layout, release)
         return run(args, where)
     except (SegfastError, OSError) as error:

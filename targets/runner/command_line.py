@@ -118,7 +118,7 @@ def run(args: argparse.Namespace, target: Target) -> int:
     if args.fallback is not None:
         _check_fallback(ModelChoice(target, args.fallback, choice.options, self_test=choice.self_test), model)
     telemetry = Telemetry(_drivable(args.drivable, model))
-    context = OutputContext(telemetry, stdout, _token(args.token_file))
+    context = OutputContext(telemetry, stdout, _token(args.token_file), getattr(args, "written", Path()))
     outputs = _outputs(args.outputs, context)
     pipeline = Pipeline(source, model, outputs, settings=settings, telemetry=telemetry)
     proven = getattr(args, "proven", None)  # a release on trial proves itself by being well

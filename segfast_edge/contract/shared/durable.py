@@ -36,15 +36,21 @@ def sync_tree(folder: Path) -> None:
         sync_folder(Path(name))
 
 
-def replace_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a file whole or not at all; it is on the disk when this returns, and belongs to whom it belonged before."""
+def replace_durably(path: Path, content: bytes, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+    """Write a file whole or not at all; it is on the disk when this returns.
+
+    It belongs to ``owner``, a user and a group, or to whom it belonged before.
+    """
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)  # what a power cut left may have another mode
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as stream:
-        with contextlib.suppress(FileNotFoundError, PermissionError):
-            before = path.stat()
-            os.fchown(descriptor, before.st_uid, before.st_gid)
+        if owner is not None:
+            os.fchown(descriptor, *owner)
+        else:
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                before = path.stat()
+                os.fchown(descriptor, before.st_uid, before.st_gid)
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
@@ -52,9 +58,9 @@ def replace_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     sync_folder(path.parent)
 
 
-def write_durably(path: Path, value: Any, *, mode: int = 0o644) -> None:
+def write_durably(path: Path, value: Any, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
     """Write JSON as ``replace_durably`` does."""
-    replace_durably(path, (json.dumps(value, indent=2) + "\n").encode(), mode=mode)
+    replace_durably(path, (json.dumps(value, indent=2) + "\n").encode(), mode=mode, owner=owner)
 
 
 def link_durably(path: Path, target: str) -> None:

@@ -135,8 +135,12 @@ def deployable(
 
 def _check_weights(network: nn.Module) -> None:
     for name, value in (*network.named_parameters(), *network.named_buffers()):
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            layer, _, tensor = name.rpartition(".")
+        if not value.is_floating_point():
+            continue
+        layer, _, tensor = name.rpartition(".")
+        is_mask = not isinstance(value, nn.Parameter) and not tensor.startswith("running_")  # may hold infinity
+        right = ~torch.isnan(value) if is_mask else torch.isfinite(value)
+        if not bool(right.all()):
             raise ConversionError(
                 f"layer '{layer}' has NaN or infinity in its {tensor}; train again from an earlier checkpoint"
             )

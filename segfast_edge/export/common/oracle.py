@@ -52,9 +52,14 @@ class Oracle:
         """Return the logits of all frames.
 
         Raises:
-            ConversionError: the network fails, or gives something else for a frame that it has seen before.
+            ConversionError: the network fails, gives NaN or infinity, or something else for a frame it has seen before.
         """
         logits = [self.logits(frame) for _, frame in frames]
+        for (name, _), each in zip(frames, logits, strict=True):
+            if not np.isfinite(each).all():
+                raise ConversionError(
+                    f"the network gives NaN or infinity for the frame '{name}', so nothing can be proven"
+                )
         for _ in range(2):  # twice in a row, so that what changes with every second call is seen too
             again = self.logits(frames[0][1])
             if not np.allclose(again, logits[0], rtol=0, atol=REPEATABLE * float(np.abs(again).max())):

@@ -71,7 +71,7 @@ class Translation:
                 return x
             x = self.from_stored(x)
             return self.stored(weightless.reshape(self.graph, x, (1,) * (rank - len(x.shape)) + x.shape))
-        array = self.array(value) if isinstance(value, fx.Node) else np.array(value, np.float32)
+        array = self._finite(value) if isinstance(value, fx.Node) else np.array(value, np.float32)
         array = array.reshape((1,) * (rank - array.ndim) + array.shape)
         return self.graph.constant(array.transpose(0, 2, 3, 1) if array.ndim == 4 else array, "value")
 
@@ -146,6 +146,13 @@ class Translation:
         if not bool(torch.isfinite(values).all()):
             raise ConversionError(f"weight '{node.name}' holds NaN or infinity; train again from an earlier checkpoint")
         return np.ascontiguousarray(values.numpy())
+
+    def _finite(self, node: fx.Node) -> Array:
+        """Return fixed values that are added or multiplied; a mask's infinity becomes the largest number there is."""
+        values = self._constants[node].to(torch.float32)
+        if bool(torch.isnan(values).any()):
+            raise ConversionError(f"the fixed values '{node.name}' hold NaN")
+        return np.ascontiguousarray(values.clamp(weightless.LOWEST, -weightless.LOWEST).numpy())
 
     def optional_array(self, node: fx.Node | None, count: int, default: float = 0.0) -> Array:
         """Return a node's fixed values, or ``count`` times ``default`` where there is no node."""

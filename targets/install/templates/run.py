@@ -16,7 +16,7 @@ def start() -> int:
         print(f"segfast: Python {platform.python_version()} is too old; 3.10 or newer is needed", file=sys.stderr)
         return 2
     # an installed release has its bytecode; what Python added later, a power cut could leave half written
-    sys.dont_write_bytecode = (HERE / "complete.json").exists()
+    sys.dont_write_bytecode |= (HERE / "complete.json").exists()
     sys.path[:0] = [str(folder) for folder in (HERE, HERE / "site") if folder.is_dir()]
     missing = [name for name, module in (("numpy", "numpy"), ("pillow", "PIL")) if find_spec(module) is None]
     if missing:

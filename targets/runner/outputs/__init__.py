@@ -19,12 +19,14 @@ from targets.runner.telemetry import Telemetry
 class OutputContext:
     """What an output may need of the runner.
 
-    ``stdout`` is the file descriptor of the real standard output; ``token`` is asked of whoever opens the web page.
+    ``stdout`` is the file descriptor of the real standard output; ``token`` is asked of whoever opens the web page;
+    ``folder`` is where relative paths start.
     """
 
     telemetry: Telemetry
     stdout: int
     token: str | None = None
+    folder: Path = Path()
 
 
 class _Module(Protocol):

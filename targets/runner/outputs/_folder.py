@@ -21,12 +21,12 @@ class PictureFolder:
     drives neither overwrite each other nor mix. With ``keep`` above 0 only that many stay, whichever run they are of.
     """
 
-    def __init__(self, argument: str, kind: str, suffix: str) -> None:
+    def __init__(self, argument: str, kind: str, suffix: str, base: Path) -> None:
         path, option = options_of(argument, {"keep"}, f"{kind}:DIR")
         if not path:
             raise DataError(f"output '{kind}:' needs a folder, for example {kind}:out or {kind}:out,keep=1000")
         self._keep = whole_number(option, "keep", f"{kind}:DIR") or 0
-        self._folder = Path(path)
+        self._folder = base / path
         self._suffix = suffix
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ def open_output(argument: str, context: OutputContext) -> Output:
     """Open a file to append to, or standard output."""
     if not argument:
         raise DataError("output 'jsonl:' needs a file, for example jsonl:results.jsonl, or jsonl:- for standard output")
-    return JsonLines(None if argument == "-" else Path(argument), context)
+    return JsonLines(None if argument == "-" else context.folder / argument, context)
 
 
 def line_of(result: Result, telemetry: Telemetry) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from targets.runner.outputs._folder import PictureFolder
 FORM = "masks:DIR[,keep=N] (class ids as PNG)"
 
 
-def open_output(argument: str, _: OutputContext) -> Output:
+def open_output(argument: str, context: OutputContext) -> Output:
     """Open a folder for masks."""
-    return Masks(PictureFolder(argument, "masks", ".mask.png"))
+    return Masks(PictureFolder(argument, "masks", ".mask.png", context.folder))
 
 
 class Masks:

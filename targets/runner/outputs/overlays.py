@@ -10,9 +10,9 @@ from targets.runner.outputs._painting import painted
 FORM = "overlays:DIR[,keep=N] (the mask over the frame, as JPEG)"
 
 
-def open_output(argument: str, _: OutputContext) -> Output:
+def open_output(argument: str, context: OutputContext) -> Output:
     """Open a folder for overlays."""
-    return Overlays(PictureFolder(argument, "overlays", ".overlay.jpg"))
+    return Overlays(PictureFolder(argument, "overlays", ".overlay.jpg", context.folder))
 
 
 class Overlays:

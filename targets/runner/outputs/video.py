@@ -22,10 +22,10 @@ QUALITY = 85
 _TAKES = "video:FILE.avi"
 
 
-def open_output(argument: str, _: OutputContext) -> Output:
+def open_output(argument: str, context: OutputContext) -> Output:
     """Check the name and the folder; the file is begun with the first result, which says how large it is."""
     name, options = options_of(argument, {"fps", "keep"}, _TAKES)
-    path = Path(name)
+    path = context.folder / name
     if path.suffix.lower() != ".avi":
         raise DataError(f"output 'video:{argument}' needs a file that ends in .avi, for example video:drive.avi")
     try:
