@@ -217,7 +217,9 @@ def test_check_does_not_take_noise_or_thin_stripes_for_smoothing(tmp_path, capsy
 
 def test_check_finds_the_same_picture_and_its_copies_on_both_sides(tmp_path, capsys):
     own(tmp_path, "train", [areas(0, 1, 2)] * 4)
+    own(tmp_path, "test", [areas(0, 1, 2)], seed=2)  # comes before train by its name
     own(tmp_path, "val", [areas(0, 1, 2)] * 3, seed=1)
+    Image.open(tmp_path / "images/train/train2.png").save(tmp_path / "images/test/test0.png")
     first = Image.open(tmp_path / "images/train/train0.png")
     first.save(tmp_path / "images/val/val0.png")
     second = Image.open(tmp_path / "images/train/train1.png")
@@ -226,6 +228,7 @@ def test_check_finds_the_same_picture_and_its_copies_on_both_sides(tmp_path, cap
     code, found, _ = check_json(capsys, tmp_path)
     assert code == 0
     text = "\n".join(found["warnings"])
+    assert "1 of 1 pictures of test are in train too, such as train2 (train) and test0 (test)" in text
     assert "1 of 3 pictures of val are in train too, such as train0 (train) and val0 (val)" in text
     assert "1 of 3 pictures of val look like one of train, such as train1 (train) and val1 (val)" in text
     assert "more than once" not in text

@@ -1,11 +1,12 @@
 """Whether two splits share pictures or drives, by their files and names alone."""
 
+import bisect
 import functools
 import hashlib
 import itertools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,6 @@ _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 _REGULAR = 0.5  # share of the steps between frame numbers that are alike, from which pictures are taken for a recording
 _FEWEST = 5  # frames of a recording
 _HEAD = 1 << 18  # bytes of a picture file that are compared
-_TRIED = 2000  # frames for which the closest in the other split is looked for; it is an example
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,20 @@ def shared_recordings(one: Iterable[str], other: Iterable[str]) -> Shared | None
     ]
     if not shared:
         return None
-    pairs = [(ones[prefix], others[prefix], number) for prefix in shared for number in others[prefix]]
     near = [
-        (min((abs(number - n), n) for n in first), first, second, number) for first, second, number in pairs[:_TRIED]
+        (abs(number - nearest), ones[prefix][nearest], others[prefix][number])
+        for prefix in shared
+        for number, nearest in _nearest(sorted(ones[prefix]), sorted(others[prefix]))
     ]
-    (_, nearest), first, second, number = min(near, key=lambda found: found[0])
-    return Shared(len(pairs), (first[nearest], second[number]))
+    _, first, second = min(near, key=lambda found: found[0])
+    return Shared(len(near), (first, second))
+
+
+def _nearest(ours: Sequence[int], theirs: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Give each of their numbers with the nearest of ours; both are sorted, and ours are not empty."""
+    for number in theirs:
+        at = bisect.bisect(ours, number)
+        yield number, min(ours[max(0, at - 1) : at + 1], key=lambda n: abs(number - n))
 
 
 def _numbered(names: Iterable[str]) -> dict[str, dict[int, str]]:

@@ -34,7 +34,8 @@ class Seen:
 
 def suspicions(source: Source, seen: Sequence[Seen]) -> Iterator[str]:
     """Give one line for each thing that looks wrong in the samples that could be read."""
-    splits = _by_split(source, seen)
+    found = _by_split(source, seen)
+    splits = {split: found[split] for split in sorted(found, key=lambda split: split != "train")}  # train is the first
     for one, other in combinations(splits, 2):
         yield from _shared(one, splits[one], other, splits[other])
     for split, members in splits.items():
