@@ -124,8 +124,9 @@ class Layout:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise TargetError(f"another installation is at work in {self.root}{_holder(descriptor)}") from error
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()} {time.monotonic():.0f} {limit_s:.0f}".encode(), 0)
+            with contextlib.suppress(OSError):  # a full disk: then nobody is told how long it takes
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()} {time.monotonic():.0f} {limit_s:.0f}".encode(), 0)
             yield
         finally:
             os.close(descriptor)
