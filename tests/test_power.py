@@ -92,7 +92,7 @@ def test_everything_that_a_release_needs_is_on_the_disk_before_the_switch(bundle
     assert any(path.endswith(".pyc") for path in disk.seen)
     # and it would notice: without one of its calls, the log tells of a file or folder that is not on the disk
     lines = log.read_text().splitlines(keepends=True)
-    syncs = [index for index, line in enumerate(lines) if re.match(r"\d+ fsync\(.*/\.part/", line)]
+    syncs = [index for index, line in enumerate(lines) if re.match(r"\d+ +fsync\(.*/\.part/", line)]
     assert len(syncs) > 50
     for index in syncs[:: len(syncs) // 5]:
         (tmp_path / "less").write_text("".join(line for at, line in enumerate(lines) if at != index))

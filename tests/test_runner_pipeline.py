@@ -76,6 +76,7 @@ def scene(number):
 @pytest.mark.parametrize(
     ("doubt", "picture"),
     [
+        ("black", lambda _: np.full((60, 80, 3), 3, np.uint8)),
         ("black", lambda number: np.random.default_rng(number).integers(0, 15, (60, 80, 3)).astype(np.uint8)),
         ("overexposed", lambda number: np.random.default_rng(number).integers(251, 256, (60, 80, 3)).astype(np.uint8)),
         ("frozen", lambda _: scene(0)),

@@ -39,7 +39,8 @@ class PictureJudge:
 
     def look(self, payload: Payload, batch: Frame) -> str:
         """Return what makes a frame doubtful, "" for nothing; ``batch`` is uint8 height x width x 3."""
-        doubt = (FROZEN if self._camera and self._frozen(payload) else "") or doubt_of(batch)
+        frozen = self._camera and self._frozen(payload)
+        doubt = doubt_of(batch) or (FROZEN if frozen else "")  # a black picture is black, frozen or not
         if doubt != self.doubt:
             if doubt:
                 log.warning("the picture is %s", doubt)
