@@ -28,7 +28,7 @@ def test_an_operator_computes_what_torch_does(name):
 MOVED = {  # cases in which channels and places change sides
     *("attention_heads", "attention_masked", "transformer", "matrices", "matrix_fixed", "linear_columns"),
     *("layer_norm_columns", "layer_norm_maps", "rms_norm", "softmax_columns", "softmax_rows", "permuted"),
-    *("viewed_apart", "viewed_flat", "viewed_places", "shuffled_by_hand", "windows", "stacked"),
+    *("mask_added", "viewed_apart", "viewed_flat", "viewed_places", "shuffled_by_hand", "windows", "stacked"),
 }
 pairs = st.tuples
 

@@ -4,45 +4,18 @@ A function takes the translation and the call and returns the result. An undersc
 with is left out, and one behind a name keeps it apart from Python's own (``slice_``).
 """
 
-from types import ModuleType
+import importlib
+import pkgutil
 
-from segfast_edge.export.tflite_writer.ops import (
-    activations,
-    arithmetic,
-    arrange,
-    convolution,
-    masks,
-    matrices,
-    moving,
-    norms,
-    pooling,
-    reductions,
-    resize,
-    unpooling,
-)
 from segfast_edge.export.tflite_writer.translate import Writer
-
-_MODULES: tuple[ModuleType, ...] = (
-    activations,
-    arithmetic,
-    arrange,
-    convolution,
-    masks,
-    matrices,
-    moving,
-    norms,
-    pooling,
-    reductions,
-    resize,
-    unpooling,
-)
 
 
 def writers() -> dict[str, Writer]:
-    """Return the function for each operator's name."""
+    """Return the function for each operator's name, from every module here."""
+    modules = [importlib.import_module(f"{__name__}.{each.name}") for each in pkgutil.iter_modules(__path__)]
     return {
         name.strip("_"): function
-        for module in _MODULES
+        for module in modules
         for name, function in vars(module).items()
         if not name.startswith("_") and getattr(function, "__module__", "") == module.__name__
     }
