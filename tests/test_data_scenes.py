@@ -41,7 +41,7 @@ def test_no_scene_is_in_two_splits_and_another_seed_gives_others():
 
 
 def test_frame_and_labels_have_the_size_asked_for_and_only_known_classes():
-    assert VOID == CLASSES.ignored
+    assert CLASSES.ignored == VOID
     for sample in open_small("train"):
         assert sample.frame.shape == (96, 128, 3)
         assert sample.frame.dtype == np.uint8
