@@ -44,14 +44,16 @@ def test_a_machine_without_debians_tools_says_so_in_one_line(tmp_path, monkeypat
     monkeypatch.setenv("PATH", str(tmp_path))
     done = tool("build")
     assert done.returncode == 2
-    assert done.stderr == ("virtual_board: apt-get is missing: virtual boards are made of Debian packages, on Debian\n")
+    assert done.stderr == (
+        "virtual_board: virtual boards are made of Debian packages, on Debian. Run: apt-get install mmdebstrap\n"
+    )
     assert [path.name for path in (tmp_path / "cache" / "virtual-board").iterdir()] == ["lock"]
 
 
 def test_a_machine_that_reaches_no_archive_says_so_in_one_line_and_keeps_nothing(tmp_path, monkeypatch):
     (tmp_path / "apt-get").write_text("#!/bin/sh\necho 'Could not resolve the archive' >&2; exit 100\n")
     (tmp_path / "apt-get").chmod(0o755)
-    (tmp_path / "dpkg-deb").symlink_to("/bin/true")
+    (tmp_path / "mmdebstrap").symlink_to("/bin/true")
     monkeypatch.setenv("SEGFAST_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     done = tool("build")

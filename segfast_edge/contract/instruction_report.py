@@ -6,6 +6,7 @@ from typing import Any
 
 from segfast_edge.contract import report_schema
 from segfast_edge.contract.report import REPORT_VERSION, Report, title
+from segfast_edge.contract.shared import records
 from segfast_edge.contract.shared.bootstrap import percentile
 from segfast_edge.errors import ArtifactError
 
@@ -59,18 +60,15 @@ class CountReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
+        value = records.written(self)
         return {
             "report_version": REPORT_VERSION,
             "emulated": True,
             "valid": self.valid,
             "reasons": list(self.reasons),
-            "artifact": dict(self.artifact),
-            "target": self.target,
-            "engine": self.engine,
-            "executed_precision": self.executed_precision,
             "threads": 1,
-            "instructions": {"per_inference": self.per_inference, "runs": [dict(run) for run in self.runs]},
-            "versions": dict(self.versions),
+            "instructions": {"per_inference": self.per_inference, "runs": value.pop("runs")},
+            **value,
             "machine": {name: self.machine[name] for name in _MACHINE_FIELDS if name in self.machine},
         }
 
@@ -85,15 +83,8 @@ class CountReport:
         if version != REPORT_VERSION:
             raise ArtifactError(f"report has version {version}; this release reads {REPORT_VERSION}. Profile again")
         try:
-            return cls(
-                artifact=report_schema.artifact(value["artifact"]),
-                target=str(value["target"]),
-                engine=str(value["engine"]),
-                executed_precision=str(value["executed_precision"]),
-                runs=tuple({str(k): int(n) for k, n in run.items()} for run in value["instructions"]["runs"]),
-                versions=report_schema.texts(value["versions"]),
-                machine=report_schema.machine(value["machine"]),
-            )
+            counted = {**value, "runs": value["instructions"]["runs"]}
+            return records.read(cls, counted, artifact=report_schema.Artifact, machine=report_schema.Machine)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ArtifactError(f"report is not valid: {type(error).__name__} {error}") from error
 

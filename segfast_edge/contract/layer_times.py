@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segfast_edge.contract.shared import records
+
 RESAMPLING = "resampling/"  # begins the names of operators that only enlarge logits: none is a layer of the network
 
 
@@ -38,24 +40,13 @@ class Layer:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
-            "name": self.name,
-            "type": self.kind,
-            "kernel": self.kernel,
-            "ms": self.ms,
-            "macs": self.macs,
-            "precision": self.precision,
-            "limit_gmacs_per_s": self.limit_gmacs_per_s,
-        }
+        value = records.written(self)
+        return {"type": value.pop("kind"), **value}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Layer":
-        """Read what ``to_json`` wrote."""
-        macs = None if value["macs"] is None else int(value["macs"])
-        precision = None if value.get("precision") is None else str(value["precision"])  # earlier reports have none
-        name, kind, kernel = (str(value[key]) for key in ("name", "type", "kernel"))
-        limit = None if value.get("limit_gmacs_per_s") is None else float(value["limit_gmacs_per_s"])
-        return cls(name, kind, kernel, float(value["ms"]), macs, precision, limit)
+        """Read what ``to_json`` wrote; earlier reports have neither precision nor limit."""
+        return records.read(cls, {**value, "kind": value["type"]}, ("precision", "limit_gmacs_per_s"))
 
 
 def by_kind(layers: Sequence[Layer]) -> list[tuple[Layer, int]]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.formats import format_named
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared import records
 from segfast_edge.contract.shared.files import read_json, sha256, write_json
 from segfast_edge.errors import ArtifactError, SegfastError
 
@@ -26,15 +27,6 @@ class TensorSpec:
     shape: tuple[int, ...]
     dtype: str
     layout: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {"name": self.name, "shape": list(self.shape), "dtype": self.dtype, "layout": self.layout}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "TensorSpec":
-        """Read what ``to_json`` wrote."""
-        return cls(str(value["name"]), tuple(map(int, value["shape"])), str(value["dtype"]), str(value["layout"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +51,6 @@ class Manifest:
 
     def __post_init__(self) -> None:
         format_named(self.format)
-        if self.output_kind not in ("labels", "logits"):
-            raise ArtifactError(f"output kind '{self.output_kind}' is unknown; known: labels, logits")
         if self.input.shape != (1, *self.preprocess.size, 3) or self.input.dtype != "uint8":
             raise ArtifactError(
                 f"input is {self.input.dtype} {self.input.shape}; expected uint8 (1, {self.preprocess.height},"
@@ -77,18 +67,9 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "format": self.format,
-            "precision": self.precision,
-            "input": self.input.to_json(),
-            "output": {**self.output.to_json(), "kind": self.output_kind},
-            "preprocess": self.preprocess.to_json(),
-            "classes": self.classes.to_json(),
-            "parity": dict(self.parity),
-            "provenance": dict(self.provenance),
-            "files": dict(self.files),
-        }
+        value = records.written(self)
+        value["output"]["kind"] = value.pop("output_kind")
+        return {"schema_version": SCHEMA_VERSION, **value}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Manifest":
@@ -103,18 +84,7 @@ class Manifest:
                 f"manifest has schema version {version}; this release reads {SCHEMA_VERSION}. Convert again"
             )
         try:
-            return cls(
-                format=str(value["format"]),
-                input=TensorSpec.from_json(value["input"]),
-                output=TensorSpec.from_json(value["output"]),
-                output_kind=value["output"]["kind"],
-                preprocess=Preprocess.from_json(value["preprocess"]),
-                classes=ClassSet.from_json(value["classes"]),
-                precision=str(value["precision"]),
-                files={str(name): str(digest) for name, digest in value["files"].items()},
-                parity=dict(value["parity"]),
-                provenance=dict(value["provenance"]),
-            )
+            return records.read(cls, {**value, "output_kind": value["output"]["kind"]})
         except SegfastError as error:
             raise ArtifactError(f"manifest is not valid: {error}") from error
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from segfast_edge.contract import report_schema, validity
+from segfast_edge.contract.layer_times import Layer
+from segfast_edge.contract.shared import records
 from segfast_edge.contract.shared.bootstrap import Interval, median_interval, percentile, variation
 from segfast_edge.contract.shared.files import read_json
 from segfast_edge.errors import ArtifactError
@@ -29,11 +31,6 @@ class Latency:
     def p50_ms(self) -> float:
         """Median latency."""
         return self.percentile_ms(50)
-
-    @property
-    def p90_ms(self) -> float:
-        """90th percentile."""
-        return self.percentile_ms(90)
 
     @property
     def p99_ms(self) -> float:
@@ -70,22 +67,10 @@ class Latency:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Latency":
         """Read the samples; the rest follows from them."""
-        return cls(_samples(value["samples_ms"]))
-
-
-def _samples(values: Any) -> tuple[float, ...]:
-    samples = report_schema.numbers(values)
-    if not samples or min(samples) <= 0:
-        raise ValueError("samples_ms needs at least one number, each above zero")
-    return samples
-
-
-def _reasons(value: Mapping[str, Any], latency: Latency, conditions: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the reasons that are written, and those that follow from samples and conditions by today's rules."""
-    written = report_schema.texts_of(value["reasons"])
-    if value.get("valid") is False and not written:
-        written = ("marked as invalid, without a reason",)
-    return tuple(dict.fromkeys((*written, *validity.reasons(latency, conditions))))
+        latency = records.read(cls, value)
+        if not latency.samples_ms or min(latency.samples_ms) <= 0:
+            raise ValueError("samples_ms needs at least one number, each above zero")
+        return latency
 
 
 def _number(value: float) -> float | None:
@@ -114,21 +99,7 @@ class Memory:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
-            "peak_bytes": self.peak_bytes,
-            "baseline_bytes": self.baseline_bytes,
-            "over_baseline_bytes": self.over_baseline_bytes,
-            "pss_bytes": self.pss_bytes,
-            "available_drop_bytes": self.available_drop_bytes,
-            "phases": dict(self.phases),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Memory":
-        """Read what ``to_json`` wrote."""
-        phases = {str(name): int(peak) for name, peak in value["phases"].items()}
-        pss, drop = (None if value[key] is None else int(value[key]) for key in ("pss_bytes", "available_drop_bytes"))
-        return cls(int(value["peak_bytes"]), int(value["baseline_bytes"]), pss, drop, phases)
+        return {**records.written(self), "over_baseline_bytes": self.over_baseline_bytes}
 
 
 def title(artifact: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
@@ -185,32 +156,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
-            "report_version": REPORT_VERSION,
-            "artifact": dict(self.artifact),
-            "target": self.target,
-            "engine": self.engine,
-            "executed_precision": self.executed_precision,
-            "executed_device": self.executed_device,
-            "threads": self.threads,
-            "valid": self.valid,
-            "reasons": list(self.reasons),
-            "import_ms": self.import_ms,
-            "load_ms": self.load_ms,
-            "first_inference_ms": self.first_inference_ms,
-            "cold_start_ms": self.cold_start_ms,
-            "warm_up": dict(self.warm_up),
-            "latency": self.latency.to_json(),
-            "gpu": None if self.gpu is None else self.gpu.to_json(),
-            "stages": {name: stage.to_json() for name, stage in self.stages.items()},
-            "stream": dict(self.stream),
-            "memory": self.memory.to_json(),
-            "conditions": dict(self.conditions),
-            "layers": [dict(layer) for layer in self.layers],
-            "torch_imported": self.torch_imported,
-            "versions": dict(self.versions),
-            "machine": dict(self.machine),
-        }
+        return {"report_version": REPORT_VERSION, "valid": self.valid, **records.written(self)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Report":
@@ -227,31 +173,21 @@ class Report:
         if value.get("partial"):
             raise ArtifactError(f"report is partial: {'; '.join(map(str, value.get('reasons', [])))}. Profile again")
         try:
-            latency, conditions = Latency.from_json(value["latency"]), report_schema.conditions(value["conditions"])
-            return cls(
-                artifact=report_schema.artifact(value["artifact"]),
-                target=str(value["target"]),
-                engine=str(value["engine"]),
-                executed_precision=str(value["executed_precision"]),
-                threads=int(value["threads"]),
-                import_ms=float(value["import_ms"]),
-                load_ms=float(value["load_ms"]),
-                first_inference_ms=float(value["first_inference_ms"]),
-                latency=latency,
-                memory=Memory.from_json(value["memory"]),
-                versions=report_schema.texts(value["versions"]),
-                machine=report_schema.machine(value["machine"]),
-                cold_start_ms=None if value["cold_start_ms"] is None else float(value["cold_start_ms"]),
-                warm_up=dict(value["warm_up"]),
-                stages={str(name): Latency.from_json(stage) for name, stage in value["stages"].items()},
-                stream=report_schema.stream(value["stream"]),
-                conditions=conditions,
-                reasons=_reasons(value, latency, conditions),
-                layers=report_schema.layers(value["layers"]),
-                torch_imported=bool(value["torch_imported"]),
-                executed_device=str(value.get("executed_device", PROCESSOR)),
-                gpu=None if value.get("gpu") is None else Latency.from_json(value["gpu"]),
+            found = records.read(
+                cls,
+                {**value, "conditions": report_schema.conditions(value["conditions"])},
+                ("executed_device", "gpu"),
+                artifact=report_schema.Artifact,
+                machine=report_schema.Machine,
+                stream=report_schema.Stream,
+                layers=tuple[Layer, ...],
             )
+            reasons = found.reasons
+            if value.get("valid") is False and not reasons:
+                reasons = ("marked as invalid, without a reason",)
+            by_todays_rules = validity.reasons(found.latency, found.conditions)
+            layers = tuple(records.plain(layer) for layer in found.layers)
+            return replace(found, reasons=tuple(dict.fromkeys((*reasons, *by_todays_rules))), layers=layers)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ArtifactError(f"report is not valid: {type(error).__name__} {error}") from error
 

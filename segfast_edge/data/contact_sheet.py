@@ -16,9 +16,9 @@ _ROW = 20  # height of one line of the legend
 _PAPER, _INK = (255, 255, 255), (30, 30, 34)
 
 
-def sheet(samples: Sequence[Sample], classes: ClassSet, *, sets: int = 1) -> Frame:
-    """Lay samples out, ``sets`` of frame, overlay and labels beside each other per row: uint8 height x width x 3."""
-    rows = [_row(samples[at : at + sets], classes) for at in range(0, len(samples), sets)]
+def sheet(samples: Sequence[Sample], classes: ClassSet) -> Frame:
+    """Lay samples out, frame, overlay and labels beside each other, a row each: uint8 height x width x 3."""
+    rows = [_row(sample, classes) for sample in samples]
     width = max(row.width for row in rows)
     legend = _legend(classes, width)
     height = sum(row.height + MARGIN for row in rows) + legend.height + MARGIN
@@ -30,16 +30,12 @@ def sheet(samples: Sequence[Sample], classes: ClassSet, *, sets: int = 1) -> Fra
     return np.array(page, dtype=np.uint8)
 
 
-def _row(samples: Sequence[Sample], classes: ClassSet) -> Image.Image:
+def _row(sample: Sample, classes: ClassSet) -> Image.Image:
+    frame, labels = sample.frame, sample.labels
     tiles = []
-    for sample in samples:
-        for picture in (
-            sample.frame,
-            overlay(sample.frame, sample.labels, classes),
-            colour_mask(sample.labels, classes),
-        ):
-            tile = Image.fromarray(picture)
-            tiles.append(tile.resize((TILE, max(1, round(TILE * tile.height / tile.width)))))
+    for picture in (frame, overlay(frame, labels, classes), colour_mask(labels, classes)):
+        tile = Image.fromarray(picture)
+        tiles.append(tile.resize((TILE, max(1, round(TILE * tile.height / tile.width)))))
     row = Image.new("RGB", (len(tiles) * (TILE + MARGIN) + MARGIN, max(tile.height for tile in tiles)), _PAPER)
     for number, tile in enumerate(tiles):
         row.paste(tile, (MARGIN + number * (TILE + MARGIN), 0))

@@ -5,21 +5,21 @@ that gets slower for a while gets slower for all of them.
 """
 
 import contextlib
+import math
 import multiprocessing
 import os
 import random
 import statistics
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.classes import MAX_CLASSES
-from segfast_edge.contract.shared.endings import how_ended
 from segfast_edge.contract.validity import MAX_FOREIGN_SHARE
 from segfast_edge.errors import SegfastError, TargetError
 from segfast_edge.progress import Progress
@@ -28,7 +28,6 @@ NETWORKS = ("fcn8s", "segnet", "segfast_basic", "segfast")  # the paper's order
 # Pal et al., ICVGIP 2018: table 5, and the ratios to SegFast that its text gives
 PAPER_PARAMETERS = {"fcn8s": 134_507_010, "segnet": 29_455_702, "segfast_basic": 2_965_976, "segfast": 603_288}
 PAPER_SLOWER = {"fcn8s": 8.7, "segnet": 5.1, "segfast": 1.0}
-_PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,8 @@ class PaperFigures:
         return (f"other processes took {self.foreign_share:.0%} of the cores; at most {MAX_FOREIGN_SHARE:.0%}",)
 
 
-def _busy_s() -> float | None:
-    """Return the seconds of work that the cores of this process did so far for anybody; None where nobody counts."""
+def _busy_s() -> float:
+    """Return the seconds of work that the cores of this process did so far for anybody; nan where nobody counts."""
     usable, ticks = {f"cpu{number}" for number in os.sched_getaffinity(0)}, 0
     with contextlib.suppress(OSError):
         for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
@@ -116,7 +115,7 @@ def _busy_s() -> float | None:
             if name in usable:
                 user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, counts[:8])
                 ticks += user + nice + system + irq + softirq + steal
-    return ticks / os.sysconf("SC_CLK_TCK") if ticks else None
+    return ticks / os.sysconf("SC_CLK_TCK") if ticks else math.nan
 
 
 def measure(setting: PaperSetting, progress: Progress) -> PaperFigures:
@@ -128,120 +127,102 @@ def measure(setting: PaperSetting, progress: Progress) -> PaperFigures:
     order = random.Random(setting.seed)
     forward: dict[str, list[float]] = {name: [] for name in NETWORKS}
     backward: dict[str, list[float]] = {name: [] for name in NETWORKS}
-    with _workers(setting) as workers:
+    foreign_s = offered_s = 0.0
+    total, done = len(NETWORKS) * (1 + 2 * setting.rounds), 0
+    with _workers(setting) as ask:
         facts = {}
-        total, done = len(NETWORKS) * (1 + 2 * setting.rounds), 0
         for name in NETWORKS:  # warm up, and take the memory of inference before anything was trained
-            facts[name] = _ask(workers, name, "prepare")
+            facts[name] = ask(name, _warm_up)
             progress(done := done + 1, total)
-        start = _Clocks.now(workers)
-        for kind, times in (("forward", forward), ("backward", backward)):
+        for step, times in ((_forward, forward), (_backward, backward)):
             for _ in range(setting.rounds):
                 for name in order.sample(NETWORKS, len(NETWORKS)):
-                    times[name].append(_ask(workers, name, kind) / setting.batch)
+                    ms, by_others_s, wall_s = ask(name, step)
+                    times[name].append(ms / setting.batch)
+                    foreign_s, offered_s = foreign_s + by_others_s, offered_s + wall_s * len(os.sched_getaffinity(0))
                     progress(done := done + 1, total)
-        share = _Clocks.now(workers).foreign_share(start)
-        peaks = {name: _ask(workers, name, "peak") for name in NETWORKS}
-    rows = [
+        peaks = {name: ask(name, _peak) for name in NETWORKS}
+    rows = tuple(
         NetworkFigures(name, facts[name][0], tuple(forward[name]), tuple(backward[name]), facts[name][1], peaks[name])
         for name in NETWORKS
-    ]
-    return PaperFigures(tuple(rows), share)
-
-
-@dataclass(frozen=True, slots=True)
-class _Clocks:
-    """Seconds since some start: by the clock, of work for anybody, and of work for this benchmark."""
-
-    wall_s: float
-    busy_s: float | None
-    own_s: float
-
-    @classmethod
-    def now(cls, workers: "Mapping[str, _Worker]") -> "_Clocks":
-        own_s = time.process_time() + sum(_ask(workers, name, "work") for name in NETWORKS)
-        return cls(time.monotonic(), _busy_s(), own_s)
-
-    def foreign_share(self, start: "_Clocks") -> float | None:
-        if self.busy_s is None or start.busy_s is None:
-            return None
-        others_s = self.busy_s - start.busy_s - (self.own_s - start.own_s)
-        return max(0.0, others_s / (self.wall_s - start.wall_s) / len(os.sched_getaffinity(0)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Worker:
-    process: SpawnProcess
-    connection: Connection
+    )
+    share = foreign_s / offered_s
+    return PaperFigures(rows, None if math.isnan(share) else max(0.0, share))
 
 
 @contextmanager
-def _workers(setting: PaperSetting) -> Iterator[Mapping[str, _Worker]]:
+def _workers(setting: PaperSetting) -> Iterator[Callable[[str, Callable[[], Any]], Any]]:
+    """Start a process per network; give what calls a function in the one of a network."""
     context = multiprocessing.get_context("spawn")
-    workers = {}
-    for name in NETWORKS:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(name, setting, theirs), daemon=True)
-        process.start()
-        theirs.close()
-        workers[name] = _Worker(process, ours)
-    try:
-        yield workers
-    finally:
-        for worker in workers.values():
-            worker.process.terminate()
-            worker.process.join()
+    with ExitStack() as stack:
+        pools = {
+            name: stack.enter_context(ProcessPoolExecutor(1, context, _Network.open, (name, setting)))
+            for name in NETWORKS
+        }
+
+        def ask(name: str, step: Callable[[], Any]) -> Any:
+            try:
+                return pools[name].submit(step).result()
+            except BrokenProcessPool as error:
+                raise TargetError(
+                    f"the process of {name} ended unasked. If it was out of memory, try a smaller --size"
+                ) from error
+
+        yield ask
 
 
-def _ask(workers: Mapping[str, _Worker], name: str, request: str) -> Any:
-    connection, process = workers[name].connection, workers[name].process
-    try:
-        connection.send(request)
-        if not connection.poll(_PATIENCE_S):
-            raise TargetError(f"{name} did not answer within {_PATIENCE_S:.0f} s")
-        return connection.recv()
-    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-        process.join(_PATIENCE_S)
-        how = how_ended(process.exitcode or 0)
-        raise TargetError(f"the process of {name} {how}. If it was out of memory, try a smaller --size") from error
+class _Network:
+    """The network of this process, its frames and labels; the functions below run there."""
+
+    one: "_Network"
+
+    @classmethod
+    def open(cls, name: str, setting: PaperSetting) -> None:
+        cls.one = cls(name, setting)
+
+    def __init__(self, name: str, setting: PaperSetting) -> None:
+        import torch
+
+        from segfast_edge.model import build
+
+        torch.set_num_threads(setting.threads or len(os.sched_getaffinity(0)))
+        torch.manual_seed(setting.seed)
+        self.baseline = resident_peak()
+        self.network = build(name, setting.classes)
+        self.frames = torch.randn(setting.batch, 3, *setting.size)
+        self.labels = torch.randint(setting.classes, (setting.batch, *setting.size))
+
+    def timed(self, run: Callable[[], Any]) -> tuple[float, float, float]:
+        """Return milliseconds, and the seconds of work that other processes did meanwhile in how many seconds."""
+        busy_s, own_s, start_ns = _busy_s(), time.process_time(), time.perf_counter_ns()
+        run()
+        wall_s, own_s = (time.perf_counter_ns() - start_ns) / 1e9, time.process_time() - own_s
+        return wall_s * 1e3, _busy_s() - busy_s - own_s, wall_s
 
 
-def _serve(name: str, setting: PaperSetting, requests: Connection) -> None:
-    """Answer one network's requests until the parent ends this process."""
+def _forward() -> tuple[float, float, float]:
     import torch
 
-    from segfast_edge.model import build
+    one = _Network.one
+    one.network.eval()
+    with torch.inference_mode():
+        return one.timed(lambda: one.network(one.frames))
 
-    torch.set_num_threads(setting.threads or len(os.sched_getaffinity(0)))
-    torch.manual_seed(setting.seed)
-    baseline = resident_peak()
-    network = build(name, setting.classes)
-    frames = torch.randn(setting.batch, 3, *setting.size)
-    labels = torch.randint(setting.classes, (setting.batch, *setting.size))
 
-    def forward() -> float:
-        network.eval()
-        start = time.perf_counter_ns()
-        with torch.inference_mode():
-            network(frames)
-        return (time.perf_counter_ns() - start) / 1e6
+def _backward() -> tuple[float, float, float]:
+    import torch
 
-    def backward() -> float:
-        network.train()
-        network.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.cross_entropy(network(frames), labels)
-        start = time.perf_counter_ns()
-        loss.backward()
-        return (time.perf_counter_ns() - start) / 1e6
+    one = _Network.one
+    one.network.train()
+    one.network.zero_grad(set_to_none=True)
+    loss = torch.nn.functional.cross_entropy(one.network(one.frames), one.labels)
+    return one.timed(loss.backward)
 
-    while True:
-        request = requests.recv()
-        if request == "prepare":
-            forward(), forward()
-            requests.send((sum(p.numel() for p in network.parameters()), resident_peak() - baseline))
-        elif request == "work":
-            requests.send(time.process_time())
-        elif request == "peak":
-            requests.send(resident_peak() - baseline)
-        else:
-            requests.send(forward() if request == "forward" else backward())
+
+def _warm_up() -> tuple[int, int]:
+    _forward(), _forward()
+    return sum(p.numel() for p in _Network.one.network.parameters()), _peak()
+
+
+def _peak() -> int:
+    return resident_peak() - _Network.one.baseline

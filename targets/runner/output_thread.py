@@ -51,7 +51,6 @@ class Lane:
         self.output = output
         self.ledger = Ledger()
         self.trouble = ""
-        self.failures = 0
         self.ended = False
         self._slot: Slot[tuple[int, Result]] = Slot(wait=wait)
         self._notice: Notice | None = None
@@ -120,13 +119,11 @@ class Lane:
         except BrokenPipeError:
             log.warning("output %s: whoever read it is gone", self.name)
             self.trouble, self.ended = "its reader is gone", True
-            self.failures += 1
         except (OSError, SegfastError) as error:
             reason = one_line(error)
             if reason != self.trouble:
                 log.warning("output %s failed: %s", self.name, reason)
             self.trouble = reason
-            self.failures += 1
             self._resume_ns = now_ns() + round(self._backoff.failed() * 1e9)
         else:
             return True

@@ -91,8 +91,8 @@ def _alone() -> Iterator[None]:
 
 def _build(architecture: str, work: Path) -> Path:
     root, native = work / "root", work / "native"
-    debian.unpack(_GUEST, architecture, root, work / "apt-guest")
-    debian.unpack(_UNDERNEATH, "amd64", native, work / "apt-native")
+    debian.unpack(_GUEST, architecture, root)
+    debian.unpack(_UNDERNEATH, "amd64", native)
     _add_native(native, root)
     for name in ("proc", "sys", "dev", "tmp", f"home/{USER}", "run/board", "opt/site", "var/empty"):
         (root / name).mkdir(parents=True, exist_ok=True)

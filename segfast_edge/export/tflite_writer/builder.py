@@ -110,7 +110,6 @@ class GraphBuilder:
         self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], options: Any = None, version: int = 1
     ) -> None:
         """Append a step."""
-        assert (name, version) in schema.RELEASES, f"no release is known for {name} version {version}"
         self.operators.append(Operator(name, version, tuple(inputs), tuple(outputs), options))
 
     def metadata(self, name: str, content: bytes) -> None:
@@ -125,7 +124,6 @@ class GraphBuilder:
         """
         self._drop_unread()
         used = sorted({(step.name, step.version) for step in self.operators})
-        self.metadata("min_runtime_version", schema.minimum_runtime(used).encode().ljust(16, b"\0"))
         size = sum(len(buffer) for buffer in self._buffers if buffer is not None)
         if size > MAX_BYTES:
             raise ConversionError(f"the network holds {size / 2**30:.2f} GiB of weights; a TFLite file takes 2 at most")

@@ -44,7 +44,7 @@ class _Rewriter:
 
     def run(self) -> GraphBuilder:
         for name, content in self.graph.metadata.items():
-            if name != "min_runtime_version":
+            if name != "min_runtime_version":  # of a float file from an earlier release
                 self.out.metadata(name, content)
         for tensor in self.graph.inputs:
             meaning = self.graph.affines.get(tensor.index)
