@@ -130,7 +130,8 @@ def test_a_configuration_of_another_form_is_refused_before_anything_is_there(bun
 
 def test_deploy_sends_the_password_in_a_file_and_not_as_an_argument(bundle, tmp_path, monkeypatch):
     fake = tmp_path / "ssh"  # runs the commands here, and writes down what it was asked
-    fake.write_text(f'#!/bin/sh\nfor last; do :; done\necho "$last" >>{tmp_path}/asked\nexec sh -c "$last"\n')
+    after_host = 'while [ "$1" != car ]; do shift; done; shift'  # rsync gives the command in several words
+    fake.write_text(f'#!/bin/sh\n{after_host}\necho "$*" >>{tmp_path}/asked\nexec sh -c "$*"\n')
     fake.chmod(0o755)
     monkeypatch.setenv("SEGFAST_SSH", str(fake))
     monkeypatch.setenv("TMPDIR", str(tmp_path))

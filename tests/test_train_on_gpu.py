@@ -18,12 +18,12 @@ TRIAL = ["--dry-run", "--data", "scenes:size=32x48,train=2,val=1", "--size", "32
 def test_the_plan_goes_on_after_a_cut_and_trains_every_network_once(tmp_path):
     words = [sys.executable, str(ROOT / "tools/train_on_gpu"), *TRIAL, "--output-dir", str(tmp_path / "runs")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert first.stdout is not None
-    for line in first.stdout:
-        if line == "paper-segfast: started\n":
-            first.send_signal(signal.SIGINT)
-    assert first.wait() == 130
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        for line in first.stdout:
+            if line == "paper-segfast: started\n":
+                first.send_signal(signal.SIGINT)
+    assert first.returncode == 130
     second = subprocess.run(words, env=environment, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr
     assert "segfast_lite: started" not in second.stdout
