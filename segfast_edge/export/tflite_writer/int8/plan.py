@@ -88,7 +88,7 @@ def plan(graph: Graph, ranges: Mapping[int, Range], kept_float: Collection[str] 
     """Choose what computes in int8, and the scales by the ranges seen; ``kept_float`` names results to leave."""
     integer: list[Operator] = []
     way_in = entrance(graph)
-    before_weights = _before_weights(graph)
+    before_weights = _before_weights(graph, kept_float)
     for step in graph.operators:
         possible = step.name in INTEGER_VERSION and step.outputs[0].name not in kept_float
         if step.name == "HARD_SWISH" and len(step.outputs[0].shape) != 4:  # it becomes a convolution, which takes maps
@@ -101,9 +101,9 @@ def plan(graph: Graph, ranges: Mapping[int, Range], kept_float: Collection[str] 
         ):
             continue
         sources = [graph.producer(tensor) for tensor in activations(graph, step)]
-        # moving values about is worth doing in int8 only where they are int8 already, or are padded for what follows
+        # what has no weights is worth doing in int8 only where values are int8 already, or are padded for what follows
         moved = any(source in integer or _is_front(source, way_in) for source in sources)
-        if step.name not in SAME or moved or _pads_for_weights(graph, step, kept_float):
+        if step.name in WEIGHTED or moved or _pads_for_weights(graph, step, kept_float):
             integer.append(step)
     if way_in is not None and not _only_convolved(graph, way_in.value, integer):
         way_in = None
@@ -146,15 +146,16 @@ def _pads_for_weights(graph: Graph, step: Operator, kept_float: Collection[str])
     )
 
 
-def _before_weights(graph: Graph) -> set[Tensor]:
-    """Return what layers with weights give, and what other such layers are computed from.
+def _before_weights(graph: Graph, kept_float: Collection[str]) -> set[Tensor]:
+    """Return what int8 layers with weights give, and what other such layers are computed from.
 
     What comes after the last one stays in float: for 12 classes, resizing 112x112 to 224x224 and the largest class
     take 0.77 of the time that they take in int8, and nothing is rounded between them.
     """
     found: set[Tensor] = set()
     for step in reversed(graph.operators):
-        if step.name in WEIGHTED or any(each in found for each in step.outputs):
+        int8_weights = step.name in WEIGHTED and step.outputs[0].name not in kept_float
+        if int8_weights or any(each in found for each in step.outputs):
             found.update(step.outputs)
             found.update(step.inputs)
     return found
