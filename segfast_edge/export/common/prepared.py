@@ -92,6 +92,6 @@ class PreparedNetwork:
 
     @cached_property
     def _untouched(self) -> nn.Module:
-        """Without gradients, which tracing refuses: a copy's forward, replaced on the instance, may read these weights."""
+        """Without gradients, which tracing refuses: a forward that was replaced on the instance reads these weights."""
         network = self.checkpoint.module() if self._network is None else self._network
         return network.requires_grad_(False)
