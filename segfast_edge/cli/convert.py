@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HELP = "export a checkpoint for a runtime, and hold it to torch"
 EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o artifacts"
 NEEDS = {"every format": ("torch",), **converters()}
+MAX_DROP = 0.01  # of mIoU, which is a share
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +91,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     int8.add_argument("--gate-data", metavar="NAME", help="dataset on which int8 must keep its mIoU")
     int8.add_argument("--gate-root", type=Path, metavar="DIR", help="its folder (default --data-root)")
     int8.add_argument("--gate-split", default="val", metavar="NAME", help="default val")
-    int8.add_argument("--max-drop", type=float, default=0.01, metavar="X", help="mIoU it may lose (default 0.01)")
+    int8.add_argument(
+        "--max-drop", type=float, default=MAX_DROP, metavar="X", help="mIoU it may lose (default %(default)s)"
+    )
     int8.add_argument(
         "--min-agreement",
         type=float,

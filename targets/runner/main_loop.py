@@ -5,12 +5,12 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from segfast_edge.contract.shared.stopping import handling
 from targets.common.sensors import temperature_c
 from targets.runner.degradation import Policy, ladder
 from targets.runner.frames import now_ns
@@ -178,20 +178,10 @@ def _other(choice: ModelChoice, artifact: Path) -> ModelChoice:
     return replace(choice, artifact=artifact, engine=None)
 
 
-@contextlib.contextmanager
-def signals(service: Service) -> Iterator[None]:
+def signals(service: Service) -> contextlib.AbstractContextManager[None]:
     """Lead SIGTERM and SIGINT to ``stop`` and SIGHUP to ``reload`` while the block runs."""
 
-    def stop(_: int, __: FrameType | None) -> None:
+    def stop(*_: object) -> None:
         service.stop()
 
-    def reload(_: int, __: FrameType | None) -> None:
-        service.reload()
-
-    wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
-    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return handling({signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: lambda *_: service.reload()})

@@ -20,7 +20,7 @@ class Gate:
     """How far mIoU on a labelled split may fall below the checkpoint's; ``relative`` is a share of the latter."""
 
     truth: GroundTruth
-    max_drop: float = 0.01
+    max_drop: float
     drop_type: DropType = "absolute"
 
     def __post_init__(self) -> None:

@@ -4,14 +4,12 @@ import numpy as np
 
 from segfast_edge.errors import ConversionError
 from segfast_edge.export.common.graph import Deployable
-from segfast_edge.export.common.metadata import KEY
+from segfast_edge.export.common.metadata import INPUT, KEY
 from segfast_edge.export.tflite_writer.builder import Affine, GraphBuilder
 from segfast_edge.export.tflite_writer.input_and_output import centred, labelled, normalised, scale_folded
 from segfast_edge.export.tflite_writer.ops import writers
 from segfast_edge.export.tflite_writer.torch_trace import trace
 from segfast_edge.export.tflite_writer.translate import Translation
-
-INPUT = "frames"
 
 
 def write(deployable: Deployable, metadata: str = "{}") -> bytearray:
