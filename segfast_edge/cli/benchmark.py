@@ -37,10 +37,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration-frames", type=int, default=32, metavar="N", help="frames of train for int8 (default 32)"
     )
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the engine (default: all)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the engine (default all)")
     parser.add_argument("--min-secs", type=float, default=2.0, metavar="S", help="seconds of timed runs (default 2)")
-    parser.add_argument("--target", default="x86", metavar="NAME", help="the kind of computer (default x86)")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the artifacts in this new folder")
+    parser.add_argument("--target", default="x86", metavar="NAME", help="kind of computer to measure on (default x86)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="new folder in which to keep the artifacts")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-o", "--out", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file")
     dataset_options(parser)

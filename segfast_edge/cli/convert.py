@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from segfast_edge.export.common.request import ExportRequest
     from segfast_edge.export.common.tuning import Tuning
 
-HELP = "export a checkpoint for a runtime, and hold it to torch"
+HELP = "export a checkpoint to one or more formats and check each artifact against torch"
 EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o artifacts"
 NEEDS = {"every format": ("torch",), **converters()}
 MAX_DROP = 0.01  # of mIoU, which is a share
@@ -34,8 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     forms = "; ".join(f"{name}: {', '.join(f.integer_engines)}" for name, f in by_format.items() if f.integer_engines)
     parser.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="a .pt file that train wrote")
     foreign = parser.add_argument_group("a network that was trained elsewhere, in place of a checkpoint")
-    foreign.add_argument("--model", metavar="NAME", help="package.module:factory, whose factory loads its own weights")
-    foreign.add_argument("--classes", type=int, metavar="N", help="number of classes, which the factory is called with")
+    foreign.add_argument("--model", metavar="NAME", help="your own package.module:factory, weights included")
+    foreign.add_argument("--classes", type=int, metavar="N", help="number of classes, passed to the factory")
     foreign.add_argument("--size", metavar="HxW", help="input size (default 224x224)")
     foreign.add_argument(
         "--output-key",
@@ -52,14 +52,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         required=True,
         metavar="FORMAT",
-        help=f"one or several, separated by commas, of {', '.join(by_format)}",
+        help=f"one or more formats, separated by commas: {', '.join(by_format)}",
     )
     parser.add_argument(
         "-o",
         "--out",
         type=Path,
         metavar="DIR",
-        help="artifact folder, or with several formats the folder of DIR/FORMAT (default: beside the checkpoint)",
+        help="artifact folder; with several formats, each goes into DIR/FORMAT (default: beside the checkpoint)",
     )
     parser.add_argument(
         "--graph-output",
@@ -67,32 +67,36 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="output",
         choices=("labels", "logits"),
         default="labels",
-        help="labels, one class id a pixel, or logits, one value a class and pixel (default labels)",
+        help="labels (one class id per pixel) or logits (one value per class and pixel); default labels",
     )
-    parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
-    parser.add_argument("--converter", metavar="NAME", help=f"another project's in place of ours ({others})")
+    parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: the fastest)")
+    parser.add_argument(
+        "--converter", metavar="NAME", help=f"third-party converter to use instead of the built-in one ({others})"
+    )
     parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
     parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
     tuning = parser.add_argument_group("tuning")
     tuning.add_argument("--tune", action="store_true", help="time every lowering on the device and keep the fastest")
-    tuning.add_argument("--tune-target", default="x86", metavar="NAME", help="the kind of computer (default x86)")
+    tuning.add_argument(
+        "--tune-target", default="x86", metavar="NAME", help="kind of computer to tune for (default x86)"
+    )
     tuning.add_argument("--tune-rounds", type=int, default=5, metavar="N", help="processes per lowering (default 5)")
-    tuning.add_argument("--threads", type=int, default=0, metavar="N", help="threads to time with (default: all)")
-    tuning.add_argument("--host", metavar="USER@HOST", help="time there, over the system's ssh")
-    tuning.add_argument("--install", action="store_true", help="bring the runtime to the host; it is kept there")
+    tuning.add_argument("--threads", type=int, default=0, metavar="N", help="threads to tune with (default: all)")
+    tuning.add_argument("--host", metavar="USER@HOST", help="tune on this computer, over the system's ssh")
+    tuning.add_argument("--install", action="store_true", help="install the runtime on the host, and keep it there")
     int8 = parser.add_argument_group("int8")
     int8.add_argument(
-        "--int8", action="store_true", help=f"write integers ({', '.join(integer_formats())}); needs --calibration"
+        "--int8", action="store_true", help=f"quantize to int8 ({', '.join(integer_formats())}); needs --calibration"
     )
-    int8.add_argument("--engine", metavar="NAME", help=f"the engine to write int8 for ({forms}; default the first)")
-    int8.add_argument("--calibration", type=Path, metavar="LIST|DIR", help="frames for the ranges")
-    int8.add_argument("--data-root", type=Path, metavar="DIR", help="where the list's frames lie (and --gate-data's)")
-    int8.add_argument("--subset-size", type=int, metavar="N", help="calibration frames (default 300, or all)")
-    int8.add_argument("--gate-data", metavar="NAME", help="dataset on which int8 must keep its mIoU")
-    int8.add_argument("--gate-root", type=Path, metavar="DIR", help="its folder (default --data-root)")
-    int8.add_argument("--gate-split", default="val", metavar="NAME", help="default val")
+    int8.add_argument("--engine", metavar="NAME", help=f"engine to write int8 for ({forms}; default the first)")
+    int8.add_argument("--calibration", type=Path, metavar="LIST|DIR", help="frames to calibrate int8 with")
+    int8.add_argument("--data-root", type=Path, metavar="DIR", help="root folder of the frames that LIST names")
+    int8.add_argument("--subset-size", type=int, metavar="N", help="number of calibration frames (default 300, or all)")
+    int8.add_argument("--gate-data", metavar="NAME", help="dataset on which int8 must keep the mIoU")
+    int8.add_argument("--gate-root", type=Path, metavar="DIR", help="root folder of --gate-data (default: --data-root)")
+    int8.add_argument("--gate-split", default="val", metavar="NAME", help="split of --gate-data (default val)")
     int8.add_argument(
-        "--max-drop", type=float, default=MAX_DROP, metavar="X", help="mIoU it may lose (default %(default)s)"
+        "--max-drop", type=float, default=MAX_DROP, metavar="X", help="mIoU that int8 may lose (default %(default)s)"
     )
     int8.add_argument(
         "--min-agreement",
@@ -102,11 +106,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         " (default 0.95)",
     )
     int8.add_argument("--search", action="store_true", help="if it loses more, keep as few layers as possible in float")
-    int8.add_argument("--drop-type", choices=("absolute", "relative"), default="absolute", help="of mIoU")
+    int8.add_argument("--drop-type", choices=("absolute", "relative"), default="absolute", help="kind of --max-drop")
     parser.add_argument(
         "--best-effort", action="store_true", help="exit with 0 also if some of several formats could not be written"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an artifact that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing artifact")
     parser.add_argument("--json", action="store_true", help="print the manifests as JSON")
 
 
@@ -181,7 +185,7 @@ def _refuse_half_a_network(args: argparse.Namespace) -> None:
     if (args.checkpoint is None) == (args.model is None):
         raise ConversionError("name a CHECKPOINT, or with --model a network that was trained elsewhere, not both")
     if args.model is None and (args.classes is not None or args.size is not None):
-        raise ConversionError("--classes and --size are for --model; a checkpoint knows its own")
+        raise ConversionError("--classes and --size are for --model; a checkpoint already contains them")
     if args.model is not None and (args.classes is None or args.out is None):
         raise ConversionError("--model needs --classes N, and --out DIR for the artifacts")
     if args.model is not None and ":" not in args.model:

@@ -45,9 +45,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="output folder (default predicted); DIR2, DIR3, ... if DIR already holds results for these pictures",
     )
     parser.add_argument("--opacity", type=float, default=0.5, metavar="X", help="overlay opacity, 0 to 1 (default 0.5)")
-    parser.add_argument("--overwrite", action="store_true", help="replace existing results; do not number")
-    parser.add_argument("--device", default="auto", metavar="NAME", help="for a checkpoint: auto, cpu, cuda, mps")
-    parser.add_argument("--target", default="x86", metavar="NAME", help="for an artifact: whose device code runs it")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing results in DIR instead of numbering")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="for checkpoints: auto, cpu, cuda or mps")
+    parser.add_argument("--target", default="x86", metavar="NAME", help="for artifacts: kind of computer (default x86)")
     parser.add_argument("--json", action="store_true", help="print JSON: files and class shares per picture")
 
 

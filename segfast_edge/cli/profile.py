@@ -40,8 +40,8 @@ NEEDS = {"artifacts": (ENGINE,)}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT", help="artifact folder")
-    parser.add_argument("--target", default="x86", help="the kind of computer (default %(default)s)")
+    parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT", help="artifact folder to measure")
+    parser.add_argument("--target", default="x86", help="kind of computer to measure on (default %(default)s)")
     parser.add_argument(
         "--repeat",
         type=int,
@@ -58,13 +58,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     parser.add_argument(
-        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="write the reports as JSON"
+        "-o",
+        "--out",
+        "--output",
+        dest="output",
+        type=Path,
+        metavar="FILE",
+        help="also write the reports to a JSON file",
     )
     parser.add_argument("--require-valid", action="store_true", help="exit 5 if a measurement is invalid")
     elsewhere = parser.add_argument_group("other computers")
     elsewhere.add_argument("--host", metavar="USER@HOST", help="measure there, over the system's ssh")
     elsewhere.add_argument("--fleet", type=Path, metavar="FILE", help="measure on every [[device]] of a TOML file")
-    elsewhere.add_argument("--install", action="store_true", help="bring the runtime along; it is kept there")
+    elsewhere.add_argument("--install", action="store_true", help="install the runtime on the host, and keep it there")
     elsewhere.add_argument(
         "--even-if-busy", action="store_true", help="measure although the host is busy; the report will be invalid"
     )

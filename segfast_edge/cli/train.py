@@ -120,7 +120,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for checkpoints, metrics and curves (default runs/train)",
     )
     where.add_argument("--resume", action="store_true", help="continue the training in --output-dir")
-    where.add_argument("--overwrite", action="store_true", help="replace a training that is in --output-dir")
+    where.add_argument("--overwrite", action="store_true", help="replace an existing training in --output-dir")
     where.add_argument(
         "--device",
         default="auto",

@@ -7,7 +7,7 @@ from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.outputs.jsonl import write_all
 
-FORM = "pipe:- (masks on standard output, as PGM; all 255 where there is no result)"
+FORM = "pipe:- (masks on standard output, as PGM; all 255 if there is no result)"
 
 
 def open_output(argument: str, context: OutputContext) -> Output:
