@@ -106,7 +106,7 @@ def run_demo(request: DemoRequest, screen: Screen) -> Path:
 def _claim(folder: Path) -> None:
     """Make the demo's folder; one that holds anything but an earlier demo is not ours to write over."""
     if folder.exists() and not (folder / MARK).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArtifactError(f"{folder} holds something that is no demo. Choose another --out")
+        raise ArtifactError(f"{folder} contains something other than a demo. Choose another --out")
     write_json(folder / MARK, {"made by": "segfast-edge demo", "version": __version__})
 
 

@@ -151,7 +151,7 @@ def test_frames_that_are_all_alike_are_used_with_a_warning(camvid, tmp_path, cap
         Image.new("RGB", (30, 20), (90, 90, 90 + number)).save(tmp_path / f"flat{number}.png")
     with caplog.at_level(logging.WARNING):
         assert len(list(Calibration.open(tmp_path, None).frames(PREPROCESS))) == 3
-    assert "almost alike" in caplog.text
+    assert "almost identical" in caplog.text
     caplog.clear()
     assert len(list(Calibration(choose("camvid", camvid, count=4), camvid).frames(PREPROCESS))) == 4
     assert not caplog.text

@@ -150,7 +150,7 @@ def test_the_typical_time_is_the_interquartile_mean():
 
 def test_layers_that_change_from_run_to_run_have_no_typical_time():
     names = cycle("ab")
-    with pytest.raises(TargetError, match="different layers from one run to the next"):
+    with pytest.raises(TargetError, match="other layers from one run to the next"):
         typical_layers(lambda: [Layer(next(names), "Conv", "k", 1.0)], 3)
 
 

@@ -342,7 +342,9 @@ def test_a_second_job_finds_the_board_busy(pc):
     with workspace(ssh) as folder, job(ssh, folder, shell_job("sleep 72")):
         board = check(ssh)
         assert len(board.jobs) == 1
-        with pytest.raises(TargetError, match=rf"another segfast-edge job runs there \(process {board.jobs[0]}\)"):
+        with pytest.raises(
+            TargetError, match=rf"another segfast-edge job is running there \(process {board.jobs[0]}\)"
+        ):
             refuse_busy(ssh, board)
     assert check(ssh).jobs == ()
 

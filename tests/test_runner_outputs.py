@@ -344,9 +344,9 @@ def test_memory_of_another_program_is_left_alone(shared):
     Path("/dev/shm", shared).write_bytes(b"x" * HEADER_BYTES)
     with pytest.raises(DataError, match="belongs to another program"):
         MaskWriter(shared)
-    with pytest.raises(DataError, match="is no mask"):
+    with pytest.raises(DataError, match="was not written by a segfast-edge runner"):
         MaskReader(shared).read()
-    with pytest.raises(DataError, match="is the runner there"):
+    with pytest.raises(DataError, match="is a runner with output"):
         MaskReader("segfast-none").read()
 
 

@@ -172,7 +172,7 @@ def test_input_of_which_nothing_can_be_used_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["jsonl:-", "pipe:-"], "jsonl:- and pipe:- would mix on standard output"),
+        (["jsonl:-", "pipe:-"], "jsonl:- and pipe:- would both write to standard output"),
         (["--status-file", "/proc/none/status.json"], "cannot write /proc/none/status.json"),
     ],
 )

@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     missing = list(dict.fromkeys(line for each in comparisons for line in each.missing))
     if missing:  # an artifact that was renamed or left out would otherwise never be slower again
-        print(f"segfast-edge: {'; '.join(missing)}: whether it is slower is not known", file=sys.stderr)
+        print(f"segfast-edge: {'; '.join(missing)}: cannot tell whether it is slower", file=sys.stderr)
     if undecided:
         words = "whether it is slower is not known; to know, "
         print(f"segfast-edge: {'; '.join(undecided)}: {words}{_remedy(comparisons)}", file=sys.stderr)

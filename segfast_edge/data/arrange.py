@@ -26,7 +26,7 @@ def arranged(source: PairedSource, root: Path, options: Mapping[str, str]) -> Pa
     """
     lists = {split: options[split] for split in SPLITS if split in options}
     if "val-group" in options and "group" not in options:
-        raise DataError("val-group names groups, and nothing says how they are found: add group=REGEX")
+        raise DataError("val-group names groups, which need group=REGEX to be found")
     if lists:
         source = with_splits(source, root, lists)
     if "group" in options:

@@ -150,7 +150,7 @@ class Calibration:
             yield frame
         spread = float(np.std(np.array(small, np.float32), axis=0).mean())
         if spread < ALIKE:
-            _log.warning("the %d calibration frames are almost alike; int8 ranges will fit little else", wanted)
+            _log.warning("the %d calibration frames are almost identical; int8 will fit few other frames", wanted)
 
     def describe(self) -> dict[str, Any]:
         """Return what a manifest keeps of it."""

@@ -192,7 +192,7 @@ class LabelFiles:
             if (pixels == pixels[..., :1]).all():  # one channel, saved three times
                 return self._from_values(path, pixels[..., 0])
             raise DataError(
-                f"label {path} is in colour, and nothing says which colour is which class. Give classes.json a"
+                f"label {path} is in colour, but the colours of the classes are not known. Give classes.json a"
                 ' "palette": [[r, g, b], ...], one colour for each name'
             )
         packed = _packed(pixels)

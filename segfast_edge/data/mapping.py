@@ -69,7 +69,7 @@ class ClassMapping:
         rest = [label for label in range(len(published)) if label not in target]
         if rest and self.others == "refuse":
             listed = ", ".join(published.names[label] for label in rest)
-            raise DataError(f'the mapping does not say what becomes of {listed}. Name them, or set others = "keep"')
+            raise DataError(f'the mapping does not mention {listed}. Name them, or set others = "keep"')
         kept = rest if self.others == "keep" else []
         names = (*self.classes, *(published.names[label] for label in kept))
         target |= {label: len(self.classes) + place for place, label in enumerate(kept)}

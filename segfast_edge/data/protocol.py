@@ -52,7 +52,7 @@ class Protocol:
         if not self.void_as_class or published.ignored is None:
             return published
         if VOID_NAME in published.names:
-            raise DataError(f"class '{VOID_NAME}' is there already, beside ignored label {published.ignored}")
+            raise DataError(f"class '{VOID_NAME}' already exists, beside ignored label {published.ignored}")
         return dataclasses.replace(
             published, names=(*published.names, VOID_NAME), palette=(*published.palette, VOID_COLOUR), ignored=None
         )

@@ -111,7 +111,7 @@ class Outputs(Iterator[npt.NDArray[Any]]):
                 _pipe(child.stdin).close()
                 self.session = _answer(child)["session"]
         if self.session["torch_imported"] and not engine_named(self.session["engine"]).imports_torch:
-            raise TargetError(f"the process that ran {artifact} had torch in it; the device side must not import it")
+            raise TargetError(f"the process that ran {artifact} imported torch, which the device code must not do")
 
 
 def _send(child: "subprocess.Popen[str]", path: Path, frame: Frame) -> Path:

@@ -170,7 +170,7 @@ def _check_classes(classes: ClassSet, dataset: Dataset, protocol: Protocol) -> N
     ours, theirs = classes.names, dataset.classes.names
     if len(ours) != len(theirs):
         raise DataError(
-            f"the network tells {len(ours)} classes apart and {dataset.name} under protocol {protocol.name} has"
+            f"the network has {len(ours)} classes and {dataset.name} under protocol {protocol.name} has"
             f" {len(theirs)}; evaluate with the dataset and --protocol it was trained with"
         )
     for label, (mine, other) in enumerate(zip(ours, theirs, strict=True)):

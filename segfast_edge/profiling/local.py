@@ -42,7 +42,7 @@ def profile(artifact: Path, *, target: str = "x86", plan: ProfileOptions | None 
     except ValueError as error:
         raise TargetError(f"the device process gave no report: {error}") from error
     if report.torch_imported and not engine_named(report.engine).imports_torch:
-        raise TargetError(f"the process that profiled {artifact} had torch in it; the device side must not import it")
+        raise TargetError(f"the process that profiled {artifact} imported torch, which the device code must not do")
     return report
 
 

@@ -165,7 +165,7 @@ def _workers(setting: PaperSetting) -> Iterator[Callable[[str, Callable[[], Any]
                 return pools[name].submit(step).result()
             except BrokenProcessPool as error:
                 raise TargetError(
-                    f"the process of {name} ended unasked. If it was out of memory, try a smaller --size"
+                    f"the process of {name} ended unexpectedly. If it was out of memory, try a smaller --size"
                 ) from error
 
         yield ask

@@ -217,7 +217,7 @@ class Job:
         said = self._persistently(_RESULT.format(folder=self._folder)).decode(errors="replace")
         status, _, errors = said.partition("\n")
         if not status.isdigit():
-            raise TargetError(f"the job on {self._ssh.host} is gone without a result; did the device restart?")
+            raise TargetError(f"the job on {self._ssh.host} ended without a result; did the device restart?")
         self.over = True
         return Ended(int(status), errors)
 

@@ -151,7 +151,7 @@ def free_bytes(line: str) -> int:
     try:
         return int(line.split()[3]) * 1024  # df -P: device, size, used, available
     except (IndexError, ValueError) as error:
-        raise TargetError(f"df -Pk on the device does not tell what is free: '{line.strip()}'") from error
+        raise TargetError(f"df -Pk on the device does not report the free space: '{line.strip()}'") from error
 
 
 def _version(parts: list[str]) -> tuple[int, int]:
@@ -174,11 +174,11 @@ def _python(host: str, found: list[str]) -> tuple[tuple[int, int], str]:
 def refuse_busy(ssh: Ssh, board: Board) -> None:
     """Raise TargetError where another job of ours runs, or others keep the cores busy."""
     if board.jobs:
-        raise TargetError(f"{ssh.host} is busy: another segfast-edge job runs there (process {board.jobs[0]})")
+        raise TargetError(f"{ssh.host} is busy: another segfast-edge job is running there (process {board.jobs[0]})")
     if not board.emulated and board.busy > _BUSY:
         raise TargetError(
-            f"{ssh.host} is busy: {board.busy:.0%} of its {board.cpus} cores' time is in use, at most {_BUSY:.0%} "
-            "leaves a measurement that means something"
+            f"{ssh.host} is busy: {board.busy:.0%} of its {board.cpus} cores' time is in use; at most {_BUSY:.0%} "
+            "is allowed for a valid measurement"
         )
 
 

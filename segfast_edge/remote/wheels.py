@@ -22,7 +22,7 @@ def cache_folder() -> Path:
     """Return where downloads are kept; TargetError for a user without a home folder."""
     folder = user_cache_folder()
     if folder is None:
-        raise TargetError("there is no home folder to keep downloads in; name one with SEGFAST_CACHE")
+        raise TargetError("there is no home folder to cache downloads in; set SEGFAST_CACHE to a folder")
     return folder
 
 

@@ -224,7 +224,7 @@ def _teacher(settings: TrainingSettings, classes: ClassSet, execution: Execution
     checkpoint = Checkpoint.load(settings.teacher)
     if checkpoint.classes.names != classes.names:
         raise SegfastError(
-            f"teacher {settings.teacher} tells {len(checkpoint.classes)} classes apart"
+            f"teacher {settings.teacher} has {len(checkpoint.classes)} classes"
             f" ({', '.join(checkpoint.classes.names)}); this training has {len(classes)}: {', '.join(classes.names)}"
         )
     module = execution.place(checkpoint.module()).requires_grad_(False)

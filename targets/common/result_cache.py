@@ -26,10 +26,10 @@ def find(path: Path, facts: Mapping[str, str]) -> bytes | None:
     except OSError:
         return None
     except (ValueError, RecursionError):
-        log.info("%s is damaged, and made again", path)
+        log.info("%s is damaged and is made again", path)
         return None
     if said != _head(facts, content):
-        log.info("%s is damaged, or was made from something else, and is made again", path)
+        log.info("%s is damaged or was made from something else, and is made again", path)
         return None
     return content
 

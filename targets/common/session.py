@@ -155,7 +155,7 @@ def import_runtime(name: str) -> ModuleType:
             try:
                 return importlib.import_module(module)
             except ImportError as error:
-                raise TargetError(f"{module} is installed but does not import: {first_line(error)}") from error
+                raise TargetError(f"{module} is installed but cannot be imported: {first_line(error)}") from error
     choices = " or ".join(f"pip install {shlex.join(packages)}" for packages in wanted.packages)
     raise TargetError(f"{wanted.modules[0]} is missing. Run: {choices}")
 

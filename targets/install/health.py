@@ -24,7 +24,7 @@ class Patience:
     def __post_init__(self) -> None:
         if not 0 < self.well_s <= self.limit_s <= 3600:
             raise TargetError(
-                f"a release must be well for {self.well_s:g} s within {self.limit_s:g} s; allowed are 0 < s <= 3600"
+                f"a release must be healthy for {self.well_s:g} s within {self.limit_s:g} s; allowed are 0 < s <= 3600"
             )
 
     @property

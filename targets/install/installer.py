@@ -102,7 +102,7 @@ class Installer:
             self.announce(f"release {name}: {_signed(opened)}, {len(opened.listing.files)} files")
             trouble = damage(self.layout.folder(name)) if self.layout.folder(name).is_dir() else "not there"
             if not trouble:
-                self.announce("it is installed already")
+                self.announce("it is already installed")
                 self._test_installed(name)
             else:
                 self._self_test(part, name)  # which also leaves Python's bytecode there
@@ -132,10 +132,10 @@ class Installer:
                 stdin=subprocess.DEVNULL,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ArtifactError(f"release {name} does not run its self-test: {error}") from error
+            raise ArtifactError(f"release {name} fails its self-test: {error}") from error
         if done.returncode != 0:
             why = failure("its self-test", done.returncode, done.stderr, prefix="segfast: ")
-            raise ArtifactError(f"release {name} is not taken into use: {why}")
+            raise ArtifactError(f"release {name} is not activated: {why}")
         self.announce(done.stdout.strip().rpartition("\n")[2])
 
     def _keep(self, trust: Trust) -> None:
@@ -217,7 +217,7 @@ class Installer:
             return ""
         if not self.layout.config.is_file():
             self.service.stop()
-            self.announce(f"not started: {self.layout.config} does not say on which input. Pass --input once")
+            self.announce(f"not started: {self.layout.config} names no input. Pass --input once")
             passed("restarted")
             return ""
         self.service.restart()
@@ -244,13 +244,15 @@ class Installer:
             self.layout.point("previous", older)
         if before is None:
             self.service.stop()
-            raise TargetError(f"release {name} is not well: {trouble}. There was none before it, so nothing runs now")
-        self.announce(f"taking it back: {trouble}")
+            raise TargetError(
+                f"release {name} is not healthy: {trouble}. There is no previous release, so nothing runs"
+            )
+        self.announce(f"rolling back: {trouble}")
         worse = self._started(before)
         after = f"{before} does not run well either: {worse}" if worse else f"release {before} runs again"
         if not self.layout.config.is_file():
             after = f"release {before} had no configuration, so nothing runs now"
-        raise TargetError(f"release {name} was taken back, {trouble}; {after}")
+        raise TargetError(f"release {name} was rolled back, {trouble}; {after}")
 
 
 def _signed(opened: Opened) -> str:
@@ -264,5 +266,5 @@ def stored_keys(layout: Layout) -> tuple[bytes, ...]:
         try:
             keys.append(bytes.fromhex(json.loads(path.read_text(encoding="utf-8"))["key"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TargetError(f"{path} is no trusted key: {error}. Remove it and pass --trust again") from error
+            raise TargetError(f"{path} is not a valid key: {error}. Remove it and pass --trust again") from error
     return tuple(keys)

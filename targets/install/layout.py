@@ -123,7 +123,7 @@ class Layout:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise TargetError(f"another installation is at work in {self.root}{_holder(descriptor)}") from error
+                raise TargetError(f"another installation is in progress in {self.root}{_holder(descriptor)}") from error
             with contextlib.suppress(OSError):  # a full disk must not keep anyone from going back a release
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{os.getpid()} {time.monotonic():.0f} {limit_s:.0f}".encode(), 0)

@@ -127,7 +127,7 @@ class Systemd:
     def __init__(self, layout: Layout, python: str, *, user: bool) -> None:
         for path in (str(layout.root), python):
             if not re.fullmatch(r"[\w/.,+@=-]+", path):
-                raise TargetError(f"'{path}' has characters that a systemd unit takes for its own; choose another path")
+                raise TargetError(f"'{path}' has characters that systemd treats specially; choose another path")
         self._layout = layout
         self._python = python
         self._user = user

@@ -31,7 +31,7 @@ def public_key(text: str, name: str) -> bytes:
         key = data[len(_DER_PREFIX) :]
         if data.startswith(_DER_PREFIX) and valid_key(key):
             return key
-    raise TargetError(f"{name} is no Ed25519 public key; make a pair with: segfast-edge bundle --new-key car.key")
+    raise TargetError(f"{name} is not an Ed25519 public key; make a pair with: segfast-edge bundle --new-key car.key")
 
 
 def read_public_key(path: Path) -> bytes:

@@ -200,7 +200,7 @@ def _outputs(texts: Sequence[str], context: OutputContext) -> dict[str, Output]:
     """Open the outputs, of which one at most may write to standard output."""
     to_stdout = sorted({text for text in texts if text in ("jsonl:-", "pipe:-")})
     if len(to_stdout) > 1:
-        raise DataError(f"{' and '.join(to_stdout)} would mix on standard output; give one of them a place of its own")
+        raise DataError(f"{' and '.join(to_stdout)} would both write to standard output; send one of them elsewhere")
     return {text: open_output(text, context) for text in texts}
 
 

@@ -30,7 +30,7 @@ class Notifier:
         try:
             self._socket.sendto(text.encode(), self._address)
         except OSError as error:
-            log.debug("systemd does not take '%s': %s", text, error)
+            log.debug("systemd refused '%s': %s", text, error)
 
     def starting(self, patience_s: float) -> None:
         """Ask for this much time until ``ready``, from now, in place of what the unit allows."""

@@ -117,7 +117,7 @@ class Lane:
         try:
             act(what)
         except BrokenPipeError:
-            log.warning("output %s: whoever read it is gone", self.name)
+            log.warning("output %s: its reader is gone", self.name)
             self.trouble, self.ended = "its reader is gone", True
         except (OSError, SegfastError) as error:
             reason = one_line(error)
@@ -133,4 +133,4 @@ class Lane:
         try:
             self.output.close()
         except (OSError, SegfastError) as error:
-            log.warning("output %s did not close well: %s", self.name, error)
+            log.warning("output %s could not be closed: %s", self.name, error)

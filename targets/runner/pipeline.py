@@ -207,5 +207,5 @@ class Pipeline:
                 log.warning("output %s did not finish in time", lane.name)
         tally = self.ledger.tally()
         if tally.in_flight:
-            log.warning("%d frames were still under way", tally.in_flight)
+            log.warning("%d frames were still in progress", tally.in_flight)
         return tally

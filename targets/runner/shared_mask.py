@@ -211,18 +211,18 @@ class MaskReader:
             late, doubtful = bool(flags & LATE), bool(flags & DOUBTFUL)
             times = (captured_ns, finished_ns, published_ns)
             return SharedMask(STATES[state], frame, *times, late, doubtful, classes, mask)
-        raise DataError(f"shared memory {self._path.name} is never whole; is its writer still there?")
+        raise DataError(f"shared memory {self._path.name} is never complete; is its writer still running?")
 
     def _open(self) -> mmap.mmap:
         try:
             with self._path.open("rb") as stream:
                 memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
-            raise DataError(f"no shared memory {self._path.name}; is the runner there with shm:NAME?") from error
+            raise DataError(f"no shared memory {self._path.name}; is a runner with output shm:NAME running?") from error
         magic, _, capacity = HEADER.unpack_from(memory[: HEADER.size].ljust(HEADER.size, b"\0"))
         if magic != MAGIC or len(memory) != _size(capacity):
             memory.close()
-            raise DataError(f"shared memory {self._path.name} is no mask of this runner")
+            raise DataError(f"shared memory {self._path.name} was not written by a segfast-edge runner")
         self._map = memory
         return memory
 

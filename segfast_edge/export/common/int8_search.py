@@ -90,7 +90,7 @@ def in_int8(attempts: Attempts) -> tuple[Manifest, Labels]:
     except AccuracyGateError:
         if not attempts.asked.search:
             raise
-    attempts.conversion.announce("ranking layers by what int8 does to them")
+    attempts.conversion.announce("ranking layers by the error that int8 causes")
     ranked = sensitivities(attempts.conversion.graph, attempts.frames)
     count = fewest(lambda number: attempts.passes(ranked[:number]), len(ranked))
     if count is None:

@@ -96,7 +96,9 @@ class Lowered(nn.Module):
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
         super().__init__()
         if layer.padding_mode != "zeros":
-            raise ConversionError(f"a transposed convolution pads with '{layer.padding_mode}'; only zeros can be")
+            raise ConversionError(
+                f"transposed convolution with padding_mode '{layer.padding_mode}' is not supported; only 'zeros' is"
+            )
         fields = (layer.kernel_size, layer.stride, layer.padding, layer.output_padding, layer.dilation)
         self.axes = tuple(Axis(*(int(field[i]) for field in fields)) for i in (0, 1))
 

@@ -114,7 +114,7 @@ class _Deadline(io.RawIOBase):
         while view:
             left_s = self._until_s - time.monotonic()
             if left_s <= 0:
-                raise TimeoutError("the answer is taken too slowly")
+                raise TimeoutError("the client reads too slowly")
             self._connection.settimeout(left_s)
             view = view[self._connection.send(view) :]
         return len(data)

@@ -13,7 +13,7 @@ from segfast_edge.export.tflite_writer.translate import Translation, Writer
 def where(t: Translation, call: Call) -> Tensor:
     """One of two values by a condition."""
     if "self" not in call.arguments:
-        raise call.refused("gives places")
+        raise call.refused("returns indices")
     return _chosen(t, call, call["condition"], call["self"], call["other"])
 
 
