@@ -82,7 +82,7 @@ class DemoResult:
 
 
 def run_demo(request: DemoRequest, screen: Screen) -> Path:
-    """Run everything and return the page; a training that was interrupted goes on where it stopped.
+    """Run everything and return the page; a training that was interrupted continues where it stopped.
 
     Raises:
         SegfastError: a runtime is missing, the folder is not writable, or parity failed.

@@ -96,7 +96,7 @@ def one_line(error: BaseException) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that ``name`` is no known ``kind``, with the nearest match and the whole list."""
+    """Say that ``name`` is not a known ``kind``, with the nearest match and the whole list."""
     allowed = sorted(known)
     near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""

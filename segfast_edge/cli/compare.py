@@ -72,7 +72,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print each comparison; the exit status tells whether one is slower than allowed, or missing."""
+    """Print each comparison; the exit status shows whether one is slower than allowed, or missing."""
     from segfast_edge.profiling.compare import Question, compare
 
     limit = None if args.fail_if_slower is None else _share(args.fail_if_slower)

@@ -1,4 +1,4 @@
-"""segfast-edge deploy: a bundle to a device, proven there before it runs, and taken back if it is not well."""
+"""segfast-edge deploy: a bundle to a device, proven there before it runs, and rolled back if it is not healthy."""
 
 import argparse
 import json

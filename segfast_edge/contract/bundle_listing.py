@@ -1,6 +1,6 @@
 """What a bundle is: a tar.gz that begins with a list of all its files, signed or not. Standard library only.
 
-The order in the archive is ``bundle.json``, ``bundle.sig`` where it is signed, then every file of the list, sorted.
+The order in the archive is ``bundle.json``, ``bundle.sig`` if it is signed, then every file of the list, sorted.
 Whoever unpacks it knows what to expect before the first file comes, and takes nothing that is not on the list.
 """
 
@@ -43,7 +43,7 @@ class BundleListing:
     """``bundle.json``: what the bundle is for, and every file in it by its path, relative and with ``/``.
 
     ``packages`` says for which computer Python packages are included (``machine``, ``python``, ``glibc``), and is
-    empty where they are not.
+    empty if they are not.
     """
 
     name: str

@@ -15,7 +15,7 @@ IGNORED = 255
 class ClassSet:
     """The classes a network tells apart, in label order.
 
-    ``ignored`` is the label value in ground truth that no metric and no loss counts, or None where every
+    ``ignored`` is the label value in ground truth that no metric and no loss counts, or None if every
     pixel counts. It is never predicted.
     """
 

@@ -26,7 +26,7 @@ _INVALID = ("emulated board: nothing was timed",)
 class CountReport:
     """Instructions of single inferences on one thread of an emulated board, in all and by kind.
 
-    ``runs`` has one mapping per inference, kind to count, or nothing where the board's emulator does not count.
+    ``runs`` has one mapping per inference, kind to count, or nothing if the board's emulator does not count.
     """
 
     artifact: Mapping[str, Any]

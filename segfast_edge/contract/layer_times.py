@@ -29,12 +29,12 @@ class Layer:
 
     @property
     def gmacs_per_s(self) -> float | None:
-        """Billions of multiply-accumulates a second; None where either is unknown."""
+        """Billions of multiply-accumulates a second; None if either is unknown."""
         return self.macs / self.ms / 1e6 if self.macs is not None and self.ms > 0 else None
 
     @property
     def share_of_limit(self) -> float | None:
-        """What the layer reaches of the limit, 0 to 1; None where either is unknown."""
+        """What the layer reaches of the limit, 0 to 1; None if either is unknown."""
         rate, limit = self.gmacs_per_s, self.limit_gmacs_per_s
         return rate / limit if rate is not None and limit else None
 

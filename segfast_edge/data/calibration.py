@@ -186,7 +186,7 @@ def _listed(folder: Path) -> CalibrationList:
 
 
 def _refuse_measured(folders: Sequence[str], where: object) -> None:
-    """Raise DataError where a path leads through a folder that holds what models are measured on."""
+    """Raise DataError if a path leads through a folder that holds what models are measured on."""
     for name in folders:
         if name.lower() in MEASURED:
             raise DataError(f"calibration on {where} is refused: '{name}' is what models are measured on. Use train")

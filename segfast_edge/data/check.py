@@ -91,7 +91,7 @@ class Check:
 
 
 def check(name: str, source: Source, progress: Progress) -> Check:
-    """Read every sample of every split; ``progress`` is told samples done and in all."""
+    """Read every sample of every split; ``progress`` receives the samples done and the total."""
     opened = [_opened(source, split) for split in parts(source)]
     total = sum(len(dataset) for dataset, _ in opened)
     ticks = itertools.count(1)

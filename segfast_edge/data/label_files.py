@@ -54,7 +54,7 @@ def read_label_picture(path: Path) -> LabelPicture:
 
 
 def _depth(path: Path, picture: Image.Image) -> int:
-    """Return the file's bits per channel, which Pillow's mode does not tell."""
+    """Return the file's bits per channel, which Pillow's mode does not show."""
     if picture.format == "PNG":
         with path.open("rb") as stream:
             return stream.read(_DEPTH_AT + 1)[_DEPTH_AT]

@@ -36,7 +36,7 @@ class Dataset(typing.Protocol):
 
     @property
     def classes(self) -> ClassSet:
-        """The classes that the labels tell apart."""
+        """The classes of the labels."""
 
     def __len__(self) -> int: ...
 
@@ -59,4 +59,4 @@ class Source(typing.Protocol):
         """The splits that are there."""
 
     def open(self, split: str) -> Dataset:
-        """Open one split; DataError where it is not there or its files do not pair up."""
+        """Open one split; DataError if it is not there or its files do not pair up."""

@@ -1,4 +1,4 @@
-"""The device code as a fresh process on this machine: copied, started, and heard line by line."""
+"""The device code as a fresh process on this machine: copied, started, and read line by line."""
 
 import contextlib
 import json

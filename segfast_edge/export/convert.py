@@ -45,7 +45,7 @@ def convert_tuned(
 ) -> Manifest:
     """Time every lowering, then write the artifact with the fastest; all timings go into its provenance.
 
-    Stopped in the middle it leaves a hidden folder beside ``request.folder``, and goes on from there when called
+    Stopped in the middle it leaves a hidden folder beside ``request.folder``, and continues from there when called
     again.
 
     Raises:

@@ -36,7 +36,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     """Write ``model.onnx``; return the manifest with the tensors' names.
 
     Raises:
-        ConversionError: the exporter knows no form of one of the network's operators.
+        ConversionError: the exporter has no form for one of the network's operators.
     """
     manifest = named(manifest)
     _save(converted(graph), manifest, folder)

@@ -27,7 +27,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     """Write ``model.xml`` and ``model.bin``; return the manifest with the tensors' names.
 
     Raises:
-        ConversionError: OpenVINO is not installed, or knows no form of one of the network's operators.
+        ConversionError: OpenVINO is not installed, or has no form for one of the network's operators.
     """
     manifest = named(manifest)
     _save(converted(graph), manifest, folder)

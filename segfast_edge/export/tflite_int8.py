@@ -27,7 +27,7 @@ class RangeRecord:
 
     @property
     def layers(self) -> list[str]:
-        """The layers with weights, in order, by the names that torch knows them by."""
+        """The layers with weights, in order, by the names that torch has for them."""
         return list(dict.fromkeys(layer_of(step) for step in self._weighted()))
 
     def int8(self, kept_float: Collection[str] = ()) -> bytearray:
@@ -55,7 +55,7 @@ def calibrate(content: bytes, frames: Iterable[Frame]) -> RangeRecord:
     """Run a float file of ours on uint8 frames of the network's size, as ``Preprocess.image`` gives them.
 
     Raises:
-        ConversionError: no frames, one of another size, or the file is none of ours.
+        ConversionError: no frames, one of another size, or the file is not one of ours.
     """
     from segfast_edge.export.tflite_writer.int8.ranges import observed
     from segfast_edge.export.tflite_writer.reader import read

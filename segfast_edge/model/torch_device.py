@@ -6,7 +6,7 @@ from segfast_edge.errors import SegfastError
 
 
 def device_for(name: str, local_rank: int = 0) -> torch.device:
-    """Return the device of that name; ``auto`` is a GPU where there is one.
+    """Return the device of that name; ``auto`` is a GPU if there is one.
 
     Raises:
         SegfastError: unknown, or not on this machine.

@@ -127,7 +127,7 @@ def latency_percentiles(reports: Mapping[str, Report]) -> str:
 
 
 def stage_bars(reports: Mapping[str, Report]) -> str:
-    """Draw what each step of a frame's way takes, medians side by side; empty where no report has stages."""
+    """Draw what each step of a frame's way takes, medians side by side; empty if no report has stages."""
     staged = {name: report.stages for name, report in reports.items() if report.stages}
     if not staged:
         return ""

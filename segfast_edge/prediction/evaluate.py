@@ -100,12 +100,12 @@ class Evaluation:
 
 
 def evaluate(predictor: Predictor, truth: GroundTruth, progress: Progress, seen: Seen | None = None) -> Evaluation:
-    """Run the split through the network and count; ``progress`` is told the frames done and the total.
+    """Run the split through the network and count; ``progress`` receives the frames done and the total.
 
     ``seen`` is called with every picture.
 
     Raises:
-        SegfastError: no protocol is known, or the dataset and the network tell different classes apart.
+        SegfastError: no protocol is known, or the dataset and the network have different classes.
     """
     protocol = _protocol(predictor, truth)
     dataset = open_dataset(truth.data, truth.root, truth.split, protocol)

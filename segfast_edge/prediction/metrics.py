@@ -65,7 +65,7 @@ class ConfusionMatrix:
 
     @property
     def iou(self) -> Ratios:
-        """Intersection over union per class, 0 to 1; NaN where a class is neither true nor predicted anywhere."""
+        """Intersection over union per class, 0 to 1; NaN if a class is neither true nor predicted anywhere."""
         correct, true, predicted = self._sums()
         return _ratio(correct, true + predicted - correct)
 
@@ -77,13 +77,13 @@ class ConfusionMatrix:
 
     @property
     def precision(self) -> Ratios:
-        """Share of the pixels predicted as each class that are of it; NaN where it was never predicted."""
+        """Share of the pixels predicted as each class that are of it; NaN if it was never predicted."""
         correct, _, predicted = self._sums()
         return _ratio(correct, predicted)
 
     @property
     def dice(self) -> Ratios:
-        """Dice coefficient (F1) per class, 0 to 1; NaN where a class is neither true nor predicted anywhere."""
+        """Dice coefficient (F1) per class, 0 to 1; NaN if a class is neither true nor predicted anywhere."""
         correct, true, predicted = self._sums()
         return _ratio(2 * correct, true + predicted)
 
@@ -163,7 +163,7 @@ class BoundaryScore:
 
     @property
     def f1(self) -> Ratios:
-        """F1 per class, 0 to 1; NaN where a class has no border in either."""
+        """F1 per class, 0 to 1; NaN if a class has no border in either."""
         met = self.met.astype(np.float64)
         recall, precision = _ratio(met[:, 0], met[:, 1]), _ratio(met[:, 2], met[:, 3])
         both = np.nan_to_num(recall) + np.nan_to_num(precision)

@@ -33,7 +33,7 @@ class Planned:
         return {kind: out / f"{self.name}.{kind}.png" for kind in VIEWS}
 
     def frames(self) -> int:
-        """Return how many frames it says it has, 1 for a picture and for a video that cannot tell."""
+        """Return how many frames it has according to its header, 1 for a picture and if the header does not say."""
         if not self.source.is_video:
             return 1
         try:
@@ -62,7 +62,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class PredictionOutput:
-    """Where predictions go, how opaque the overlays are, and what is told of every frame that is done."""
+    """Where predictions go, how opaque the overlays are, and what is called after every frame."""
 
     folder: Path
     opacity: float = 0.5

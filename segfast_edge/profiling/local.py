@@ -59,7 +59,7 @@ def profile_all(
 ) -> Measurements:
     """Measure artifacts on this machine one after another; one that fails does not cost the figures of the others.
 
-    An artifact given several times is measured as often. ``announce`` is told each step, for people.
+    An artifact given several times is measured as often. ``announce`` receives each step as text for people.
     """
     names = distinct_names(artifacts)
     reports: list[Report] = []

@@ -107,7 +107,7 @@ class PaperFigures:
 
 
 def _busy_s() -> float:
-    """Return the seconds of work that the cores of this process did so far for anybody; nan where nobody counts."""
+    """Return the seconds of work that the cores of this process did so far for anybody; nan if nobody counts."""
     usable, ticks = {f"cpu{number}" for number in os.sched_getaffinity(0)}, 0
     with contextlib.suppress(OSError):
         for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
@@ -119,7 +119,7 @@ def _busy_s() -> float:
 
 
 def measure(setting: PaperSetting, progress: Progress) -> PaperFigures:
-    """Measure all four networks; ``progress`` is told the measurements done and the total.
+    """Measure all four networks; ``progress`` receives the measurements done and the total.
 
     Raises:
         TargetError: a network's process ended, for lack of memory as a rule.

@@ -86,7 +86,7 @@ class Board:
 
     @property
     def emulated(self) -> bool:
-        """Whether this is no hardware: what is timed there means nothing."""
+        """Whether this is an emulated board, on which times mean nothing."""
         return bool(self.virtual)
 
     @property
@@ -147,7 +147,7 @@ def _busy(before: str, after: str) -> float:
 
 
 def free_bytes(line: str) -> int:
-    """Read the line that ``df -Pk`` gives for a file system; TargetError where it is none."""
+    """Read the line that ``df -Pk`` gives for a file system; TargetError if it is none."""
     try:
         return int(line.split()[3]) * 1024  # df -P: device, size, used, available
     except (IndexError, ValueError) as error:
@@ -172,7 +172,7 @@ def _python(host: str, found: list[str]) -> tuple[tuple[int, int], str]:
 
 
 def refuse_busy(ssh: Ssh, board: Board) -> None:
-    """Raise TargetError where another job of ours runs, or others keep the cores busy."""
+    """Raise TargetError if another job of ours runs, or others keep the cores busy."""
     if board.jobs:
         raise TargetError(f"{ssh.host} is busy: another segfast-edge job is running there (process {board.jobs[0]})")
     if not board.emulated and board.busy > _BUSY:
@@ -183,7 +183,7 @@ def refuse_busy(ssh: Ssh, board: Board) -> None:
 
 
 def refuse_full(ssh: Ssh, free_bytes: int, needed_bytes: int) -> None:
-    """Raise TargetError where ``free_bytes`` of a device's disk are no room for ``needed_bytes`` and a little more."""
+    """Raise TargetError if ``free_bytes`` of a device's disk are no room for ``needed_bytes`` and a little more."""
     needed = needed_bytes * 11 // 10 + 2_000_000
     if free_bytes < needed:
         raise TargetError(f"{ssh.host} has {free_bytes / 1e6:.0f} MB free; {needed / 1e6:.0f} MB are needed there")

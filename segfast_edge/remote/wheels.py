@@ -107,7 +107,7 @@ def needed_glibc(folder: Path) -> tuple[tuple[int, int], Path | None]:
 
 
 def refuse_newer_glibc(folder: Path, platform: Platform) -> None:
-    """Raise TargetError where a library asks for a newer glibc, whatever its wheel's name says (ai-edge-litert 2.3)."""
+    """Raise TargetError if a library asks for a newer glibc, whatever its wheel's name says (ai-edge-litert 2.3)."""
     needed, library = needed_glibc(folder)
     if library is not None and needed > platform.glibc:
         raise TargetError(

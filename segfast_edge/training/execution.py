@@ -49,7 +49,7 @@ class Execution:
 
 
 def execution(hardware: Hardware, local_rank: int = 0) -> Execution:
-    """Choose device and precision: bf16 where the processor computes in it, else fp16 on CUDA, else fp32.
+    """Choose device and precision: bf16 if the processor computes in it, else fp16 on CUDA, else fp32.
 
     Raises:
         SegfastError: a device that is not there, or a precision it cannot train in.

@@ -68,7 +68,7 @@ OnStep = Callable[[StepProgress], None]
 
 
 def train_epoch(setup: TrainingSetup, state: State, sums: Sums, *, stop: Stop, report: OnStep) -> bool:
-    """Train the rest of the epoch in progress; return False where ``stop`` ended it before its last step.
+    """Train the rest of the epoch in progress; return False if ``stop`` ended it before its last step.
 
     Raises:
         SegfastError: the loss is NaN or infinite; says where it began.
@@ -155,7 +155,7 @@ def _update(setup: TrainingSetup, state: State, loss: Tensor, done: int) -> None
 
 @torch.no_grad()
 def validate(setup: TrainingSetup, module: nn.Module, *, stop: Stop) -> ConfusionMatrix | None:
-    """Return the confusion matrix on val at the network's size, in float32; None where ``stop`` ended it."""
+    """Return the confusion matrix on val at the network's size, in float32; None if ``stop`` ended it."""
     setup.world.same_buffers(module)
     module.eval()
     matrix = ConfusionMatrix(setup.classes)

@@ -61,7 +61,7 @@ class TrainingData:
 
 
 def read_data(settings: TrainingSettings, world: World, progress: Progress) -> TrainingData:
-    """Open both splits and take them into memory where they fit, beside those of this machine's other processes.
+    """Open both splits and take them into memory if they fit, beside those of this machine's other processes.
 
     Raises:
         SegfastError: the data is not there or not as it should be.
@@ -209,7 +209,7 @@ def make_setup(
 
 
 def _forward(state: State, world: World, execution: Execution, settings: TrainingSettings) -> nn.Module:
-    """Return the network as the loop calls it: shared between processes, compiled where asked."""
+    """Return the network as the loop calls it: shared between processes, compiled if asked for."""
     if world.size > 1 and execution.cuda and not settings.recipe.fake_int8:  # its statistics are frozen
         state.module = nn.SyncBatchNorm.convert_sync_batchnorm(state.module)
     module = wrap(state.module, world, execution.device)

@@ -61,7 +61,7 @@ class TrainingSettings:
             raise SegfastError("--pretrained and --start both give the first weights; choose one")
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values, without the hardware, which is no part of what is trained."""
+        """Return plain JSON values, without the hardware, which is not part of what is trained."""
         return {
             "model": self.model,
             "data": self.data,

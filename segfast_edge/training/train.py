@@ -29,7 +29,7 @@ DRAW_EVERY = 5  # epochs; drawing takes a third of a second
 
 
 class Observer(Protocol):
-    """Who is told how a training goes; only the leading process tells."""
+    """Receives the progress of a training; only the leading process reports it."""
 
     def reading(self, done: int, total: int) -> None:
         """So many of the frames have been read."""
@@ -56,7 +56,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How to begin: anew, anew in a folder that holds a training (``overwrite``), or where it stopped (``resume``)."""
+    """How to begin: in a new folder, in one that holds a training (``overwrite``), or where it stopped (``resume``)."""
 
     resume: bool = False
     overwrite: bool = False
@@ -192,7 +192,7 @@ def _after_step(run: _Run, progress: StepProgress) -> None:
 
 
 def _complete(run: _Run, matrix: ConfusionMatrix | None, val_seconds: float) -> None:
-    """Close an epoch: the record, the best checkpoint, the state; ``matrix`` is None where val was not looked at."""
+    """Close an epoch: the record, the best checkpoint, the state; ``matrix`` is None if val was not looked at."""
     state, sums = run.state, run.sums
     state.epoch, state.step = state.epoch + 1, 0
     state.elapsed_s += sums.seconds + val_seconds

@@ -15,7 +15,7 @@ def shipped() -> list[str]:
 
 
 def card_of(checkpoint_sha256: str) -> Path | None:
-    """Return the model card of shipped weights by their checksum, None where none of them has it."""
+    """Return the model card of shipped weights by their checksum, None if none of them has it."""
     found = (name for name in shipped() if sha256(_FOLDER / f"{name}.pt") == checkpoint_sha256)
     name = next(found, None)
     return None if name is None else _FOLDER / f"{name}.md"

@@ -1,4 +1,4 @@
-"""The device side's verbs: one line on stderr and exit 2 for what a user can put right."""
+"""The device side's verbs: one line on stderr and exit 2 for what a user can fix."""
 
 import argparse
 import json

@@ -69,7 +69,7 @@ class Cuda:
         raise TargetError(f"no NVIDIA GPU that CUDA can use: {failures[0]}")
 
     def call(self, name: str, *words: Any) -> None:
-        """Call ``cuda<name>``; TargetError where it fails."""
+        """Call ``cuda<name>``; TargetError if it fails."""
         status = getattr(self._functions, f"cuda{name}")(*words)
         if status != 0:
             said = self._functions.cudaGetErrorString(status).decode()
@@ -97,7 +97,7 @@ class Cuda:
         return f"{number.value // 1000}.{number.value % 1000 // 10}"
 
     def gpus(self) -> int:
-        """Return how many GPUs there are; TargetError where there is no driver for any."""
+        """Return how many GPUs there are; TargetError if there is no driver for any."""
         return self._number("GetDeviceCount")
 
     def gpu(self) -> Gpu:

@@ -58,7 +58,7 @@ def run_counted(words: list[str], root: Path) -> int:
 
 
 def count(step: Callable[[], Any]) -> tuple[dict[str, int], ...]:
-    """Return the instructions of single calls, by kind; nothing where this process is not counted."""
+    """Return the instructions of single calls, by kind; nothing if this process is not counted."""
     for _ in range(_WARM_UP):
         step()
     for number in range(_COUNTED):

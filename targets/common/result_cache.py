@@ -35,7 +35,7 @@ def find(path: Path, facts: Mapping[str, str]) -> bytes | None:
 
 
 def keep(path: Path, facts: Mapping[str, str], content: bytes) -> None:
-    """Write ``content`` whole or not at all; where that fails, say so and go on without."""
+    """Write ``content`` whole or not at all; if that fails, say so and go on without."""
     head = json.dumps(_head(facts, content)).encode()
     try:
         with replacing_file(path) as temporary:

@@ -22,7 +22,7 @@ _GPU_LOADS = ("sys/devices/platform/*/load", "sys/class/devfreq/*/device/load")
 
 
 def read(path: Path) -> str | None:
-    """Return a file's text without surrounding space, or None where it cannot be read."""
+    """Return a file's text without surrounding space, or None if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n\t")
     except OSError:
@@ -42,7 +42,7 @@ def _integers(root: Path, pattern: str) -> list[int]:
 
 
 def tool(root: Path, name: str, *words: str) -> str | None:
-    """Return what a system tool prints, or None where there is no such tool or it fails."""
+    """Return what a system tool prints, or None if there is no such tool or it fails."""
     path = next((root / folder / name for folder in _TOOL_FOLDERS if (root / folder / name).is_file()), None)
     if path is None:
         return None

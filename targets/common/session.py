@@ -75,7 +75,7 @@ class Session(Protocol):
         executed, and ``layer_precisions`` how many have which.
 
         They are read back from the runtime, which may take long, so ask last. A session on a GPU that times itself
-        also has an attribute ``gpu_ms``: what the last run took there, None where it is not known.
+        also has an attribute ``gpu_ms``: what the last run took there, None if it is not known.
         """
         ...
 
@@ -84,7 +84,7 @@ class EngineModule(Protocol):
     """What a module in ``targets/engines`` has; its descriptor is ``segfast_edge/contract/engines/NAME.py``."""
 
     def runtime(self) -> ModuleType:
-        """Import the runtime; TargetError where it is missing."""
+        """Import the runtime; TargetError if it is missing."""
         ...
 
     def load(self, artifact: Path, manifest: Manifest, options: Options) -> Session:

@@ -134,7 +134,7 @@ class Messages:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An engine ready for an execution context, and the seconds that building it took; None where it was kept."""
+    """An engine ready for an execution context, and the seconds that building it took; None if it was kept."""
 
     engine: Any
     runtime: Any  # has to outlive the engine

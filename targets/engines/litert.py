@@ -1,4 +1,4 @@
-"""TFLite files through LiteRT, or through the older tflite_runtime where LiteRT does not serve the board."""
+"""TFLite files through LiteRT, or through the older tflite_runtime if LiteRT does not serve the board."""
 
 import re
 from collections.abc import Mapping
@@ -106,7 +106,7 @@ class LiteRtSession:
         return found
 
     def facts(self) -> Mapping[str, Any]:
-        """Tell the precision from the type of what flows into each layer with weights, which TFLite kernels follow."""
+        """Derive the precision from the type that flows into each layer with weights, which TFLite kernels follow."""
         from importlib.metadata import version  # 3 MB that a runner, which never asks, does without
 
         types = {tensor["index"]: np.dtype(tensor["dtype"]).name for tensor in self._interpreter.get_tensor_details()}

@@ -28,7 +28,7 @@ _SELF_TEST_S = 600  # an emulated board takes minutes for one frame
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """Installs into ``layout`` with the interpreter ``python``; ``announce`` is told each step, for people."""
+    """Installs into ``layout`` with the interpreter ``python``; ``announce`` receives each step as text for people."""
 
     layout: Layout
     service: ServiceManager
@@ -40,12 +40,12 @@ class Installer:
     def install(self, bundle: Path, trust: Trust, *, config: dict[str, Any] | None = None, keep: int = 3) -> str:
         """Install a bundle, switch to it, and return its release's name.
 
-        Nothing that runs is touched before the new release has passed its self-test. If it is not well after the
+        Nothing that runs is touched before the new release has passed its self-test. If it is not healthy after the
         switch, the release before it runs again when this raises.
 
         Raises:
             ArtifactError: the bundle is not trusted or not whole, or fails its self-test.
-            TargetError: the device lacks something, or the release was not well and was taken back.
+            TargetError: the device lacks something, or the release was not healthy and was rolled back.
         """
         with self.layout.locked(self.patience.limit_s):
             passed("begun")
@@ -73,7 +73,7 @@ class Installer:
         """Switch back to the previous release and return its name.
 
         Raises:
-            TargetError: there is none, or it was not well either.
+            TargetError: there is none, or it was not healthy either.
         """
         with self.layout.locked(self.patience.limit_s):
             current, previous = self.layout.pointed("current"), self.layout.pointed("previous")
@@ -193,7 +193,7 @@ class Installer:
         passed("switched")
 
     def _undo(self, config: dict[str, Any] | None, previous: str | None, *, keep_trial: bool) -> None:
-        """Undo what came before a switch that failed; where that fails, the guard or the next installation does it."""
+        """Undo what came before a switch that failed; if that fails, the guard or the next installation does it."""
         with contextlib.suppress(OSError):
             restore(self.layout, config)
             if not keep_trial:

@@ -5,7 +5,7 @@ ROOT/current          link to the release that runs; another link is renamed ove
 ROOT/previous         link to the one before
 ROOT/trusted_keys/    public keys whose bundles are taken
 ROOT/config.json      what to run on: input, outputs, options; never touched by a bundle
-ROOT/service.json     what keeps the runner running, where that was said once; see service.py
+ROOT/service.json     what keeps the runner running, if it was once given; see service.py
 ROOT/pending.json     the release on trial, until it has proven itself; see guard.py
 ROOT/guard.pyz        run before each start; see guard.py
 """

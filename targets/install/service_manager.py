@@ -1,4 +1,4 @@
-"""What keeps the runner running: systemd, or a plain process where there is no systemd, or nothing."""
+"""What keeps the runner running: systemd, or a plain process if there is no systemd, or nothing."""
 
 import contextlib
 import json
@@ -61,7 +61,7 @@ class ServiceManager(Protocol):
 
 
 def choose(kind: str, layout: Layout, python: str) -> ServiceManager:
-    """Return the service of a kind; ``auto``: what was said before, else systemd where it runs here, else nothing.
+    """Return the service of a kind; ``auto``: what was said before, else systemd if it runs here, else nothing.
 
     Raises:
         TargetError: no such kind, systemd is asked for and not there, or it would misread a path.
@@ -119,7 +119,7 @@ class Nothing:
 
 
 class Systemd:
-    """A unit of the system's, or of the user's where the installer is not root."""
+    """A unit of the system's, or of the user's if the installer is not root."""
 
     name = "systemd"
     over = False
@@ -185,7 +185,7 @@ class Systemd:
                 sync_folder(folder)
 
     def restart(self) -> None:
-        """Restart the unit; whether it is well is for the health watch to see."""
+        """Restart the unit; the health watch sees whether it is healthy."""
         self._systemctl("reset-failed", UNIT, check=False)
         self._systemctl("restart", "--no-block", UNIT)
 
@@ -278,7 +278,7 @@ class Process:
                 self._child, self._status = None, os.waitstatus_to_exitcode(status)
 
     def stop(self) -> None:
-        """End the runner, by force where it does not end in time."""
+        """End the runner, by force if it does not end in time."""
         pid = self._pid()
         if pid is None:
             return
@@ -294,7 +294,7 @@ class Process:
         raise TargetError(f"the runner, process {pid}, does not end")
 
     def _pid(self) -> int | None:
-        """Return the runner's process, None where it is gone or its number has gone to another."""
+        """Return the runner's process, None if it is gone or its number has gone to another."""
         try:
             pid, started = (self._run / "pid").read_text().split()
         except (OSError, ValueError):

@@ -69,7 +69,7 @@ class Archive:
         return data
 
     def content(self, limit: int) -> bytes:
-        """Return the present entry's content; ArtifactError where it is over ``limit`` bytes."""
+        """Return the present entry's content; ArtifactError if it is over ``limit`` bytes."""
         if self._left > limit:
             raise ArtifactError(f"an entry of {self._left} bytes is in the archive; at most {limit} are allowed")
         count, self._left = self._left, 0

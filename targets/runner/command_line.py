@@ -103,7 +103,7 @@ def _forms() -> str:
 
 
 def run(args: argparse.Namespace, target: Target) -> int:
-    """Run until the input ends, SIGTERM, or nobody takes results any more; exit 0 in each of these cases.
+    """Run until the input ends, SIGTERM, or no output takes results any more; exit 0 in each of these cases.
 
     Raises:
         SegfastError: something is wrong from the start: the artifact, the input, an output.
@@ -213,6 +213,6 @@ def _drivable(text: str | None, model: Model) -> tuple[str, ...] | None:
 
 
 def self_test(choice: ModelChoice) -> str:
-    """Return one line that says how the golden frame came out; SegfastError where it did not."""
+    """Return one line that says how the golden frame came out; SegfastError if it did not."""
     model = open_model(choice)
     return f"golden frame: {model.golden:.3%} of labels agree, engine {model.session.engine}"

@@ -55,7 +55,7 @@ class Encoded:
     rules: PictureRules = RULES
 
     def decode(self, at_least: Size | None, /) -> tuple[Image.Image, Size]:
-        """Decode; a JPEG by a half, a quarter or an eighth where that is still at least ``at_least``."""
+        """Decode; a JPEG by a half, a quarter or an eighth if that is still at least ``at_least``."""
         try:
             picture = Image.open(io.BytesIO(self.data), formats=FORMATS)
             size = picture.height, picture.width
@@ -105,7 +105,7 @@ class ReducedScale:
 
     @property
     def lowest_agreement(self) -> float | None:
-        """The smallest share of equal labels seen, or None where nothing was compared."""
+        """The smallest share of equal labels seen, or None if nothing was compared."""
         return self._lowest
 
     def due(self) -> bool:

@@ -20,7 +20,7 @@ log = logging.getLogger("segfast.runner")
 
 
 class Decoder:
-    """Decodes and resizes what ``inbox`` gives; damaged frames are counted and the stream goes on."""
+    """Decodes and resizes what ``inbox`` gives; damaged frames are counted and the stream continues."""
 
     def __init__(
         self,

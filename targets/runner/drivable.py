@@ -54,7 +54,7 @@ def _way(height: int, width: int) -> np.ndarray:
 
 
 def ahead(labels: Labels, drivable: Sequence[int]) -> Ahead | None:
-    """Look at uint8 height x width labels; None where no class can be driven on."""
+    """Look at uint8 height x width labels; None if no class can be driven on."""
     if not drivable:
         return None
     height, width = labels.shape

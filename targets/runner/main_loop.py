@@ -29,7 +29,7 @@ PROVEN_S = 30.0
 
 
 class Service:
-    """Runs a pipeline until its input ends, nobody listens any more, or SIGTERM; SIGHUP opens the model again."""
+    """Runs a pipeline until its input ends, no output is left, or SIGTERM; SIGHUP opens the model again."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Service:
         """Run to the end and return the final tally.
 
         Raises:
-            Exception: whatever a thread met that no further attempt would mend.
+            Exception: whatever a thread met that retrying cannot fix.
         """
         self._pipeline.start()
         self._notifier.ready()

@@ -29,7 +29,7 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """An open session with where it came from; ``golden`` is the self-test's agreement, None where it was left out."""
+    """An open session with where it came from; ``golden`` is the self-test's agreement, None if it was left out."""
 
     choice: ModelChoice
     session: CheckedSession

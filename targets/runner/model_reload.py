@@ -11,7 +11,7 @@ log = logging.getLogger("segfast.runner")
 
 
 class Loader:
-    """Opens what was last asked for and hands it over; where that fails the present model stays in use."""
+    """Opens what was last asked for and hands it over; if that fails the present model stays in use."""
 
     def __init__(self, adopt: Callable[[Model], None], crashed: Crashed) -> None:
         self._adopt = adopt

@@ -130,7 +130,7 @@ class Pipeline:
             lane.offer(result)
 
     def crashed(self, error: Exception) -> None:
-        """Stop everything: a thread has met a bug, or an error that no other attempt will mend."""
+        """Stop everything: a thread has met a bug, or an error that retrying cannot fix."""
         self.crash = self.crash or error
         for slot in self._slots:
             slot.close()
@@ -140,7 +140,7 @@ class Pipeline:
 
     @property
     def all_outputs_ended(self) -> bool:
-        """Whether there were outputs and nobody takes results any more."""
+        """Whether there were outputs and no output takes results any more."""
         return bool(self.lanes) and all(lane.ended for lane in self.lanes)
 
     @property

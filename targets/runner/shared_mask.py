@@ -186,7 +186,7 @@ class MaskReader:
         """Return what is there now; memory that was replaced by larger is left for the new one.
 
         Raises:
-            DataError: no runner has made this memory, or it is no mask.
+            DataError: no runner has made this memory, or it is not a mask.
         """
         found = self._read()
         if found.state == "replaced":

@@ -69,7 +69,7 @@ def _resolution(size: tuple[int, int] | None) -> str | None:
 
 
 def resident_bytes() -> int | None:
-    """Return this process's resident memory, or None where /proc does not say."""
+    """Return this process's resident memory, or None if /proc does not say."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):

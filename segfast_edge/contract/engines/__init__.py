@@ -27,7 +27,7 @@ class Computer(Protocol):
 
     @property
     def prefers_gpu(self) -> bool:
-        """Whether there is a GPU that engines take unless told otherwise."""
+        """Whether there is a GPU that engines take by default."""
         ...
 
 

@@ -54,5 +54,5 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _hands_on(parser: argparse.ArgumentParser) -> bool:
-    """Say whether a parser hands words on to another program, whose options it does not know."""
+    """Say whether a parser hands words on to another program, whose options are unknown here."""
     return any(action.nargs == argparse.REMAINDER for action in parser._actions)

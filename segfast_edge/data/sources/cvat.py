@@ -26,7 +26,7 @@ def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     """Open such a folder; subsets of the task are its splits.
 
     What no area covers is the class background, or does not count with ``background=ignored``. Boxes, lines and points
-    are no areas: they are left out, and a warning says so.
+    are not areas: they are left out, and a warning says so.
     """
     root = existing_root(root, "cvat", LAYOUT)
     if not (root / FILE).is_file():

@@ -56,7 +56,7 @@ class Scenes:
 
     @property
     def classes(self) -> ClassSet:
-        """The classes that the labels tell apart."""
+        """The classes of the labels."""
         return self.source.classes
 
     def __len__(self) -> int:

@@ -33,7 +33,7 @@ class Doubled(nn.Module):
             self.register_buffer(f"kernel{number}", kernel)
 
     def forward(self, half: Tensor) -> Tensor:
-        """Enlarge, and where labels are asked for, take the largest class of each pixel as uint8."""
+        """Enlarge, and if labels are asked for, take the largest class of each pixel as uint8."""
         padded = F.pad(half, (1, 1, 1, 1), mode="replicate")
         phases = [F.conv2d(padded, kernel, groups=half.shape[1]) for kernel in self.buffers()]
         if not self.labels:

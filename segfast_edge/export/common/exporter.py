@@ -48,7 +48,7 @@ class Quantizer(Exporter, Protocol):
 
 
 def quantizer(writer: Exporter, name: str, engine: str | None = None) -> Quantizer:
-    """Return the exporter as one that can quantize; ConversionError where it cannot, or not for ``engine``."""
+    """Return the exporter as one that can quantize; ConversionError if it cannot, or not for ``engine``."""
     if not hasattr(writer, "quantize"):
         raise ConversionError(f"format {name} has no int8; --int8 works with {', '.join(integer_formats())}")
     engines = format_named(name).integer_engines

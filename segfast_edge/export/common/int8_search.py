@@ -46,7 +46,7 @@ class Attempts:
         return True
 
     def make(self, kept: Sequence[Sensitivity]) -> tuple[Manifest, Labels]:
-        """Write, compare and measure one model; AccuracyGateError where it loses too much."""
+        """Write, compare and measure one model; AccuracyGateError if it loses too much."""
         conversion = self.conversion
         note = f", {len(kept)} layers in float" if kept else ""
         conversion.announce(f"quantizing {conversion.format} on {len(self.frames)} frames{note}")
@@ -102,7 +102,7 @@ def in_int8(attempts: Attempts) -> tuple[Manifest, Labels]:
 
 
 def fewest(passes: Callable[[int], bool], most: int) -> int | None:
-    """Return the smallest number from 1 to ``most`` that passes, by doubling and then halving; None where none does.
+    """Return the smallest number from 1 to ``most`` that passes, by doubling and then halving; None if none does.
 
     More is taken to be at least as good, which is what ranking by sensitivity makes likely.
     """

@@ -50,7 +50,7 @@ def lower(network: nn.Module, name: str) -> nn.Module:
 
 
 def _taken_relu(block: Normalised, into: str) -> nn.Module:
-    """Take the ReLU out of a block whose BN is folded; an identity where there is none, or BN is still before it."""
+    """Take the ReLU out of a block whose BN is folded; an identity if there is none, or BN is still before it."""
     taken = block._modules.get("relu")
     norm = block._modules.get("bn")
     if taken is None or norm is None:
@@ -77,7 +77,7 @@ class Axis:
         return [(distance // self.stride, tap) for distance, tap in reached if distance % self.stride == 0]
 
     def span(self, phases: Sequence[int]) -> tuple[int, int]:
-        """Return the lowest and highest input offset that ``phases`` read; 0, 0 where no tap reaches them."""
+        """Return the lowest and highest input offset that ``phases`` read; 0, 0 if no tap reaches them."""
         offsets = [offset for phase in phases for offset, _ in self.taps(phase)] or [0]
         return min(offsets), max(offsets)
 
@@ -239,7 +239,7 @@ def forward_weight(layer: nn.ConvTranspose2d) -> Tensor:
 def phase_weight(
     layer: nn.ConvTranspose2d, axes: Sequence[Axis], phase: Pair, spans: Sequence[tuple[int, int]]
 ) -> Tensor:
-    """Return one phase's taps as an ordinary kernel, out x in / groups x the spans' lengths; 0 where no tap is."""
+    """Return one phase's taps as an ordinary kernel, out x in / groups x the spans' lengths; 0 if no tap is."""
     source = forward_weight(layer)
     (top, bottom), (left, right) = spans
     weight = source.new_zeros((*source.shape[:2], bottom - top + 1, right - left + 1))
@@ -266,7 +266,7 @@ def pads(axis: Axis, span: tuple[int, int], excess: int) -> Pair:
 
 
 def place(x: Tensor, sides: Sequence[Pair]) -> Tensor:
-    """Pad each axis with zeros, or crop it where an amount is negative; slices, since runtimes refuse negative pads."""
+    """Pad each axis with zeros, or crop it if an amount is negative; slices, since runtimes refuse negative pads."""
     (top, bottom), (left, right) = sides
     if min(top, bottom, left, right) < 0:
         x = x[:, :, max(0, -top) : _end(x.shape[2], bottom), max(0, -left) : _end(x.shape[3], right)]

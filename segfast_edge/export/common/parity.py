@@ -166,7 +166,7 @@ def judge(format_name: str, labels: Difference, logits: Difference, thresholds: 
 
 
 def agreement(labels: Difference) -> dict[str, Any]:
-    """Return what ran, in which precision, layer by layer where the runtime says so, and how many labels agree."""
+    """Return what ran, in which precision, layer by layer if the runtime reports it, and how many labels agree."""
     layers = {key: labels.session[key] for key in ("layer_precisions", "executed_layers") if key in labels.session}
     return {
         "frames": labels.frames,

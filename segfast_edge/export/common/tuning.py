@@ -56,7 +56,7 @@ class Tuning:
 
 @dataclass(slots=True)
 class Timings:
-    """What has been measured so far; kept on disk after every process, so that a killed run goes on from there."""
+    """What has been measured so far; kept on disk after every process, so that a killed run continues from there."""
 
     folder: Path
     key: Mapping[str, Any]
@@ -65,7 +65,7 @@ class Timings:
 
     @classmethod
     def resumed(cls, folder: Path, key: Mapping[str, Any]) -> "Timings":
-        """Take up what is in ``folder`` if it was measured under the same key, else start anew."""
+        """Take up what is in ``folder`` if it was measured under the same key, else start again."""
         with contextlib.suppress(ArtifactError):
             value = read_json(folder / RECORD, "tuning record")
             if value.get("key") == key:

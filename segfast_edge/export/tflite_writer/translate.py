@@ -161,7 +161,7 @@ class Translation:
     def fused_activation(self, call: Call, into: Call | None = None) -> str:
         """Take over the activation that alone reads a result, if one does, and return its name or NONE.
 
-        ``into`` is the call whose writer asks, where that is not ``call`` itself.
+        ``into`` is the call whose writer asks, if that is not ``call`` itself.
         """
         reader = only_reader(call.node)
         name = activation_of(reader) if reader is not None else None

@@ -58,7 +58,7 @@ class Input(Protocol):
     camera: bool
 
     def connect(self) -> None:
-        """Open it, or open it again; InputLostError where it is not there now."""
+        """Open it, or open it again; InputLostError if it is not there now."""
         ...
 
     def read(self, wait_s: float, /) -> Grab | None:

@@ -49,7 +49,7 @@ class RawFrames:
         return self._size[0] * self._size[1] * 3
 
     def connect(self) -> None:
-        """Widen the pipe where it is one."""
+        """Widen the pipe, if it is one."""
         with contextlib.suppress(ImportError, AttributeError, OSError):
             import fcntl
 

@@ -102,7 +102,7 @@ def _append(path: Path) -> int:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of ``data``; OSError where not all of it could be."""
+    """Write all of ``data``; OSError if not all of it could be."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -48,12 +48,12 @@ def silu(t: Translation, call: Call) -> Tensor:
 
 
 def leaky_relu(t: Translation, call: Call) -> Tensor:
-    """A fixed part of x where it is negative."""
+    """A fixed part of x if it is negative."""
     return _unary(t, call, "LEAKY_RELU", schema.options("LeakyRelu", alpha=float(call["negative_slope"])))
 
 
 def prelu(t: Translation, call: Call) -> Tensor:
-    """A learned part of x, per channel or one for all, where it is negative."""
+    """A learned part of x, per channel or one for all, if it is negative."""
     x = t.tensor(call["self"])
     slopes = t.array(call["weight"])
     if len(x.shape) not in (2, 4) and len(slopes) > 1:

@@ -55,7 +55,7 @@ def _extreme(over_axes: str, of_two: str) -> Writer:
 
 
 def _variance(t: Translation, call: Call) -> Tensor:
-    """Return the variance with the reduced axes kept; torch takes one from the count unless told otherwise."""
+    """Return the variance with the reduced axes kept; torch takes one from the count by default."""
     x, axes = t.tensor(call["self"]), _axes(t, call)
     count = 1
     for axis in axes:
