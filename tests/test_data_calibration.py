@@ -107,7 +107,7 @@ def test_a_changed_or_missing_file_is_refused(camvid):
         ("{", "not readable"),
         ("{}", "has version None; this release reads 1"),
         ('{"calibration_version": 2}', "has version 2"),
-        ('{"calibration_version": 1}', "malformed: KeyError 'entries'"),
+        ('{"calibration_version": 1}', "malformed: KeyError 'dataset'"),
         ('{"calibration_version": 1, "dataset": "x", "split": "train", "seed": 0, "entries": []}', "is empty"),
         ('{"calibration_version": 1, "dataset": "x", "split": "train", "seed": 0, "entries": [3]}', "malformed"),
         (

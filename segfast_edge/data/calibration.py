@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared import records
 from segfast_edge.contract.shared.files import read_json, sha256, write_json
 from segfast_edge.contract.shared.images import Frame, list_pictures, read_frame
 from segfast_edge.data import open_source, parse_name
@@ -57,13 +58,7 @@ class CalibrationList:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
-            "calibration_version": LIST_VERSION,
-            "dataset": self.dataset,
-            "split": self.split,
-            "seed": self.seed,
-            "entries": [{"path": entry.path, "sha256": entry.sha256} for entry in self.entries],
-        }
+        return {"calibration_version": LIST_VERSION, **records.written(self)}
 
     def save(self, path: Path) -> None:
         """Write the list, whole or not at all."""
@@ -84,8 +79,7 @@ class CalibrationList:
         if version != LIST_VERSION:
             raise DataError(f"calibration list {path} has version {version}; this release reads {LIST_VERSION}")
         try:
-            entries = tuple(ListedFrame(str(entry["path"]), str(entry["sha256"])) for entry in value["entries"])
-            return cls(str(value["dataset"]), str(value["split"]), int(value["seed"]), entries)
+            return records.read(cls, value)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"calibration list {path} is malformed: {type(error).__name__} {error}") from error
         except DataError as error:
