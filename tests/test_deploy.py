@@ -23,9 +23,9 @@ from targets.install import sandbox
 from targets.install.config import written_folders
 from targets.install.guard import STARTS, guard
 from targets.install.health import Patience, watch
+from targets.install.kill_points import KILL_VARIABLE, STEPS
 from targets.install.layout import NAME_LENGTH, Layout
 from targets.install.service_manager import Nothing, Process, Systemd, choose
-from targets.install.steps import KILL_VARIABLE, STEPS
 from targets.install.trial import open_trial, proven
 from targets.runner.outputs import kinds
 

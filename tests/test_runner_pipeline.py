@@ -19,7 +19,7 @@ from targets.runner.decoding import Encoded
 from targets.runner.degradation import Limits, Policy, Step
 from targets.runner.frames import Broken
 from targets.runner.inputs import EndOfInputError, InputLostError, InputOptions, open_input
-from targets.runner.notify import Notifier
+from targets.runner.systemd_notify import Notifier
 
 
 def test_every_picture_of_a_folder_comes_out_in_order_with_the_right_mask(tmp_path):

@@ -14,7 +14,7 @@ from segfast_edge.errors import ArtifactError, SegfastError
 
 BUNDLE_VERSION = 1
 LISTING, SIGNATURE = "bundle.json", "bundle.sig"
-_RESERVED = (LISTING, SIGNATURE, "complete.json")  # the last is the installer's own: targets/install/whole.py
+_RESERVED = (LISTING, SIGNATURE, "complete.json")  # the last is the installer's own: targets/install/release_check.py
 SIGNED_PREFIX = b"segfast-edge bundle 1\n"  # so that a signature of anything else is never one of a bundle
 
 MAX_LISTING_BYTES = 8 << 20

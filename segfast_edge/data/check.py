@@ -18,7 +18,7 @@ from segfast_edge.data.label_files import LabelFiles, read_label_picture
 from segfast_edge.data.mapping import MappedLabels
 from segfast_edge.data.pairs import EVERYTHING, LabelMap, PairedDataset, PairedSource
 from segfast_edge.data.sample import Dataset, Sample, Source
-from segfast_edge.data.smooth import Slopes, slopes
+from segfast_edge.data.smoothed_labels import Slopes, slopes
 from segfast_edge.data.suspicions import Seen, suspicions
 from segfast_edge.errors import DataError
 from segfast_edge.progress import Progress

@@ -10,7 +10,7 @@ from PIL import Image
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, Colour
 from segfast_edge.contract.shared.images import Labels, open_picture
-from segfast_edge.data.once import warn_once
+from segfast_edge.data.warn_once import warn_once
 from segfast_edge.errors import DataError
 
 Values = npt.NDArray[np.integer]  # height x width

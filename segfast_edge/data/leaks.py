@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segfast_edge.data.once import warn_once
 from segfast_edge.data.pairs import Pair, PairedDataset
 from segfast_edge.data.sample import Dataset, Source
+from segfast_edge.data.warn_once import warn_once
 
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 _REGULAR = 0.5  # share of the steps between frame numbers that are alike, from which pictures are taken for a recording

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from segfast_edge.contract.shared.files import sha256
-from segfast_edge.data.once import warn_once
 from segfast_edge.data.pairs import EVERYTHING, Listing, Pair, PairedSource, joined
+from segfast_edge.data.warn_once import warn_once
 from segfast_edge.errors import DataError, unknown
 
 

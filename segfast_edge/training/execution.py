@@ -8,7 +8,7 @@ from torch import nn
 
 from segfast_edge.errors import SegfastError
 from segfast_edge.model.torch_device import device_for
-from segfast_edge.training.cpu import with_fast_depthwise, with_fast_upsampling
+from segfast_edge.training.cpu_gradients import with_fast_depthwise, with_fast_upsampling
 from segfast_edge.training.settings import Hardware
 
 

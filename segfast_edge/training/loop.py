@@ -16,8 +16,8 @@ from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training.batches import Order
 from segfast_edge.training.distributed import World
 from segfast_edge.training.execution import Execution
-from segfast_edge.training.finite import first_bad_layer
 from segfast_edge.training.losses import Term, distillation, terms, to_targets
+from segfast_edge.training.non_finite import first_bad_layer
 from segfast_edge.training.recipe import Recipe, learning_rate
 from segfast_edge.training.state import State, Sums, trained
 

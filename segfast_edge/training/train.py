@@ -11,7 +11,7 @@ from segfast_edge.contract.shared.allocator import keep_freed_memory
 from segfast_edge.model.torch_device import device_for
 from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training import curves
-from segfast_edge.training.best import checkpoint, versions
+from segfast_edge.training.best_checkpoint import checkpoint, versions
 from segfast_edge.training.distributed import World, joined
 from segfast_edge.training.event_log import EventLog
 from segfast_edge.training.execution import execution

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.shared.durable import link_durably, remove_durably, sync_folder, write_durably
-from targets.install.whole import damage
+from targets.install.release_check import damage
 
 STARTS = 3
 STATE = "STATE_DIRECTORY"  # names the folder that systemd lets the runner write to

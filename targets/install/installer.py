@@ -15,13 +15,13 @@ from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
 from targets.install.guard_file import GUARD, packed
 from targets.install.health import Patience, watch
+from targets.install.kill_points import passed
 from targets.install.layout import NAME_LENGTH, Layout
+from targets.install.release_check import damage
 from targets.install.service_manager import ServiceManager
-from targets.install.steps import passed
 from targets.install.trial import configuration, open_trial, restore
 from targets.install.trust import Trust
 from targets.install.unpack import Opened, inspect, unpack
-from targets.install.whole import damage
 
 _SELF_TEST_S = 600  # an emulated board takes minutes for one frame
 

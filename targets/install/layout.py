@@ -31,7 +31,7 @@ from segfast_edge.contract.shared.durable import (
 )
 from segfast_edge.errors import SegfastError, TargetError
 from targets.install.guard import ASIDE
-from targets.install.whole import COMPLETE, marker
+from targets.install.release_check import COMPLETE, marker
 
 NAME_LENGTH = 16  # of a release's name, from its SHA-256
 _NAME = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}")

@@ -24,11 +24,11 @@ from targets.runner.inputs import forms as source_forms
 from targets.runner.journal import write_log, write_what_was_held
 from targets.runner.main_loop import Service, signals
 from targets.runner.model import Model, ModelChoice, open_model
-from targets.runner.notify import Notifier
 from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext, open_output
 from targets.runner.outputs import forms as output_forms
 from targets.runner.pipeline import Pipeline, PipelineSettings
+from targets.runner.systemd_notify import Notifier
 from targets.runner.telemetry import Telemetry
 
 log = logging.getLogger("segfast.runner")

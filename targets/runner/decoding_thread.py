@@ -10,11 +10,11 @@ from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import DataError
 from targets.runner.decoding import ReducedScale
 from targets.runner.degradation import Pace
+from targets.runner.doubtful_picture import PictureJudge
 from targets.runner.frames import Decoded, Packet, now_ns
 from targets.runner.ledger import CORRUPT, Ledger
 from targets.runner.newest_frame import ClosedError, Slot
 from targets.runner.threads import Pulse
-from targets.runner.trust import PictureJudge
 
 log = logging.getLogger("segfast.runner")
 

@@ -18,9 +18,9 @@ from targets.runner.journal import write_what_was_held
 from targets.runner.ledger import Tally
 from targets.runner.model import Model, ModelChoice
 from targets.runner.model_reload import Loader
-from targets.runner.notify import Notifier
 from targets.runner.pipeline import NO_FRAMES, NO_RESULT, RUNNING, Pipeline
 from targets.runner.status import facts
+from targets.runner.systemd_notify import Notifier
 from targets.runner.telemetry import LATE_WINDOW_S
 
 log = logging.getLogger("segfast.runner")

@@ -13,6 +13,7 @@ from targets.runner.capture_thread import Reader
 from targets.runner.decoding import ReducedScale
 from targets.runner.decoding_thread import Decoder
 from targets.runner.degradation import Limits, Pace
+from targets.runner.doubtful_picture import PictureJudge
 from targets.runner.frames import Decoded, Notice, Packet, Result, now_ns
 from targets.runner.inference_thread import Inference
 from targets.runner.inputs import Input
@@ -22,7 +23,6 @@ from targets.runner.newest_frame import Slot
 from targets.runner.output_thread import Lane, Output
 from targets.runner.telemetry import Telemetry
 from targets.runner.threads import worker
-from targets.runner.trust import PictureJudge
 
 log = logging.getLogger("segfast.runner")
 

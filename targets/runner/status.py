@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from targets.runner.degradation import Policy
+from targets.runner.doubtful_picture import DOUBTS
 from targets.runner.frames import now_ns
 from targets.runner.pipeline import Pipeline
-from targets.runner.trust import DOUBTS
 
 STATUS_VERSION = 1
 

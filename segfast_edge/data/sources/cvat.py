@@ -11,9 +11,9 @@ import numpy as np
 from segfast_edge.contract.classes import Colour
 from segfast_edge.contract.shared.images import MAX_PIXELS, Labels
 from segfast_edge.data.drawing import Drawing, drawing
-from segfast_edge.data.once import warn_once
 from segfast_edge.data.pairs import Listing, Pair, PairedSource, divided, existing_root
 from segfast_edge.data.polygons import Area, drawn
+from segfast_edge.data.warn_once import warn_once
 from segfast_edge.errors import DataError
 
 LAYOUT = "annotations.xml (CVAT for images 1.1) and images/"

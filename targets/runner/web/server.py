@@ -18,7 +18,7 @@ from segfast_edge.errors import DataError
 from targets.runner.telemetry import Telemetry
 from targets.runner.web import prometheus
 from targets.runner.web.access import COOKIE, Access
-from targets.runner.web.door import Door
+from targets.runner.web.connections import Door
 from targets.runner.web.feed import Feed
 
 log = logging.getLogger("segfast.runner")
