@@ -158,7 +158,7 @@ REFUSED = {
     "where_the_largest_are": (lambda x: x.max(1, keepdim=True)[1] * x, "also returns indices"),
     "dilated_pool": (lambda x: F.max_pool2d(x, 2, dilation=2), "dilation"),
     "large_unpool": (lambda x: F.max_unpool2d(*F.max_pool2d(x, 3, return_indices=True), 3, 3, 0, (9, 11)), "2x2"),
-    "places": (lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float(), "positions"),
+    "places": (lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float(), "indices"),
 }
 
 
