@@ -1,4 +1,4 @@
-"""Where the verbs draw their tables."""
+"""The console that the verbs draw their tables on."""
 
 import os
 import sys

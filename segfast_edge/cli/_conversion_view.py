@@ -1,4 +1,4 @@
-"""What convert prints: how artifacts compared with torch, what executed them, and what a closed gate saw lost."""
+"""The output of convert: agreement with torch, the executed precision, and what int8 lost at the gate."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How far long work is, on stderr: a bar on a terminal, else a line every ten seconds."""
+"""Progress of long work on stderr: a bar on a terminal, else a line every ten seconds."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""How a training shows itself: bars on a terminal, plain lines in a log."""
+"""The output of a training: bars on a terminal, plain lines in a log."""
 
 import sys
 from types import TracebackType

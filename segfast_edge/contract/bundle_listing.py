@@ -1,4 +1,4 @@
-"""What a bundle is: a tar.gz that begins with a list of all its files, signed or not. Standard library only.
+"""The format of a bundle: a tar.gz that begins with a list of all its files, signed or not. Standard library only.
 
 The order in the archive is ``bundle.json``, ``bundle.sig`` if it is signed, then every file of the list, sorted.
 Whoever unpacks it knows what to expect before the first file comes, and takes nothing that is not on the list.

@@ -1,4 +1,4 @@
-"""What an emulated board gives in place of a profile: instructions counted, and not one figure of time or power."""
+"""The report of an emulated board: counts of instructions, and no figure of time or power."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Where a network's time goes: per layer as the runtime executed it, and per kind of layer."""
+"""Time per layer, as the runtime executed it, and per kind of layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

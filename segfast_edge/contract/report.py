@@ -1,4 +1,4 @@
-"""What a measurement on a device gives: raw samples, and everything derived from them as a property."""
+"""The report of a measurement on a device: raw samples, and everything derived from them as a property."""
 
 import math
 from collections.abc import Mapping, Sequence

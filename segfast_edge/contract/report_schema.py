@@ -1,4 +1,4 @@
-"""What a report's mappings hold as plain JSON: checked before anything draws or prints it; more may be in them."""
+"""The keys of a report's mappings as JSON, checked before anything is drawn or printed; others may be present."""
 
 from collections.abc import Mapping
 from typing import Any, TypedDict

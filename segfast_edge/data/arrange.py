@@ -1,4 +1,4 @@
-"""What can be asked of any dataset on disk: other splits, other classes, pictures of other kinds."""
+"""Options of every dataset on disk: other splits, other classes, pictures of other modes."""
 
 from collections.abc import Mapping
 from dataclasses import replace

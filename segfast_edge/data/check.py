@@ -1,4 +1,4 @@
-"""What is in a dataset, what is wrong with it, and what looks wrong."""
+"""The check of a dataset: its content, errors and likely mistakes."""
 
 import contextlib
 import itertools

@@ -1,4 +1,4 @@
-"""Whether two splits share pictures or drives, by their files and names alone."""
+"""Pictures and drives that two splits share, found by files and names alone."""
 
 import bisect
 import functools

@@ -1,4 +1,4 @@
-"""What every dataset gives: pairs of a frame and its labels."""
+"""Samples of a dataset: pairs of a frame and its labels."""
 
 import typing
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a bundle holds: device code, artifact with its golden frame, requirements, packages if asked, unit, licence."""
+"""Bundles: device code, artifact with its golden frame, requirements, packages if asked for, unit, licence."""
 
 import importlib.metadata
 import re

@@ -1,4 +1,4 @@
-"""What this computer's processor has of the instructions that networks run faster with, as Linux reports them."""
+"""The instructions of this computer's processor that speed networks up, as Linux reports them."""
 
 from pathlib import Path
 

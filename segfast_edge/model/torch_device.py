@@ -1,4 +1,4 @@
-"""Which of this computer's processors torch uses: the CPU, an NVIDIA or ROCm GPU, or Apple's."""
+"""The processor that torch uses: the CPU, an NVIDIA or ROCm GPU, or Apple's."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""How well a checkpoint or an exported artifact segments a labelled split: IoU and all that is published beside it.
+"""Accuracy of a checkpoint or an artifact on a labelled split: IoU and the other published figures.
 
 Under ``standard`` labels are compared at each picture's own size, as published figures are: the network's labels are
 enlarged as a device enlarges them. Under ``paper``, which is defined at 224 x 224, ground truth is brought to the

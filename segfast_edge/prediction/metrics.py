@@ -1,4 +1,4 @@
-"""How good labels are: all figures from one confusion matrix, and how far those of other pictures may lie from them."""
+"""Metrics: all figures from one confusion matrix, and their confidence interval over pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a device lacks to run an artifact, brought to it: gathered here, kept there for the next time."""
+"""Packages that a device needs to run an artifact: downloaded here, kept on the device for the next time."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""What a device says of itself over ssh, and whether that is enough to work with."""
+"""The facts about a device, read over ssh, and the check that they are enough to work with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

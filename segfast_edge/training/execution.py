@@ -1,4 +1,4 @@
-"""Which device and number format the arithmetic uses."""
+"""The device and number format of the arithmetic."""
 
 import contextlib
 from dataclasses import dataclass

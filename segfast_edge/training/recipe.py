@@ -1,4 +1,4 @@
-"""How a network is trained: everything that decides the outcome except the network and the data."""
+"""Recipes: everything that decides the outcome of a training except the network and the data."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a training run is: kept as config.json beside its checkpoints, and read again when it continues."""
+"""The settings of a training: stored as config.json beside its checkpoints, and read again when it continues."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What went on around a measurement, sampled along the run by a thread: the load ten times a second, the rest twice."""
+"""Conditions of a measurement, sampled by a thread: the load ten times a second, the rest twice."""
 
 import statistics
 import threading

@@ -1,4 +1,4 @@
-"""What an engine needs of NVIDIA's CUDA runtime, through ctypes: a board with a GPU has the library, if nothing else.
+"""The functions of NVIDIA's CUDA runtime that an engine needs, through ctypes, because every board with a GPU has them.
 
 Memory, copies, one stream, and events that time it. Nothing here launches a kernel.
 """

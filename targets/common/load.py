@@ -1,4 +1,4 @@
-"""What other processes take of the cores that this one may use, in windows of a tenth of a second."""
+"""Load by other processes on the cores that this one may use, in windows of a tenth of a second."""
 
 import math
 import os

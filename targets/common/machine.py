@@ -1,4 +1,4 @@
-"""What this machine is, for the report. ``root`` is ``/`` in earnest."""
+"""Facts about this machine for the report. ``root`` is ``/`` except in tests."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Power and energy sensors. ``root`` is ``/`` in earnest; None if a board has none or keeps it from users."""
+"""Power and energy sensors. ``root`` is ``/`` except in tests; None if a board has none or keeps it from users."""
 
 import re
 from pathlib import Path

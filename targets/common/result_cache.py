@@ -1,4 +1,4 @@
-"""Results of long work kept for the next start: one file each, that says what it was made from and what it holds.
+"""Results of long work, cached for the next start: one file each, with what it was made from and its checksum.
 
 The first line is JSON: the facts the content was made from, and the content's SHA-256. A file whose facts differ by
 anything, or that is damaged, counts as absent; nothing of it reaches whoever asked.

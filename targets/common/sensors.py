@@ -1,4 +1,4 @@
-"""What a board tells of itself: clocks, temperature, throttling, power. ``root`` is ``/`` in earnest.
+"""A board's sensors: clocks, temperature, throttling, power. ``root`` is ``/`` except in tests.
 
 Every reading is None, or empty, where the board has no such sensor.
 """

@@ -1,4 +1,4 @@
-"""Whether the release that was just started is healthy."""
+"""The health check of a release that was just started."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""How releases lie on a device, and the one switch that is either made or not.
+"""The folders of the releases on a device, and the switch between releases, which happens completely or not at all.
 
 ROOT/releases/NAME/   a bundle's files, complete: a folder gets this name only when all is on the disk; see whole.py
 ROOT/current          link to the release that runs; another link is renamed over it, which cannot be half done

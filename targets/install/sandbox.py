@@ -1,4 +1,4 @@
-"""What a service of the system's may do: its own user, and the folders that it writes to."""
+"""The rights of a system service: its own user, and the folders that it writes to."""
 
 import grp
 import os

@@ -1,4 +1,4 @@
-"""What keeps the runner running: systemd, or a plain process if there is no systemd, or nothing."""
+"""Keeps the runner running: by systemd, as a plain process if there is no systemd, or not at all."""
 
 import contextlib
 import json

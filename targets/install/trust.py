@@ -1,4 +1,4 @@
-"""Whose bundles a device takes."""
+"""The keys whose bundles a device accepts."""
 
 import base64
 import binascii

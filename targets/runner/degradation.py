@@ -1,7 +1,7 @@
-"""What the runner gives up when the computer is too hot or too slow, in which order, and when it takes it back.
+"""The steps by which the runner reduces its load if the computer is too hot or too slow, and restores it.
 
 Down one step after ``SUSTAINED_S`` seconds of being over the temperature limit or of missing too many deadlines; up one
-step after ``hold_s`` seconds without either. A step taken back too early (trouble returns within ``hold_s``) doubles
+step after ``hold_s`` seconds without either. A step undone too early (trouble returns within ``hold_s``) doubles
 the next wait, up to five minutes, so that the runner does not swing between two steps.
 """
 

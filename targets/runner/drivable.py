@@ -1,4 +1,4 @@
-"""How much of the way ahead can be driven on, from the labels alone."""
+"""The share of the way ahead that can be driven on, from the labels alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What travels through the runner: packets as captured, frames as decoded, results as delivered."""
+"""The data that passes through the runner: packets as captured, frames as decoded, results as delivered."""
 
 import time
 from collections.abc import Mapping

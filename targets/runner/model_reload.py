@@ -1,4 +1,4 @@
-"""Opening another model while the present one goes on answering."""
+"""Opens another model while the present one continues to work."""
 
 import logging
 import threading

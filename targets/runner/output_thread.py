@@ -1,4 +1,4 @@
-"""One output and its thread: a slow or broken output holds up nobody, and every result is accounted for."""
+"""One output and its thread: a slow or broken output delays no other, and every result is accounted for."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the runner knows of itself, for the status file, the web page and Prometheus."""
+"""The runner's own figures, for the status file, the web page and Prometheus."""
 
 import threading
 from bisect import bisect_left

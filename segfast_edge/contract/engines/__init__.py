@@ -1,4 +1,4 @@
-"""What an engine is: one file each, with ``ENGINE``. Standard library only, for the toolkit and the device read it.
+"""Descriptors of the engines: one file each, with ``ENGINE``. Standard library only; toolkit and device read them.
 
 The module that runs it is ``targets/engines/NAME.py``; the formats that it opens name it (``contract/formats``).
 """

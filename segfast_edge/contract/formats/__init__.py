@@ -1,4 +1,4 @@
-"""What a format is: one file each, with ``FORMAT``. Standard library only, for the toolkit and the device read it.
+"""Descriptors of the formats: one file each, with ``FORMAT``. Standard library only; toolkit and device read them.
 
 The module that converts to it is ``segfast_edge/export/NAME.py``.
 """

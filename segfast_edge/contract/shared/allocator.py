@@ -1,4 +1,4 @@
-"""How a process gets its memory from the system. Standard library only."""
+"""Settings of glibc's memory allocator. Standard library only."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""How a child process ended, in words: the signal by its name and what it most likely means. Standard library only."""
+"""The end of a child process in words: the signal by its name and its most likely cause. Standard library only."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""What writes a format, and what it is given to write it in int8."""
+"""The interface of an exporter, and its input for int8."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

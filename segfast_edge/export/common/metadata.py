@@ -1,4 +1,4 @@
-"""What is written inside a model file, so that the file says what it is even without its manifest."""
+"""Metadata inside a model file, which describes the file even without its manifest."""
 
 import importlib.metadata
 import json

@@ -1,4 +1,4 @@
-"""What conversions start from: a network read once, its graph, and what the untouched network computes."""
+"""The start of a conversion: a network read once, its graph, and the outputs of the untouched network."""
 
 from collections.abc import Sequence
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""What int8 is asked for with: frames to calibrate on, layers to leave alone, and what it may cost."""
+"""Settings of int8: frames to calibrate on, layers to keep in float, and the loss that is allowed."""
 
 from dataclasses import dataclass
 from typing import Literal

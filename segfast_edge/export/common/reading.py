@@ -1,4 +1,4 @@
-"""What of a network's output are its logits: one tensor of a dictionary or tuple, enlarged if it is smaller."""
+"""Finds the logits in a network's output: one tensor of a dictionary or tuple, enlarged if it is smaller."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What is asked of one conversion."""
+"""The request of one conversion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which form of the transposed convolution is fastest here: asked of the device itself, not of a table."""
+"""Measures on the device which form of the transposed convolution is fastest."""
 
 import contextlib
 import logging

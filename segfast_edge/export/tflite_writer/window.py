@@ -1,4 +1,4 @@
-"""Where a sliding window stands on a map: torch's explicit padding against TFLite's SAME and VALID."""
+"""The places of a sliding window on a map: torch's explicit padding as TFLite's SAME and VALID."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

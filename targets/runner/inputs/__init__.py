@@ -1,4 +1,4 @@
-"""Where frames come from: one module per kind, found by listing this folder.
+"""The inputs of the runner: one module per kind, found by listing this folder.
 
 A module has ``FORM`` (what to write on the command line), ``matches(text)`` and ``open_input(text, options)``.
 """

@@ -1,4 +1,4 @@
-"""Where results go: one module per kind, found by listing this folder.
+"""The outputs of the runner: one module per kind, found by listing this folder.
 
 A module has ``FORM`` (what to write on the command line) and ``open_output(argument, context)``; its name is the
 kind, and an output is written ``KIND:ARGUMENT``.

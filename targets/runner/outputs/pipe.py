@@ -1,4 +1,4 @@
-"""Masks down a pipe, each a binary PGM picture, which says its own size and ends where it ends."""
+"""Masks on a pipe, each as a binary PGM picture, whose header gives its size."""
 
 from segfast_edge.contract.classes import IGNORED
 from segfast_edge.errors import DataError

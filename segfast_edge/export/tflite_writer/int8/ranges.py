@@ -1,4 +1,4 @@
-"""What values flow through a float file: seen by running it, in LiteRT, on calibration frames."""
+"""Ranges of the values in a float file, measured by running it in LiteRT on calibration frames."""
 
 import math
 from collections.abc import Iterator, Sequence
