@@ -41,7 +41,7 @@ Counted = AbstractContextManager[Callable[[int, int], None]]
 
 @dataclass(frozen=True, slots=True)
 class DemoRequest:
-    """Where the demo goes and how long it trains."""
+    """The demo's output folder and the length of its training."""
 
     folder: Path
     model: str = "segfast"
@@ -58,7 +58,7 @@ class DemoRequest:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """How the demo shows itself: a heading per step, a training's observer, a bar for what is counted."""
+    """The demo's output: a heading per step, a training's observer, a bar for what is counted."""
 
     step: Callable[[str], None]
     training: AbstractContextManager[Observer]

@@ -41,7 +41,7 @@ class ListedFrame:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationList:
-    """Which frames, of which split of which dataset, chosen with which seed."""
+    """A list of frames, with the dataset, split and seed that they were chosen from."""
 
     dataset: str
     split: str

@@ -71,7 +71,7 @@ def _palette(picture: Image.Image) -> Palette | None:
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How label files say which class a pixel is.
+    """How the values and colours of label files encode classes.
 
     ``values`` leads from a value in a file to a class id, and ``colours`` from a colour; the latter is empty if the
     classes have no colours that files could be held to. ``trusted`` says that values were given on purpose: then

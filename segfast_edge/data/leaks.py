@@ -22,7 +22,7 @@ _HEAD = 1 << 18  # bytes of a picture file that are compared
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What names tell about recordings that two splits share: pictures of the second in them, and the closest pair."""
+    """Recordings that two splits share, by their names: pictures of the second in them, and the closest pair."""
 
     pictures: int
     closest: tuple[str, str]  # names in the first and in the second split

@@ -19,7 +19,7 @@ FORM = 'classes (a table of new = ["old", ...]), ignore (a list), others ("keep"
 
 @dataclass(frozen=True, slots=True)
 class ClassMapping:
-    """Which old classes each new one is made of, in the order of the new ids, and which do not count.
+    """The old classes of each new one, in the order of the new ids, and those that do not count.
 
     ``others`` says what becomes of classes that are not named: refused unless they are to be kept or ignored.
     """

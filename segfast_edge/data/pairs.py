@@ -36,7 +36,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one split holds: pairs in order of name, and files whose partner is missing."""
+    """The files of one split: pairs in order of name, and files whose partner is missing."""
 
     pairs: tuple[Pair, ...]
     without_label: tuple[Path, ...] = ()

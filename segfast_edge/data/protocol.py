@@ -19,7 +19,7 @@ ProtocolName = typing.Literal["paper", "standard"]
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """How a figure was obtained: input size in pixels, and whether void counts as a class.
+    """A protocol: input size in pixels, and whether void counts as a class.
 
     ``paper`` is that of the SegFast paper: 224 x 224 and void is a class like any other. ``standard`` is the
     dataset's published size with void left out of loss and metric.

@@ -23,7 +23,7 @@ _ROOT_FILES = Path("targets/install/templates")  # what stands at the top of a b
 
 @dataclass(frozen=True, slots=True)
 class BundleRequest:
-    """What is to be bundled for which target.
+    """A bundle to write.
 
     ``packages``: the computer to bring Python packages for, None to leave them out. ``with_torch`` allows an artifact
     that needs torch on the device. Without ``model_card`` an artifact of shipped weights gets theirs, which says under

@@ -22,7 +22,7 @@ _ALONE_S = 90.0  # longer than a lost connection is tried again
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is to be done on a device: ``words`` for the installer, and the bundle that goes with them, if any.
+    """A task on a device: ``words`` for the installer, and the bundle that goes with them, if any.
 
     ``config`` is the runner's configuration as JSON.
     """

@@ -42,7 +42,7 @@ Seen = Callable[[Compared], None]
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """Where the ground truth comes from; ``protocol`` is None for the one the network was trained under.
+    """The source of the ground truth; ``protocol`` is None for the one the network was trained under.
 
     ``size`` is where labels are compared: ``own`` (each picture's) or ``network``; None chooses by the protocol.
     """

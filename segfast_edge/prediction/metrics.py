@@ -135,7 +135,7 @@ def interval(counts: Counts, *, share: float = 0.95, resamples: int = 2000, seed
 
 @dataclass(slots=True)
 class BoundaryScore:
-    """How well borders between classes are met: F1 of border pixels within ``reach`` pixels, summed over frames.
+    """The accuracy of borders between classes: F1 of border pixels within ``reach`` pixels, summed over frames.
 
     A border pixel of a class has a neighbour above, below, left or right of another class; it is met where the other
     picture has a border pixel of the same class at most ``reach`` rows and columns away. Ground truth's ignored pixels,

@@ -45,7 +45,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What was written for one picture or video and each class's share of its pixels, or why nothing was written."""
+    """The files written for one picture or video and each class's share of pixels, or the reason for none."""
 
     picture: Path
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class PredictionOutput:
-    """Where predictions go, how opaque the overlays are, and what is called after every frame."""
+    """The output folder, the opacity of overlays, and a function to call after every frame."""
 
     folder: Path
     opacity: float = 0.5

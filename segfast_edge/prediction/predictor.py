@@ -20,7 +20,7 @@ AVERAGED = ("flip", "scales")
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """What turns frames of any size into labels at the network's size.
+    """Turns frames of any size into labels at the network's size.
 
     ``described`` says what it is in a few words, ``protocol`` is the text it was trained under, or empty.
     """

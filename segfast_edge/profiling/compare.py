@@ -193,7 +193,7 @@ def _list(values: set[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is compared: a percentile of each run (the median, by default) of a stage.
+    """The figure to compare: a percentile of each run (the median, by default) of a stage.
 
     Ratios closer to 1 than ``noise`` count as no difference. ``valid_only`` leaves out invalid runs if a side has
     valid ones.

@@ -48,7 +48,7 @@ def profile(artifact: Path, *, target: str = "x86", plan: ProfileOptions | None 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What several measurements gave: reports, and a line for each artifact or device that failed."""
+    """The results of several measurements: reports, and a line for each artifact or device that failed."""
 
     reports: tuple[Report | CountReport, ...]
     failures: tuple[str, ...]

@@ -35,7 +35,7 @@ def _silent(_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RemoteProfile:
-    """What is to be profiled how.
+    """A measurement on another computer.
 
     ``install`` brings the runtime along. ``even_if_busy`` measures beside other load, which makes the report invalid.
     ``announce`` receives each step as text. ``partial`` is where the samples go if the connection is lost for good;

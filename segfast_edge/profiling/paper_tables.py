@@ -32,7 +32,7 @@ PAPER_SLOWER = {"fcn8s": 8.7, "segnet": 5.1, "segfast": 1.0}
 
 @dataclass(frozen=True, slots=True)
 class PaperSetting:
-    """What is measured: ``batch`` frames of ``size`` (height, width) at once, on ``threads`` threads, in float32."""
+    """Settings: ``batch`` frames of ``size`` (height, width) at once, on ``threads`` threads, in float32."""
 
     classes: int = 22
     size: tuple[int, int] = (224, 224)

@@ -115,7 +115,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a job ended: its exit status, and the end of what it wrote to standard error."""
+    """The end of a job: its exit status, and the end of what it wrote to standard error."""
 
     status: int
     errors: str

@@ -28,7 +28,7 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What decides whether a wheel fits a computer: ``uname -m``, Python's version, and glibc's."""
+    """The facts that decide whether a wheel fits a computer: ``uname -m``, Python's version, and glibc's."""
 
     machine: str
     python: tuple[int, int]

@@ -34,7 +34,7 @@ class Teacher:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSetup:
-    """What stays the same over a training. ``forward`` is the network, compiled or shared between processes."""
+    """The constant parts of a training. ``forward`` is the network, compiled or shared between processes."""
 
     recipe: Recipe
     seed: int
@@ -52,7 +52,7 @@ class TrainingSetup:
 
 @dataclass(frozen=True, slots=True)
 class StepProgress:
-    """Where a training is after a step; epochs and steps count from 1, ``loss`` is the epoch's mean so far."""
+    """The progress of a training after a step; epochs and steps count from 1, ``loss`` is the epoch's mean so far."""
 
     epoch: int
     epochs: int

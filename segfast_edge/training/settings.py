@@ -14,7 +14,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Where and how the arithmetic runs; may differ when a run continues.
+    """Device and precision of the arithmetic; they may differ when a run continues.
 
     ``workers`` is the number of loading processes, None to choose: none where the data is in memory and needs
     no augmentation.

@@ -64,7 +64,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a training ended, after how many epochs, and its best mIoU on val (-1 where no epoch was completed)."""
+    """The end of a training: its reason, number of epochs, and best mIoU on val (-1 if no epoch was completed)."""
 
     ending: Ending
     epochs: int

@@ -18,7 +18,7 @@ _FOLDER = Path(__file__).parent.parent
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What is usually installed on a kind of computer: Python's version and glibc's."""
+    """The usual versions of Python and glibc on a kind of computer."""
 
     python: tuple[int, int]
     glibc: tuple[int, int]

@@ -28,7 +28,7 @@ DEVICES = ("cpu", "cuda")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to open an artifact; 0 threads mean all that this process may use, no precision the engine's exact one.
+    """Options for opening an artifact; 0 threads means all usable ones, no precision means the engine's exact one.
 
     No ``device`` is the processor; with ``prefer_gpu`` a GPU where the engine and its runtime have one.
     """
@@ -81,7 +81,7 @@ class Session(Protocol):
 
 
 class EngineModule(Protocol):
-    """What a module in ``targets/engines`` has; its descriptor is ``segfast_edge/contract/engines/NAME.py``."""
+    """The interface of a module in ``targets/engines``; its descriptor is ``segfast_edge/contract/engines/NAME.py``."""
 
     def runtime(self) -> ModuleType:
         """Import the runtime; TargetError if it is missing."""
@@ -102,7 +102,7 @@ class EngineModule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LayerTrace:
-    """What to trace: the options the session would have, one input, and how many runs to take the mean of."""
+    """A trace to take: the options the session would have, one input, and how many runs to take the mean of."""
 
     options: Options
     batch: Frame

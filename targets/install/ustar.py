@@ -15,7 +15,7 @@ _PIECE = 1 << 20
 
 
 class ByteStream(Protocol):
-    """What gives the unpacked tar."""
+    """A stream of the unpacked tar."""
 
     def read(self, count: int, /) -> bytes:
         """Return ``count`` bytes, fewer only at the end."""
@@ -23,7 +23,7 @@ class ByteStream(Protocol):
 
 
 class Sink(Protocol):
-    """What takes the content of an entry."""
+    """A receiver for the content of an entry."""
 
     def write(self, data: bytes, /) -> object:
         """Take a piece."""

@@ -37,7 +37,7 @@ DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class PictureRules:
-    """What is decoded: pictures of other modes than RGB with ``convert``, and none of over ``max_pixels``."""
+    """Rules for decoding: other modes than RGB are converted if ``convert``; at most ``max_pixels`` are decoded."""
 
     convert: bool = False
     max_pixels: int = MAX_PIXELS
@@ -82,7 +82,7 @@ class Encoded:
 
 
 class ReducedScale:
-    """Whether frames may be decoded at a reduced scale: only while both ways are seen to give the same labels.
+    """Allows decoding at a reduced scale as long as comparisons show that both ways give the same labels.
 
     One frame in ``every`` is decoded both ways and both are run. Less agreement than ``floor`` on any of them, and
     frames are decoded in full from then on. ``wanted`` off means always in full. On CamVid's validation pictures as

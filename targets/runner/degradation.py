@@ -43,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a step down is due: degrees Celsius, and the share of frames that miss their deadline."""
+    """The limits for a step down: degrees Celsius, and the share of frames that miss their deadline."""
 
     hot_c: float = 80.0
     cool_c: float = 75.0

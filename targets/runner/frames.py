@@ -125,7 +125,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Said to every consumer while there is no result to trust: the state's name and the reason in words."""
+    """A notice to every consumer that there is no valid result: the state's name and the reason."""
 
     state: str
     reason: str

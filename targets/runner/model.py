@@ -21,7 +21,7 @@ HALF_GOLDEN_AGREEMENT = (
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """What to open and how."""
+    """The artifact to open, and its options."""
 
     target: Target
     artifact: Path

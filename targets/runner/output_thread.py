@@ -16,7 +16,7 @@ Item = TypeVar("Item", Result, Notice)
 
 
 class Output(Protocol):
-    """What takes results; it may raise OSError or SegfastError, which the lane counts and survives.
+    """A receiver of results; it may raise OSError or SegfastError, which the output's thread counts and survives.
 
     A frame that no output wants is let go as soon as it is resized for the network.
     """

@@ -32,7 +32,7 @@ NO_FRAMES, NO_RESULT = "no_frames", "no_result"  # the states in which consumers
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:
-    """How the runner runs; ``keep_all`` None means: every frame of a folder or file, the newest of what is live.
+    """Settings of the runner; ``keep_all`` None means: every frame of a folder or file, the newest of what is live.
 
     ``withhold`` withholds a camera's frames while its picture is frozen, black or overexposed for long.
     """

@@ -43,7 +43,7 @@ _About = tuple[int, int, int, int, int, int, int]  # classes, height, width, fla
 
 @dataclass(frozen=True, slots=True)
 class SharedMask:
-    """What a reader gets; ``mask`` is None unless ``state`` is ``running``. Times are of the monotonic clock."""
+    """The newest result, as a reader gets it; ``mask`` is None unless ``state`` is ``running``. Times are of the monotonic clock."""
 
     state: str
     frame: int

@@ -18,7 +18,7 @@ Gpu = Literal["never", "possible", "only"]
 
 
 class Computer(Protocol):
-    """What a refusal may depend on."""
+    """The facts about a computer that a refusal may depend on."""
 
     @property
     def machine(self) -> str:

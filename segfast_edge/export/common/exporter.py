@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Exporter(Protocol):
-    """What writes a format: its module, or another project's converter."""
+    """A writer of a format: its module, or a third-party converter."""
 
     def export(self, graph: "Deployable", manifest: Manifest, folder: Path) -> Manifest:
         """Write the model file; return the manifest with the tensors' names; ConversionError names what cannot be."""
@@ -24,7 +24,7 @@ class Exporter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Int8Recipe:
-    """What an exporter quantizes with: uint8 frames H x W x 3 of the network's size, and layers to keep float.
+    """The input of a quantizer: uint8 frames H x W x 3 of the network's size, and layers to keep float.
 
     Layers go by their names in the deployed graph (``network.classifier``); a lowered layer's parts lie below it.
     ``engine`` is the runtime to write for, if the format names several in ``integer_engines``.

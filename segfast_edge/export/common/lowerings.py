@@ -91,7 +91,7 @@ class Axis:
 
 
 class Lowered(nn.Module):
-    """What every rewritten layer has: its two axes, and how to shift and crop maps by amounts known in advance."""
+    """The base of every rewritten layer: its two axes, and how to shift and crop maps by amounts known in advance."""
 
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ FLAT = {"black": (0, 0, 0), "orange": (255, 128, 0)}
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What counts as the same.
+    """The differences up to which outputs count as the same.
 
     A pixel is within when all its logits differ by at most ``logits`` times the largest logit of all frames. At least
     the share ``within`` of all pixels must be, and in every frame at least ``labels`` must be labelled alike.
@@ -68,7 +68,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How one artifact's outputs differ from torch's over all frames, and what executed them."""
+    """The difference of one artifact's outputs from torch's over all frames, and the session that executed them."""
 
     frames: int
     largest: float | None  # over all logits; None for labels

@@ -12,7 +12,7 @@ from segfast_edge.export.common.quantization import Quantization
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What to make and where.
+    """An artifact to make, and its folder.
 
     ``lowering`` None takes the measured default. ``quantization`` None gives float32, or with ``half`` float16.
     ``command``, and the timings that a lowering was chosen by, go into the provenance.

@@ -44,7 +44,7 @@ class ArtifactTimer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How to tune: what times a candidate, and in how many rounds, each in a process of its own."""
+    """Settings of tuning: the timer, and the number of rounds, each in a separate process."""
 
     timer: ArtifactTimer
     rounds: int = 5
@@ -56,7 +56,7 @@ class Tuning:
 
 @dataclass(slots=True)
 class Timings:
-    """What has been measured so far; kept on disk after every process, so that a killed run continues from there."""
+    """The measurements so far; saved to disk after every process, so that a killed run continues from there."""
 
     folder: Path
     key: Mapping[str, Any]

@@ -39,7 +39,7 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """What an integer stands for: ``(integer - zero_point) * scale``; several scales lie along ``axis``."""
+    """The value of an integer: ``(integer - zero_point) * scale``; several scales lie along ``axis``."""
 
     scale: float | tuple[float, ...]
     zero_point: int = 0

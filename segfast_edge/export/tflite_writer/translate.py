@@ -22,7 +22,7 @@ _NCHW = (0, 3, 1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Where in ``source`` each maximum was: what pooling hands to unpooling."""
+    """The places of the maxima in ``source``, which pooling passes to unpooling."""
 
     source: Tensor
 
@@ -32,7 +32,7 @@ Writer = Callable[["Translation", Call], Value]
 
 
 class Translation:
-    """What an operator's writer needs: the file being built, what is known so far, and what may be fused."""
+    """The state of a translation: the file being built, the values known so far, and what may be fused."""
 
     def __init__(self, graph: GraphBuilder, trace: Trace, lowering: str) -> None:
         self.graph = graph

@@ -62,7 +62,7 @@ def convolve(graph: GraphBuilder, x: Tensor, kernel: Kernel, window: Window) -> 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Where a transposed convolution puts its results: ``begin`` is what is cut off above and left."""
+    """The places of a transposed convolution's results: ``begin`` is what is cut off above and left."""
 
     stride: Pair
     begin: Pair

@@ -33,7 +33,7 @@ class Grab:
 
 @dataclass(frozen=True, slots=True)
 class InputOptions:
-    """How to read a source.
+    """Options for reading a source.
 
     ``rate`` (frames per second) makes a folder, a video file or the test pattern behave like a camera; ``repeat``
     starts a folder or file again at its end; ``raw_size`` is that of raw frames on standard input; ``rules`` are those

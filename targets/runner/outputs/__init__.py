@@ -17,7 +17,7 @@ from targets.runner.telemetry import Telemetry
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
-    """What an output may need of the runner.
+    """The runner's facts that an output may need.
 
     ``stdout`` is the file descriptor of the real standard output; ``token`` is asked of whoever opens the web page;
     ``folder`` is where relative paths start.
