@@ -43,7 +43,7 @@ _About = tuple[int, int, int, int, int, int, int]  # classes, height, width, fla
 
 @dataclass(frozen=True, slots=True)
 class SharedMask:
-    """The newest result, as a reader gets it; ``mask`` is None unless ``state`` is ``running``. Times are of the monotonic clock."""
+    """The newest result; ``mask`` is None unless ``state`` is ``running``. Times are monotonic."""
 
     state: str
     frame: int
