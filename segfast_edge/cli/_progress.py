@@ -14,7 +14,7 @@ _EVERY_S = float(os.environ.get("SEGFAST_PROGRESS_S", "10"))
 
 @contextlib.contextmanager
 def bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that is told how much of the total is done."""
+    """Give a function to call with the number done and the total."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines(what).told

@@ -85,7 +85,7 @@ class Bars(Silent):
         self._show("reading", done, total)
 
     def stepped(self, progress: Step) -> None:
-        """Show where the training is."""
+        """Show the progress of the training."""
         if "reading" in self._tasks:
             self._bars.remove_task(self._tasks.pop("reading"))
         note = f"loss {progress.loss:.4f}  lr {progress.lr:.2e}  {progress.images_per_s:.1f} img/s"

@@ -14,7 +14,7 @@ class Layer:
     """One executed layer; a runtime fuses and splits, so these are its layers and not the exporter's.
 
     ``ms`` is the interquartile mean over the traced runs, ``kernel`` what the runtime says it ran, ``macs`` the
-    multiply-accumulates of one inference where they can be told from shapes, ``precision`` what it computed in where
+    multiply-accumulates of one inference if the shapes give them, ``precision`` what it computed in if
     the runtime tells (``float32``, ``bfloat16``, ``float16``, ``int8``). ``limit_gmacs_per_s`` is what the cores
     give in that precision at most, as measured.
     """

@@ -24,7 +24,7 @@ class Sample:
 
 
 class Dataset(typing.Protocol):
-    """One split of one dataset; ``labels`` hold ids of ``classes``, or ``classes.ignored`` where it is a number."""
+    """One split of one dataset; ``labels`` hold ids of ``classes``, or ``classes.ignored`` if it is a number."""
 
     @property
     def name(self) -> str:

@@ -151,7 +151,7 @@ def _listing(request: BundleRequest, manifest: Manifest, folder: Path) -> Bundle
 
 
 def build(request: BundleRequest, key: Path | None) -> tuple[Prepared, str | None]:
-    """Write a bundle, signed with ``key`` or, where that is None, unsigned; return what it holds and the public key."""
+    """Write a bundle, signed with ``key``, or unsigned if it is None; return what it holds and the public key."""
     with tempfile.TemporaryDirectory(prefix="segfast-bundle-") as name:
         prepared = prepare(request, Path(name))
         signature, public = None, None

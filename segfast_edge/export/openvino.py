@@ -94,7 +94,7 @@ def one_range_for_phases(model: Any, graph: Deployable) -> None:
     """Give the phases of each transposed convolution of ``graph`` one range for all their channels, in place.
 
     NNCF takes a range per channel for what a depthwise convolution reads, but OpenVINO carries integers through an
-    interleaving only where all channels have one: else it computes that depthwise convolution in float.
+    interleaving only if all channels have one: else it computes that depthwise convolution in float.
     """
     interleaved = {name for name, layer in graph.lowered().named_modules() if isinstance(layer, Phases)}
     for concatenation in model.get_ops():

@@ -72,7 +72,7 @@ def _plain_log(axis: Any) -> None:
 def latency_bars(reports: Mapping[str, Report]) -> str:
     """Draw each artifact's latency: every sample as a dot, a line at the median and one at the 99th percentile.
 
-    What lies far beyond all 99.9th percentiles is told in words at the edge, so that it does not flatten the rest.
+    What lies far beyond all 99.9th percentiles is given in words at the edge, so that it does not flatten the rest.
     """
     with style():
         figure = Figure(figsize=(WIDTH, 0.9 + 0.62 * len(reports)), layout="constrained")

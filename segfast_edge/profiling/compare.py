@@ -216,7 +216,7 @@ def compare(base: Path, others: Sequence[Path], question: Question = _USUAL) -> 
     """Compare files of reports with ``base``, or without others the artifacts in ``base`` with its first one.
 
     A file with one artifact is compared with a base of one, whatever their names; otherwise artifacts of the same
-    name are, and what is left of the same model, or where one name is the other's with fewer folders.
+    name are, and what is left of the same model, or if one name is the other's with fewer folders.
 
     Raises:
         ArtifactError: a file is not a report, or there is no stage of that name, or nothing to compare with.

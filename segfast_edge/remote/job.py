@@ -1,4 +1,4 @@
-"""A command that runs on a device by itself: it outlives a dropped connection, and ends when told or out of time."""
+"""A command that runs alone on a device: it outlives a dropped connection, and ends on request or after a time limit."""
 
 import contextlib
 import logging
@@ -182,7 +182,7 @@ class Job:
         self.over = False
 
     def lines(self) -> Iterator[str]:
-        """Yield the watched file line by line until the job ends; a lost connection is taken up where it broke.
+        """Yield the watched file line by line until the job ends; it continues after a lost connection.
 
         Raises:
             UnreachableError: the connection did not come back in time. The job continues there until its own limit, or

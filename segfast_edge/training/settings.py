@@ -16,7 +16,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 class Hardware:
     """Device and precision of the arithmetic; they may differ when a run continues.
 
-    ``workers`` is the number of loading processes, None to choose: none where the data is in memory and needs
+    ``workers`` is the number of loading processes, None to choose: none if the data is in memory and needs
     no augmentation.
     """
 

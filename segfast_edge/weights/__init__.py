@@ -22,7 +22,7 @@ def card_of(checkpoint_sha256: str) -> Path | None:
 
 
 def find(given: Path) -> Path:
-    """Return a path as it is, or where it is the name of shipped weights their checkpoint.
+    """Return a path as it is, or the checkpoint of shipped weights if it is their name.
 
     Raises:
         ArtifactError: nothing is there, and no weights of that name come with the package.

@@ -117,7 +117,7 @@ class Cuda:
 
 
 def libraries() -> Iterator[str]:
-    """Yield the CUDA runtime libraries that may be on this machine, the newest first where the loader knows several."""
+    """Yield the CUDA runtime libraries that may be on this machine, the newest first if the loader finds several."""
     for name in _SONAMES:
         if _loads(name):
             yield name

@@ -144,7 +144,7 @@ def power_mode(root: Path) -> str | None:
 
 
 def gpu_load(root: Path) -> tuple[str, float] | None:
-    """Return the Jetson GPU's load from 0 to 1 and the file that told."""
+    """Return the Jetson GPU's load from 0 to 1 and the file that it was read from."""
     more = [name for pattern in _GPU_LOADS for name in sorted(_relative(root, pattern))]
     for name in ("sys/devices/gpu.0/load", *more):
         value = _integer(root / name)

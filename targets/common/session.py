@@ -30,7 +30,7 @@ DEVICES = ("cpu", "cuda")
 class Options:
     """Options for opening an artifact; 0 threads means all usable ones, no precision means the engine's exact one.
 
-    No ``device`` is the processor; with ``prefer_gpu`` a GPU where the engine and its runtime have one.
+    No ``device`` is the processor; with ``prefer_gpu`` a GPU if the engine and its runtime have one.
     """
 
     threads: int = 0
@@ -53,7 +53,7 @@ class Options:
 
     @property
     def thread_count(self) -> int:
-        """The threads an engine is told to use."""
+        """The threads that an engine is to use."""
         return self.threads or usable_cores()
 
     def uses_gpu(self, *, available: bool) -> bool:

@@ -23,7 +23,7 @@ def preferring(where: Target, options: Options) -> Options:
 
 
 def choose_engine(where: Target, manifest: Manifest, name: str | None = None) -> tuple[str, EngineModule]:
-    """Return the engine for an artifact: ``name`` where given, else the first of the target's that is installed.
+    """Return the engine for an artifact: ``name`` if given, else the first of the target's that is installed.
 
     Raises:
         TargetError: the target has none for this format, the artifact is refused there, or none is installed.

@@ -158,7 +158,7 @@ def described_layers(text: str) -> list[dict[str, Any]]:
 
 
 def layer_types(layers: list[dict[str, Any]]) -> Counter[str]:
-    """Count the layers with weights by the type of their weights; where none tells it, all layers by their inputs."""
+    """Count the layers with weights by the type of their weights; if none has it, all layers by their inputs."""
     weighted = [layer for layer in layers if layer.get("ParameterType") in _WEIGHTED]
     types = [_type(str(layer.get("Weights", {}).get("Type", ""))) for layer in weighted]
     if not any(types):

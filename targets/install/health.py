@@ -29,7 +29,7 @@ class Patience:
 
     @property
     def fresh_s(self) -> float:
-        """How old a status, written every second, may be; more where one is ready to wait for a slow device."""
+        """How old a status, written every second, may be; more if one is ready to wait for a slow device."""
         return max(3.0, self.limit_s / 20)
 
 

@@ -44,7 +44,7 @@ def read_public_key(path: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """The public keys whose signatures count, and whether a bundle without one is taken all the same."""
+    """The public keys whose signatures count, and whether a bundle without one is accepted, too."""
 
     keys: Sequence[bytes]
     unsigned: bool = False

@@ -26,7 +26,7 @@ class Pace:
         self.divisor = 1
 
     def admits(self) -> bool:
-        """Count a frame and say whether it goes on."""
+        """Count a frame and return whether to process it."""
         with self._lock:
             self._count += 1
             return self._count % self.divisor == 0

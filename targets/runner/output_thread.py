@@ -70,7 +70,7 @@ class Lane:
             self.ledger.leave(left[0], "closed" if left[0] == number else "superseded")
 
     def announce(self, notice: Notice) -> None:
-        """Hand over a notice; it is said as soon as the thread is free."""
+        """Hand over a notice; it is delivered as soon as the thread is free."""
         self._notice = notice
 
     def abandon(self) -> None:

@@ -157,7 +157,7 @@ class Pipeline:
         return ""
 
     def state(self) -> tuple[str, str]:
-        """Return the state and, where there is no result to trust, the reason."""
+        """Return the state and, if there is no valid result, the reason."""
         if self._stopping:
             return (ENDED, self.reader.trouble) if self.reader.at_end else (STOPPING, "")
         if self.inference.failure:

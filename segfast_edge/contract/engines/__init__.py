@@ -40,8 +40,8 @@ class Engine:
     """A runtime on the device.
 
     Any one of ``modules`` that can be imported will do; none: nothing is needed. ``packages`` are pip's requirements
-    that a device installs, several sets where any one of them will do, the best first; none: it comes with the system.
-    ``precisions`` are what ``--precision`` can ask for, none where it runs what the file holds. ``layers`` says
+    that a device installs, several sets if any one of them is enough, the best first; none: it comes with the system.
+    ``precisions`` are what ``--precision`` can ask for, none if it runs what the file holds. ``layers`` says
     whether it can time each layer, ``machines`` which processors it is served on, ``refusal`` why a model of a
     precision (``float32``, ``int8``) must not run on a computer, or None.
     """

@@ -1,4 +1,4 @@
-"""An int8 artifact: quantized, compared with torch, and held to the gate, with layers kept float where it must be."""
+"""An int8 artifact: quantized, compared with torch, and held to the gate, with some layers kept float if necessary."""
 
 import logging
 from collections.abc import Callable, Sequence

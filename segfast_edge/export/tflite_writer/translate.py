@@ -155,7 +155,7 @@ class Translation:
         return np.ascontiguousarray(values.clamp(weightless.LOWEST, -weightless.LOWEST).numpy())
 
     def optional_array(self, node: fx.Node | None, count: int, default: float = 0.0) -> Array:
-        """Return a node's fixed values, or ``count`` times ``default`` where there is no node."""
+        """Return a node's fixed values, or ``count`` times ``default`` if there is no node."""
         return np.full(count, default, np.float32) if node is None else self.array(node)
 
     def fused_activation(self, call: Call, into: Call | None = None) -> str:

@@ -45,7 +45,7 @@ Lowering = Callable[[GraphBuilder, Tensor, nn.ConvTranspose2d, Finish], Tensor]
 
 
 def dense(graph: GraphBuilder, x: Tensor, layer: nn.ConvTranspose2d, finish: Finish) -> Tensor:
-    """One TRANSPOSE_CONV over all channels, zeros where groups or dilation leave gaps."""
+    """One TRANSPOSE_CONV over all channels, with zeros in the gaps of groups or dilation."""
     grouped = forward_weight(layer).numpy()
     rows, columns = axes_of(layer)
     outputs, inputs, height, width = grouped.shape

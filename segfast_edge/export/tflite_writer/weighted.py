@@ -35,7 +35,7 @@ class Kernel:
 
 
 def convolve(graph: GraphBuilder, x: Tensor, kernel: Kernel, window: Window) -> Tensor:
-    """Convolve a map: depthwise where each channel stands alone, else with groups."""
+    """Convolve a map: depthwise if each channel stands alone, else with groups."""
     x, window = placed(graph, x, window)
     common: dict[str, Any] = {
         "padding": padding_number(window, size(x)),

@@ -27,7 +27,7 @@ def boundary_of(content_type: str) -> bytes | None:
 
 
 class PartParser:
-    """Cuts a stream into parts, by Content-Length where a part has it and by the next boundary where not."""
+    """Cuts a stream into parts, by Content-Length if a part has it, else by the next boundary."""
 
     def __init__(self, boundary: bytes, rules: PictureRules = RULES) -> None:
         self._boundary = boundary

@@ -1,4 +1,4 @@
-"""A drawn road that moves: to try an installation where no camera is."""
+"""A drawn road that moves: to try an installation without a camera."""
 
 import re
 from collections.abc import Callable

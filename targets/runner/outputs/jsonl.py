@@ -25,7 +25,7 @@ def open_output(argument: str, context: OutputContext) -> Output:
 
 
 def line_of(result: Result, telemetry: Telemetry) -> dict[str, Any]:
-    """Return what is said of one result; times are of the monotonic clock, shares 0 to 1."""
+    """Return the line of one result; times are of the monotonic clock, shares 0 to 1."""
     return {
         "state": "running",
         "frame": result.number,

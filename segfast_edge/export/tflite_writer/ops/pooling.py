@@ -49,7 +49,7 @@ def avg_pool2d(t: Translation, call: Call) -> Tensor:
 
 
 def adaptive_avg_pool2d(t: Translation, call: Call) -> Tensor:
-    """Means over a grid of cells that covers the map, overlapping where its size does not divide."""
+    """Means over a grid of cells that covers the map, overlapping if its size does not divide."""
     x = t.tensor(call["self"])
     size, wanted = weightless.size(x), (call.shape[2], call.shape[3])
     if wanted == size:
