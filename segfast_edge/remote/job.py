@@ -1,4 +1,4 @@
-"""A command that runs alone on a device: it outlives a dropped connection, and ends on request or after a time limit."""
+"""A command that runs alone on a device: it outlives a lost connection, and ends on request or after a time limit."""
 
 import contextlib
 import logging
