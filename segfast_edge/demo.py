@@ -186,7 +186,7 @@ def _write(
     fastest = min(results, key=lambda name: results[name].report.latency.p50_ms)
     protocol = CountingProtocol.named("standard", native_size("scenes", None), SIZE)
     dataset = open_dataset(request.data, None, "val", protocol)
-    void = {name: result.report.reasons for name, result in results.items() if result.report.reasons}
+    invalid = {name: result.report.reasons for name, result in results.items() if result.report.reasons}
     write_page(
         page,
         "demo.html.j2",
@@ -201,7 +201,7 @@ def _write(
         columns=COLUMNS,
         rows=[_row(name, result) for name, result in results.items()],
         frames=reference.frames,
-        conditions=_conditions(void),
+        conditions=_conditions(invalid),
         latency=latency_bars({name: result.report for name, result in results.items()}),
         commands=_commands(request, fastest),
     )
@@ -218,10 +218,11 @@ def _facts(outcome: Outcome, reference: Evaluation, fastest: DemoResult) -> dict
     }
 
 
-def _conditions(void: Mapping[str, Sequence[str]]) -> str:
-    if not void:
+def _conditions(invalid: Mapping[str, Sequence[str]]) -> str:
+    if not invalid:
         return "All measurements were taken under valid conditions."
-    return "Void measurements, shown all the same: " + "; ".join(f"{n} ({', '.join(r)})" for n, r in void.items()) + "."
+    reasons = "; ".join(f"{name} ({', '.join(found)})" for name, found in invalid.items())
+    return f"Invalid measurements, which are shown nevertheless: {reasons}."
 
 
 def _commands(request: DemoRequest, fastest: str) -> list[str]:

@@ -25,7 +25,7 @@ from targets.install.guard import STARTS, guard
 from targets.install.health import Patience, watch
 from targets.install.kill_points import KILL_VARIABLE, STEPS
 from targets.install.layout import NAME_LENGTH, Layout
-from targets.install.service_manager import Nothing, Process, Systemd, choose
+from targets.install.service_manager import Process, ServiceManager, Systemd, choose
 from targets.install.trial import open_trial, proven
 from targets.runner.outputs import kinds
 
@@ -570,7 +570,7 @@ def test_what_cannot_be_set_up_after_the_switch_is_taken_back(bundles, root):
 
 def test_services_are_chosen_by_name_and_refused_clearly(tmp_path):
     layout = Layout(tmp_path)
-    assert isinstance(choose("none", layout, "python3"), Nothing)
+    assert choose("none", layout, "python3").name == "none"
     assert isinstance(choose("process", layout, "python3"), Process)
     with pytest.raises(TargetError, match="unknown service 'systemctl'"):
         choose("systemctl", layout, "python3")
@@ -662,7 +662,7 @@ def test_a_disk_without_room_is_told_before_anything_is_written(bundles, root, m
     from targets.install.installer import Installer
     from targets.install.trust import Trust
 
-    installer = Installer(Layout(root), Nothing(), sys.executable, lambda _: None)
+    installer = Installer(Layout(root), ServiceManager(), sys.executable, lambda _: None)
     with pytest.raises(TargetError, match="0 MB free; the bundle needs"):
         installer.install(bundles["old"][0], Trust((), unsigned=True))
     assert list((root / "releases").iterdir()) == []

@@ -1,11 +1,11 @@
 """The folders of the releases on a device, and the switch between releases, which happens completely or not at all.
 
-ROOT/releases/NAME/   a bundle's files, complete: a folder gets this name only when all is on the disk; see whole.py
+ROOT/releases/NAME/   a bundle's files, complete: a folder gets this name when all is on the disk; see release_check.py
 ROOT/current          link to the release that runs; another link is renamed over it, which cannot be half done
 ROOT/previous         link to the one before
 ROOT/trusted_keys/    public keys whose bundles are taken
 ROOT/config.json      what to run on: input, outputs, options; never touched by a bundle
-ROOT/service.json     what keeps the runner running, if it was once given; see service.py
+ROOT/service.json     what keeps the runner running, if it was once given; see service_manager.py
 ROOT/pending.json     the release on trial, until it has proven itself; see guard.py
 ROOT/guard.pyz        run before each start; see guard.py
 """
