@@ -30,13 +30,13 @@ class Output(Protocol):
         """Take a result."""
         ...
 
-    def notice(self, notice: Notice) -> None:
+    def notice(self, _: Notice, /) -> None:
         """Take the news that there is no result to trust; repeated about once a second while it lasts."""
-        ...
+        return
 
     def close(self) -> None:
         """Finish what is open."""
-        ...
+        return
 
 
 class Lane:

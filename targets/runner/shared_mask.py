@@ -80,6 +80,8 @@ class MaskWriter:
         DataError: another runner writes there, or the memory is another program's.
     """
 
+    wants_frame = False
+
     def __init__(self, name: str) -> None:
         self._path = _path(name)
         self._number = 0
@@ -140,7 +142,7 @@ class MaskWriter:
         HEADER.pack_into(self._map, 0, MAGIC, self._number, capacity)
         self._capacity = capacity
 
-    def publish(self, result: Result) -> None:
+    def write(self, result: Result) -> None:
         """Write a mask; larger frames than before get new memory."""
         height, width = result.mask.shape
         if self._map is None or height * width > self._capacity:
@@ -150,7 +152,7 @@ class MaskWriter:
         self._last = (*about, result.number, result.captured_ns, result.finished_ns)
         self._put("running", result.mask.tobytes(), self._last)
 
-    def withdraw(self, notice: Notice) -> None:
+    def notice(self, notice: Notice) -> None:
         """Keep the memory and say that its mask is not to be used."""
         self._put(notice.state, b"", self._last)
 

@@ -59,7 +59,7 @@ class Input(Protocol):
 
     def connect(self) -> None:
         """Open it, or open it again; InputLostError if it is not there now."""
-        ...
+        return
 
     def read(self, wait_s: float, /) -> Grab | None:
         """Return the next frame, or None after ``wait_s`` without one (a source may take longer to notice).
@@ -76,7 +76,7 @@ class Input(Protocol):
 
     def close(self) -> None:
         """Let go of it; called by the thread that reads."""
-        ...
+        return
 
 
 class _Module(Protocol):

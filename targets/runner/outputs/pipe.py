@@ -17,8 +17,8 @@ def open_output(argument: str, context: OutputContext) -> Output:
     return Pipe(context.stdout)
 
 
-class Pipe:
-    """Writes each mask at once."""
+class Pipe(Output):
+    """Writes each mask at once; standard output was open before and stays so."""
 
     wants_frame = False
 
@@ -35,6 +35,3 @@ class Pipe:
         """Write a mask of nothing but 255, the label that no class has, of the last mask's size."""
         height, width = self._size
         write_all(self._descriptor, b"P5 %d %d 255\n" % (width, height) + bytes([IGNORED]) * (height * width))
-
-    def close(self) -> None:
-        """Leave standard output open: it was open before."""
