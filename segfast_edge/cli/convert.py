@@ -220,8 +220,8 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
 
     from segfast_edge.export.common.request import ExportRequest  # after the check, because it needs torch
 
-    quantization = _quantization(args)
     _refuse_half_precision(args, names)
+    quantization = _quantization(args)
     command = shlex.join(["segfast-edge", *sys.argv[1:]])
     return [
         ExportRequest(
