@@ -210,12 +210,12 @@ def test_two_hundred_visitors_that_send_a_byte_now_and_then_keep_nobody_from_hea
                 with contextlib.suppress(OSError):
                     each.sendall(b"x")
 
-    thread = threading.Thread(target=trickle)
+    thread = threading.Thread(target=trickle, daemon=True)
     thread.start()
     for path in ("/healthz", "/status.json", "/metrics", "/"):
         assert page.get(path)[0].status == 200
     assert page.output.server.door.waiting > 0  # they are there still, and none has a thread
-    assert not [each for each in threading.enumerate() if each.name == "answer"]
+    wait_for(lambda: not [each for each in threading.enumerate() if each.name == "answer"])
     stop.set()
     thread.join()
 
