@@ -20,6 +20,7 @@ from segfast_edge.cli import main
 from segfast_edge.contract.layer_times import Layer
 from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.shared.files import write_json
+from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.page import picture, plots, write_page
 from segfast_edge.page.benchmarks import write_benchmark
 from segfast_edge.profiling.local import profile
@@ -33,7 +34,7 @@ THEME = ROOT / "segfast_edge/contract/theme.css"
 STYLES = (THEME, ROOT / "segfast_edge/page/style.css", ROOT / "targets/runner/web/page.css")
 RUNNER = ROOT / "targets/runner/web/page.html"
 WIDTHS, SCHEMES = (360, 768, 1280), ("light", "dark")
-PAGES = ("demo", "report", "benchmark")
+PAGES = ("demo", "report", "benchmark", "evaluation")
 TEXT, GRAPHICS = 4.5, 3.0  # WCAG 2.2, level AA: 1.4.3 and 1.4.11
 
 
@@ -46,6 +47,7 @@ def pages(tmp_path_factory):
     _report(folder, measured.to_json())
     _benchmark(folder, measured.to_json())
     _demo(folder, measured)
+    _evaluation(folder)
     return folder
 
 
@@ -89,6 +91,20 @@ def _demo(folder, measured):
         conditions="All valid.", latency=plots.latency_bars({"onnx": measured}),
         commands=["segfast-edge train --protocol standard --data folder --data-root my-data --output-dir runs/mine"],
     )  # fmt: skip
+
+
+def _evaluation(folder):
+    artifact = tiny_artifacts.write_artifact(folder / "onnx", "onnx")
+    data = folder / "data"
+    for kind in ("images", "labels"):
+        (data / kind / "val").mkdir(parents=True)
+    (data / "classes.json").write_text(json.dumps({"names": ["road", "car", "sky", "tree", "person"]}))
+    for number in range(3):
+        frame = tiny_artifacts.frame(tiny_artifacts.HEIGHT, tiny_artifacts.WIDTH, number)
+        write_picture(data / f"images/val/{number}.png", frame)
+        write_picture(data / f"labels/val/{number}.png", frame[..., 0] % 5)
+    words = ["--data-root", str(data), "--protocol", "standard", "--page", str(folder / "evaluation.html")]
+    assert main(["evaluate", str(artifact), *words]) == 0
 
 
 class Outline(HTMLParser):
