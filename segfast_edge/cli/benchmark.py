@@ -79,9 +79,8 @@ def _data(args: argparse.Namespace) -> str:
 
 
 def _rows(args: argparse.Namespace, folder: Path) -> "list[BenchmarkRow]":
-    from rich.console import Console
-
     from segfast_edge.benchmarking import PRECISIONS, BenchmarkRequest, all_formats, benchmark
+    from segfast_edge.cli._progress import status
     from segfast_edge.contract.profile_options import ProfileOptions
     from segfast_edge.prediction.evaluate import GroundTruth
     from segfast_edge.weights import find
@@ -96,8 +95,8 @@ def _rows(args: argparse.Namespace, folder: Path) -> "list[BenchmarkRow]":
         args.target,
         args.calibration_frames,
     )
-    with Console(stderr=True).status("measuring") as status:
-        return list(benchmark(request, status.update))
+    with status("measuring") as announce:
+        return list(benchmark(request, announce))
 
 
 def _chosen(kind: str, text: str | None, known: Sequence[str]) -> Sequence[str]:

@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         total = sum(job.frames() for job in jobs)
         output = replace(output, folder=folder, done=lambda: progress(next(steps), total))
         found = list(predict(predictor, jobs, output))
+    args.options_paths = [folder / "predict.toml"] if folder.is_dir() else []
     done = [each for each in found if not each.problem]
     if args.json:
         print(json.dumps([prediction.to_json() for prediction in found], indent=2, ensure_ascii=False))

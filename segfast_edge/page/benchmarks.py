@@ -80,9 +80,12 @@ def _validity(shown: str) -> str:
 
 
 def _plot(rows: Sequence[Row]) -> str:
-    points = {
-        _title(row, rows): (row["p50_ms"], row["miou"]) for row in rows if row["p50_ms"] and row["miou"] is not None
-    }
+    points: dict[str, tuple[float, float]] = {}
+    for row in rows:
+        if row["p50_ms"] and row["miou"] is not None:
+            title = _title(row, rows)
+            alike = sum(each.startswith(title) for each in points)  # artifacts of one name in several folders
+            points[f"{title} ({alike + 1})" if alike else title] = (row["p50_ms"], row["miou"])
     if len(points) < 2:
         return ""
     try:

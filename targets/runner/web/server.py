@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from segfast_edge import contract
+from segfast_edge.contract.theme import THEME
 from segfast_edge.errors import DataError
 from targets.runner.telemetry import Telemetry
 from targets.runner.web import prometheus
@@ -28,10 +28,10 @@ MAX_ANSWERS, MAX_STREAMS, MAX_HEALTH = 16, 8, 4
 ANSWER_S = 10.0  # to take an answer, or a frame of the stream
 STREAM_FPS = 15.0
 _BOUNDARY = "segfast-frame"
-_HERE, _CONTRACT = Path(__file__).parent, Path(contract.__file__).parent
+_HERE = Path(__file__).parent
 _FILES = {
     "/": (_HERE / "page.html", "text/html; charset=utf-8"),
-    "/theme.css": (_CONTRACT / "theme.css", "text/css; charset=utf-8"),
+    "/theme.css": (THEME, "text/css; charset=utf-8"),
     "/page.css": (_HERE / "page.css", "text/css; charset=utf-8"),
     "/page.js": (_HERE / "page.js", "text/javascript; charset=utf-8"),
 }
