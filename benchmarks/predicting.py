@@ -1,10 +1,11 @@
 """A folder of pictures through ``predict`` against the network alone: how much of its frame rate is left.
 
-    python benchmarks/predicting.py ARTIFACT [--threads 1] [--save labels] [--pictures 300] [--size 480x360] [--rounds 5]
+    python benchmarks/predicting.py ARTIFACT [--threads 1] [--save labels] [--pictures 300] [--rounds 5]
 
-The network alone is what ``profile`` measures: runs on one frame that is in memory. Both sides alternate in each round, so
-that a load that comes and goes hits both; the ratio is taken within each round. The folder's rate is from its first result
-to its last, which leaves out starting the runtime: for 10,000 pictures that is nothing. Pictures are JPEGs of drawn roads.
+The network alone is what ``profile`` measures: runs on one frame that is in memory. Both sides alternate in each round,
+so that a load that comes and goes hits both; the ratio is taken within each round. The folder's rate is from its first
+result to its last, which leaves out starting the runtime: for 10,000 pictures that is nothing. Pictures are JPEGs of
+drawn roads.
 """
 
 import json
