@@ -116,5 +116,5 @@ def chromium() -> Iterator[Tab]:
             tab._session = None
             with contextlib.suppress(AssertionError, OSError):  # it may end before it has answered
                 tab.send("Browser.close")
-            process.wait(30)
+            process.wait(240)
             tab.close()

@@ -67,7 +67,7 @@ def pictures(folder: Path, count: int = 6) -> Path:
     return folder
 
 
-def wait_for(condition, seconds: float = 10.0):
+def wait_for(condition, seconds: float = 60.0):
     """Return the first true value of ``condition``, or fail after ``seconds``."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
