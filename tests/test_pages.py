@@ -233,7 +233,7 @@ def served(folder):
     wait_for(lambda: telemetry.last)
     yield f"http://127.0.0.1:{output.server.port}/"
     service.stop()
-    thread.join(15)
+    thread.join(240)
 
 
 AUDIT = """axe.run().then((all) => all.violations

@@ -52,7 +52,7 @@ class Page:
 
     def end(self):
         self.service.stop()
-        self.thread.join(15)
+        self.thread.join(240)
         assert not self.thread.is_alive()
 
 

@@ -149,7 +149,7 @@ def test_the_process_ends_with_its_interrupted_parent(tmp_path):
     (child,) = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
     parent.send_signal(signal.SIGINT)
     parent.communicate(timeout=240)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{child}").exists()

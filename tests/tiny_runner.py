@@ -147,7 +147,7 @@ def serving(source, model: Model, *outputs, **settings):
     thread.start()
     yield service, pipeline
     service.stop()
-    thread.join(15)
+    thread.join(240)
     assert done, "the service did not end"
     if isinstance(done[0], Exception):
         raise done[0]

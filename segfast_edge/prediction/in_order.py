@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,9 @@ Made = TypeVar("Made")
 THREADS = min(4, os.cpu_count() or 1)  # decoding and encoding release the GIL; more would take the network's cores
 
 
-def in_order(work: Callable[[Given], Made], items: Iterable[Given], threads: int = THREADS) -> Iterator[Made]:
+def in_order(
+    work: Callable[[Given], Made], items: Iterable[Given], threads: int = THREADS
+) -> Generator[Made, None, None]:
     """Give what ``work`` makes of each item, in order; at most two for each thread are under way at a time.
 
     The first exception ends it, and so does closing the iterator; work that has not begun is then left undone.

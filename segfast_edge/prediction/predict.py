@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,7 +179,7 @@ def _pictures(predictor: Predictor, jobs: Sequence[Planned], output: PredictionO
                 waiting.append((job, frame))
                 yield job.name, frame
 
-    def labelled() -> Iterator[tuple[Planned, Frame, Labels]]:
+    def labelled() -> Generator[tuple[Planned, Frame, Labels], None, None]:
         with predictor.labels(frames()) as found:
             for labels in found:
                 yield (*waiting.popleft(), labels)

@@ -86,7 +86,7 @@ class Segmentation:
 def _coco(one: Segmentation) -> dict[str, Any]:
     """Return a COCO document of one picture: for each class that occurs, its pixels as uncompressed run lengths."""
     high, wide = one.mask.shape
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for label in one.look.labels(one.classes):
         inside = one.mask == label
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))

@@ -117,7 +117,7 @@ def write_picture(path: Path, pixels: npt.NDArray[np.uint8], *, fast: bool = Fal
         raise DataError(f"picture is {pixels.dtype}; expected uint8")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        Image.fromarray(pixels).save(temporary, **({"compress_level": 1} if fast else {}))
+        Image.fromarray(pixels).save(temporary, None, **({"compress_level": 1} if fast else {}))
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
