@@ -25,7 +25,7 @@ FIRST = ("checkpoint", "target", "out", "int8", "calibration", "data_root", "gat
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    from segfast_edge.contract.formats import format_named, format_names, integer_formats
+    from segfast_edge.contract.formats import format_named, format_names, half_formats, integer_formats
 
     by_format = {name: format_named(name) for name in format_names()}
     others = "; ".join(
@@ -70,6 +70,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="labels, one class id a pixel, or logits, one value a class and pixel (default labels)",
     )
     parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help=f"store weights in float16 and let processors that can compute in it ({', '.join(half_formats())})",
+    )
     parser.add_argument("--converter", metavar="NAME", help=f"another project's in place of ours ({others})")
     parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
     parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
@@ -212,6 +217,7 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
     from segfast_edge.export.common.request import ExportRequest  # after the check, because it needs torch
 
     quantization = _quantization(args)
+    _refuse_half_precision(args, names)
     command = shlex.join(["segfast-edge", *sys.argv[1:]])
     return [
         ExportRequest(
@@ -221,10 +227,28 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
             lowering=args.lowering,
             overwrite=args.overwrite,
             quantization=quantization,
+            half=args.half,
             command=command,
         )
         for name in names
     ]
+
+
+def _refuse_half_precision(args: argparse.Namespace, names: list[str]) -> None:
+    from segfast_edge.contract.formats import half_formats
+    from segfast_edge.errors import ConversionError
+
+    if not args.half:
+        return
+    if args.int8 or args.converter is not None:
+        raise ConversionError(
+            f"--half goes with neither --int8 nor --converter; leave {'--half' if args.int8 else '--converter'} out"
+        )
+    for name in names:
+        if name not in half_formats():
+            raise ConversionError(
+                f"format {name} is not written in float16; --half works with {', '.join(half_formats())}"
+            )
 
 
 def _other_converter(args: argparse.Namespace) -> "Exporter | None":
@@ -286,6 +310,6 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
 def _folder(args: argparse.Namespace, name: str, *, alone: bool) -> Path:
     if args.out is None:
         checkpoint: Path = args.checkpoint
-        return checkpoint.with_name(f"{checkpoint.stem}-{name}{'-int8' if args.int8 else ''}")
+        return checkpoint.with_name(f"{checkpoint.stem}-{name}{'-int8' if args.int8 else '-half' if args.half else ''}")
     out: Path = args.out
     return out if alone else out / name

@@ -1,4 +1,4 @@
-"""TFLite by our own writer: NHWC throughout, float32 or int8; runs in LiteRT and in tflite-runtime 2.14."""
+"""TFLite by our own writer: NHWC throughout, float32, float16 or int8; runs in LiteRT and in tflite-runtime 2.14."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +11,20 @@ from segfast_edge.export.common.metadata import embedded_text
 
 # A SegFast-like network at 224 x 224 on two cores of an x86-64 server CPU with AVX-512 VNNI, one process per candidate,
 # rounds interleaved, median latency: float32 phases 3.2 ms, dense 14.0 ms; int8 phases 2.2 ms, dense 3.8 ms
-LOWERINGS = {"float32": "phases", "int8": "phases"}
+LOWERINGS = {"float32": "phases", "float16": "phases", "int8": "phases"}
 
 
 def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     """Write ``model.tflite`` with the metadata in a buffer of its own; return the manifest with the tensors' names.
 
     Raises:
-        ConversionError: the network cannot be exported, or uses an operator that the writer has no form for.
+        ConversionError: the network cannot be exported, or uses an operator that the writer has no form for; or it is
+            to be in float16 and has a weight beyond its range.
     """
     from segfast_edge.export.tflite_writer.write import write
 
     manifest = _named(manifest)
-    content = write(graph, embedded_text(manifest))
+    content = write(graph, embedded_text(manifest), half=manifest.precision == "float16")
     with writing(folder):
         (folder / manifest.model_file).write_bytes(content)
     return manifest

@@ -39,6 +39,8 @@ class Thresholds:
 # place in SegNet's deepest pooling moved most logits of a 40x56 frame by 0.005; a wrong operator moves them all.
 CONTINUOUS = Thresholds()
 DISCONTINUOUS = Thresholds(labels=0.99, within=0.75)
+# float16 has 11 bits: each weight is off by up to 1/2048 of itself, and so is each value where float16 computes
+HALF = Thresholds(logits=2e-2, labels=0.99)
 
 
 @dataclass(frozen=True, slots=True)
