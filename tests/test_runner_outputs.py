@@ -306,10 +306,10 @@ def test_a_reader_in_another_process_never_sees_half_a_mask(shared):
 
     thread = threading.Thread(target=write)
     thread.start()
-    torn, values = results.get(timeout=30)
+    torn, values = results.get(timeout=240)
     stop.set()
     thread.join()
-    child.join(10)
+    child.join(240)
     writer.close()
     assert torn == 0
     assert len(values) > 1

@@ -39,7 +39,7 @@ class Page:
         self.thread.start()
 
     def get(self, path, method="GET", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.output.server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.output.server.port, timeout=60)
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         body = answer.read()
@@ -52,7 +52,7 @@ class Page:
 
     def end(self):
         self.service.stop()
-        self.thread.join(15)
+        self.thread.join(240)
         assert not self.thread.is_alive()
 
 
@@ -118,7 +118,7 @@ def test_metrics_are_well_formed_and_balance(page):
 
 
 def test_the_stream_shows_results_and_says_when_there_is_none(page):
-    connection = http.client.HTTPConnection("127.0.0.1", page.output.server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", page.output.server.port, timeout=60)
     connection.request("GET", "/stream.mjpg")
     answer = connection.getresponse()
     parser, parts = PartParser(boundary_of(answer.getheader("Content-Type"))), []

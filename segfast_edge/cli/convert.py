@@ -21,6 +21,7 @@ HELP = "export a checkpoint to one or more formats and check each artifact again
 EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o artifacts"
 NEEDS = {"every format": ("torch",), **converters()}
 MAX_DROP = 0.01  # of mIoU, which is a share
+FIRST = ("checkpoint", "target", "out", "int8", "calibration", "data_root", "gate_data")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +125,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from segfast_edge.cli._conversion_view import show, show_layers, show_lost, show_missing
+    from segfast_edge.cli._progress import status
     from segfast_edge.errors import SegfastError
 
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
@@ -135,18 +137,18 @@ def run(args: argparse.Namespace) -> int:
     with (
         orderly(),
         TemporaryDirectory(prefix="segfast-model-") as folder,
-        console.status("reading the checkpoint") as status,
+        status("reading the checkpoint", console) as announce,
     ):
         source = _source(args, Path(folder))
         made, missing = {}, {}
-        status.update("comparing the graph with the network")
+        announce("comparing the graph with the network")
         assumed = source.assumed  # a network that no format can have is refused here, once
         for request in requests:
             try:
                 if tuning is None:
-                    made[request.folder] = convert(source, request, announce=status.update, by=by)
+                    made[request.folder] = convert(source, request, announce=announce, by=by)
                 else:
-                    made[request.folder] = convert_tuned(source, request, tuning, announce=status.update)
+                    made[request.folder] = convert_tuned(source, request, tuning, announce=announce)
             except SegfastError as error:
                 show_lost(error, console)
                 if len(requests) == 1:
@@ -163,6 +165,7 @@ def run(args: argparse.Namespace) -> int:
         show_missing(missing)
         if args.layers:
             show_layers(made)
+    args.options_paths = [folder.with_name(f"{folder.name}.convert.toml") for folder in made]
     return 1 if missing and not args.best_effort else 0
 
 

@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Install, roll back or list."""
     from rich.console import Console
 
+    from segfast_edge.cli._progress import status
+    from segfast_edge.cli._volume import volume
     from segfast_edge.deployment.deploy import Deployment, deploy
 
     if args.bundle is None and not (args.rollback or args.list):
@@ -46,12 +48,12 @@ def run(args: argparse.Namespace) -> int:
         raise TargetError(f"--rollback and --list take no bundle; leave out {args.bundle}")
     deployment = Deployment(_words(args), args.bundle, args.trust, args.unsigned, _config(args))
     console = Console(stderr=True)
-    with console.status(f"reaching {args.host}") as status:
+    with status(f"reaching {args.host}", console) as show:
 
         def announce(line: str) -> None:
-            if not args.list:
+            if not args.list and not volume.quiet:
                 console.print(line, markup=False, highlight=False)
-            status.update(line)
+            show(line)
 
         lines = deploy(deployment, args.host, announce)
     if args.list:

@@ -95,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
         }
     if args.output is not None and reports:
         write_json(args.output, value)
+        args.options_paths = [args.output.with_suffix(".profile.toml")]
     if args.json and reports:
         print(json.dumps(value, indent=2, allow_nan=False))
     elif points:
@@ -111,8 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace, plan: ProfileOptions) -> "tuple[list[AnyReport], list[str], list[Point]]":
     """Return the reports, a line for each artifact or device that failed, and the points of a curve over threads."""
-    from rich.console import Console
-
+    from segfast_edge.cli._progress import status
     from segfast_edge.profiling.local import check_artifacts
 
     rounds = _rounds(args.artifacts, args.repeat)
@@ -124,8 +124,8 @@ def _measure(args: argparse.Namespace, plan: ProfileOptions) -> "tuple[list[AnyR
     if not elsewhere and (args.install or args.even_if_busy):
         raise TargetError("--install and --even-if-busy are for other computers; give --host or --fleet")
     check_artifacts(args.artifacts)
-    with Console(stderr=True).status("measuring") as status:
-        measure = partial(_elsewhere if elsewhere else _here, args, status.update)
+    with status("measuring") as announce:
+        measure = partial(_elsewhere if elsewhere else _here, args, announce)
         if args.threads_curve is not None:
             return _curve(args, plan, rounds, measure)
         measured = measure([artifact for each in rounds for artifact in each], plan)

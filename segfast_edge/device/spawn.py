@@ -22,7 +22,7 @@ from segfast_edge.contract.shared.stopping import end_child
 from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import TargetError, unknown
 
-_AHEAD = 2  # frames written before the first answer is awaited, so that the child never waits for us
+_AHEAD = 4  # frames written before the first answer is awaited, so that the child never waits for us
 _PATIENCE_S = 10.0  # to end after it is asked to stop
 _ENDING_S = 120.0  # to end by itself after its input is closed: on a busy machine torch takes long to be put away
 
