@@ -25,6 +25,17 @@ def _bounds(text: str) -> tuple[float, float]:
         raise argparse.ArgumentTypeError(f"'{text}' is not LOW:HIGH, such as 0.75:1.75") from None
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
+def _shares(text: str) -> tuple[tuple[str, float], ...]:
+    try:
+        return tuple((name, float(share)) for name, share in (part.split("=") for part in _names(text)))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=SHARE,..., such as encoder=0.1") from None
+
+
 _RECIPE_FLAGS = (
     ("epochs", int, "N", "number of epochs"),
     ("batch-size", int, "N", "frames per step, over all processes"),
@@ -33,7 +44,7 @@ _RECIPE_FLAGS = (
     ("weight-decay", float, "W", "decay of convolution weights"),
     ("schedule", str, "NAME", "constant, cosine or poly"),
     ("warmup-epochs", int, "N", "epochs of linear warm-up"),
-    ("loss", str, "NAME", "ce, ohem, ce+lovasz or ce+dice"),
+    ("loss", str, "NAME", "ce, ohem, focal, ce+lovasz, ce+dice or ce+tversky"),
     ("ema", float, "DECAY", "average the weights with this decay per step; 0 turns it off"),
     ("clip", float, "NORM", "limit the gradient's L2 norm; 0 turns it off"),
     ("patience", int, "N", "stop after N epochs without a better mIoU on val; 0 never stops early"),
@@ -44,6 +55,11 @@ _RECIPE_FLAGS = (
     ("hue", float, "SHARE", "largest random change of hue, as a share of the colour circle"),
     ("blur", float, "SHARE", "probability that a frame is blurred, 0 to 1"),
     ("encoder-lr", float, "SHARE", "learning rate of the pretrained encoder as a share of --lr"),
+    ("lr-groups", _shares, "NAME=SHARE,...", "learning rate of the modules whose names start so, as a share of --lr"),
+    ("layer-decay", float, "SHARE", "multiply the learning rate by SHARE once more for each layer before the last"),
+    ("freeze", _names, "NAME,...", "do not train the modules whose names start so, such as encoder"),
+    ("accumulate", int, "N", "compute each step in N parts: the same result with less memory"),
+    ("fraction", float, "SHARE", "use this share of the training pictures, drawn by --seed"),
     ("val-every", int, "N", "evaluate val after every N epochs and after the last"),
 )
 _ON_RESUME = ("epochs", "patience", "data_root")  # what may be given anew for a training that continues
@@ -136,6 +152,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of processes that load data (default: chosen by the data and the cores)",
     )
+    where.add_argument(
+        "--max-hours", type=float, metavar="H", help="save and end after H hours; continue with --resume"
+    )
     where.add_argument("--compile", action="store_true", help="compile the network first, which takes a minute")
     where.add_argument("--deterministic", action="store_true", help="give the same bits each time on CUDA too; slower")
     where.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events")
@@ -181,7 +200,8 @@ def _given_recipe(args: argparse.Namespace) -> dict[str, Any]:
 def _hardware(args: argparse.Namespace) -> "Hardware":
     from segfast_edge.training.settings import Hardware
 
-    return Hardware(args.device, args.precision, args.num_workers, args.compile, args.tensorboard, args.deterministic)
+    names = ("device", "precision", "compile", "tensorboard", "deterministic", "max_hours")
+    return Hardware(workers=args.num_workers, **{name: getattr(args, name) for name in names})
 
 
 def _fresh(args: argparse.Namespace) -> "TrainingSettings":
@@ -233,9 +253,9 @@ def _say(outcome: "Outcome", folder: Path) -> None:
     if outcome.best_epoch:
         print(f"best mIoU {outcome.best_miou:.4f} in epoch {outcome.best_epoch} on val ({outcome.protocol})")
         print(f"checkpoint: {folder / 'best.pt'}")
-    if outcome.ending == "interrupted":
+    if outcome.ending in ("interrupted", "out of time"):
         print(
-            f"interrupted after {outcome.epochs} complete epochs and saved."
+            f"{outcome.ending} after {outcome.epochs} complete epochs and saved."
             f" Continue with: segfast-edge train --output-dir {folder} --resume",
             file=sys.stderr,
         )

@@ -19,6 +19,7 @@ from segfast_edge.data.augmentation import Augmentation
 from segfast_edge.data.leaks import training_splits
 from segfast_edge.data.protocol import check_counts, padding_label
 from segfast_edge.data.splits import recorded
+from segfast_edge.data.subset import drawn_fraction
 from segfast_edge.errors import DataError, SegfastError
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
@@ -34,7 +35,8 @@ from segfast_edge.training.loop import Teacher, TrainingSetup
 from segfast_edge.training.losses import balanced_weights
 from segfast_edge.training.recipe import Recipe
 from segfast_edge.training.settings import TrainingSettings
-from segfast_edge.training.state import State, optimiser
+from segfast_edge.training.state import State
+from segfast_edge.training.weights import freeze, optimiser
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ def read_data(settings: TrainingSettings, world: World, progress: Progress) -> T
     source = open_source(settings.data, settings.data_root)
     protocol = Protocol.named(settings.protocol, source.size, settings.size)
     train, val = (protocol.apply(split) for split in training_splits(source))
+    train = drawn_fraction(train, settings.recipe.fraction, settings.seed)
     for split in (train, val):
         check_counts(split, protocol.preprocess())
     augment = None
@@ -131,6 +134,7 @@ def make_state(settings: TrainingSettings, classes: ClassSet, execution: Executi
         module.load_state_dict(_first_weights(settings.start, settings.model, module, classes))
     if settings.recipe.fake_int8:
         module = with_fake_int8(module)
+    freeze(module, settings.recipe.freeze)
     module = execution.place(module)
     average = Average(module, settings.recipe.ema) if settings.recipe.ema else None
     return State(module, optimiser(settings.recipe, module), execution.scaler(), average)

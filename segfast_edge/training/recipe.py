@@ -9,7 +9,7 @@ from segfast_edge.errors import SegfastError, unknown
 
 Optimiser = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "poly"]
-Loss = Literal["ce", "ohem", "ce+lovasz", "ce+dice"]
+Loss = Literal["ce", "ohem", "focal", "ce+lovasz", "ce+dice", "ce+tversky"]
 ClassWeights = Literal["none", "enet", "soft", "median"]
 
 
@@ -28,7 +28,10 @@ class Recipe:
     1 / ln(1.02 + p) (Paszke et al. 2016), ``soft`` with 1 / ln(1.10 + p), ``median`` with the median share over p
     (Eigen and Fergus 2015). ``scale``, ``colour``, ``hue`` and ``blur`` are the bounds of the augmentation: zoom,
     brightness, contrast and saturation, hue, and how often the picture is blurred. ``encoder_lr`` is the part of the
-    learning rate with which weights of a network's ``encoder`` are trained, where they come pretrained.
+    learning rate with which weights of a network's ``encoder`` are trained, where they come pretrained; ``lr_groups``
+    gives such parts for other modules by the prefix of their name, and ``layer_decay`` multiplies it once more for
+    every layer before the last. ``freeze`` names modules that are not trained. ``accumulate`` computes a step in so
+    many parts, to need less memory. ``fraction`` of the training pictures are used, drawn by the seed.
     """
 
     name: str
@@ -54,9 +57,15 @@ class Recipe:
     val_every: int = 1
     fake_int8: bool = False
     encoder_lr: float = 1.0
+    lr_groups: tuple[tuple[str, float], ...] = ()
+    layer_decay: float = 1.0
+    freeze: tuple[str, ...] = ()
+    accumulate: int = 1
+    fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        for key, least in (("epochs", 1), ("batch_size", 1), ("warmup_epochs", 0), ("patience", 0), ("val_every", 1)):
+        for key in ("epochs", "batch_size", "warmup_epochs", "patience", "val_every", "accumulate"):
+            least = 0 if key in ("warmup_epochs", "patience") else 1
             if getattr(self, key) < least:
                 raise SegfastError(f"{_flag(key)} {getattr(self, key)} is too small; at least {least}")
         for key in ("lr", "weight_decay", "clip", "distill"):
@@ -67,8 +76,14 @@ class Recipe:
                 )
         if not 0 <= self.ema < 1:
             raise SegfastError(f"--ema {self.ema} must lie from 0 (off) to below 1")
-        if not 0 < self.encoder_lr <= 1:
-            raise SegfastError(f"--encoder-lr {self.encoder_lr} must be over 0 and at most 1")
+        for key in ("encoder_lr", "layer_decay", "fraction"):
+            if not 0 < getattr(self, key) <= 1:
+                raise SegfastError(f"{_flag(key)} {getattr(self, key)} must be over 0 and at most 1")
+        for prefix, share in self.lr_groups:
+            if not 0 < share < float("inf"):
+                raise SegfastError(f"--lr-groups {prefix}={share} must be a finite number over 0; --freeze trains none")
+        if self.batch_size % self.accumulate:
+            raise SegfastError(f"--accumulate {self.accumulate} does not divide --batch-size {self.batch_size}")
         if not 0.25 <= self.crop <= 1:
             raise SegfastError(f"--crop {self.crop} must lie from 0.25 to 1")
         if self.crop < 1 and not self.augment:
@@ -96,9 +111,12 @@ class Recipe:
         known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
         if isinstance(known.get("class_weights"), bool):  # as releases before 0.7 wrote it
             known["class_weights"] = "enet" if known["class_weights"] else "none"
-        if "scale" in known:
-            known["scale"] = tuple(known["scale"])
-        return cls(**known)
+        return cls(**{key: _immutable(found) for key, found in known.items()})
+
+
+def _immutable(value: Any) -> Any:
+    """Return JSON lists as tuples."""
+    return tuple(map(_immutable, value)) if isinstance(value, list) else value
 
 
 def _flag(field: str) -> str:

@@ -16,7 +16,7 @@ class Hardware:
     """Where and how the arithmetic runs; may differ when a run continues.
 
     ``workers`` is the number of loading processes, None to choose: none where the data is in memory and needs
-    no augmentation.
+    no augmentation. ``max_hours`` after its start, the process saves its state and ends; None for no limit.
     """
 
     device: str = "auto"
@@ -25,12 +25,15 @@ class Hardware:
     compile: bool = False
     tensorboard: bool = False
     deterministic: bool = False
+    max_hours: float | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise SegfastError(unknown("precision", self.precision, get_args(Precision)))
         if self.workers is not None and self.workers < 0:
             raise SegfastError(f"--num-workers {self.workers} is below 0")
+        if self.max_hours is not None and not self.max_hours > 0:
+            raise SegfastError(f"--max-hours {self.max_hours} must be over 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from segfast_edge.training.run_folder import RunFolder
 from segfast_edge.training.settings import TrainingSettings
 from segfast_edge.training.state import State, Sums
 
-Ending = Literal["finished", "stopped early", "interrupted"]
+Ending = Literal["finished", "stopped early", "interrupted", "out of time"]
 SAVE_EVERY_S = 600.0  # within a long epoch
 DRAW_EVERY = 5  # epochs; drawing takes a third of a second
 
@@ -86,6 +86,7 @@ class _Run:
     sums: Sums
     events: EventLog | None = None
     saved_at: float = 0.0
+    deadline: float = float("inf")  # of time.monotonic()
 
     @property
     def leads(self) -> bool:
@@ -98,7 +99,9 @@ class _Run:
 
 
 def train(settings: TrainingSettings, folder: RunFolder, observer: Observer, *, start: Start) -> Outcome:
-    """Train until the recipe's end, early stopping, or SIGINT or SIGTERM, which end it after the step in progress.
+    """Train until the recipe's end, early stopping, the time limit, or SIGINT or SIGTERM.
+
+    The limit and the signals end it after the step in progress; it then saves its state.
 
     A training that was interrupted and resumed gives the same weights as one that was not, on the same hardware. On a
     CPU this process keeps the memory that it frees from then on.
@@ -106,6 +109,7 @@ def train(settings: TrainingSettings, folder: RunFolder, observer: Observer, *, 
     Raises:
         SegfastError: anything wrong with settings, data or folder; or a loss that is not finite.
     """
+    began = time.monotonic()
     device = device_for(settings.hardware.device)
     if device.type == "cpu":
         keep_freed_memory()
@@ -114,6 +118,8 @@ def train(settings: TrainingSettings, folder: RunFolder, observer: Observer, *, 
     with joined(device.type) as world:
         run = _prepare(settings, folder, observer, world)
         _begin(run, start)
+        if settings.hardware.max_hours is not None:
+            run.deadline = began + 3600 * settings.hardware.max_hours
         try:
             with Interruption() as interruption:
                 ending = _epochs(run, interruption)
@@ -171,7 +177,10 @@ def _epochs(run: _Run, interruption: Interruption) -> Ending:
     while state.epoch < recipe.epochs:
         if recipe.patience and state.epoch - state.best_epoch >= recipe.patience:
             return "stopped early"
-        stop = interruption.requested
+
+        def stop() -> bool:
+            return interruption.requested() or time.monotonic() > run.deadline
+
         done = train_epoch(run.setup, state, run.sums, stop=stop, report=lambda progress: _after_step(run, progress))
         matrix, began = None, time.perf_counter()
         if done and (state.epoch + 1 == recipe.epochs or (state.epoch + 1) % recipe.val_every == 0):
@@ -179,7 +188,8 @@ def _epochs(run: _Run, interruption: Interruption) -> Ending:
             done = matrix is not None
         if not done:
             run.save()
-            return "interrupted"
+            late = time.monotonic() > run.deadline and not interruption.requested()
+            return "out of time" if late else "interrupted"
         _complete(run, matrix, time.perf_counter() - began)
     return "finished"
 
