@@ -54,6 +54,7 @@ _RECIPE_FLAGS = (
     ("colour", float, "SHARE", "largest random change of brightness, contrast and saturation, 0 to 1"),
     ("hue", float, "SHARE", "largest random change of hue, as a share of the colour circle"),
     ("blur", float, "SHARE", "probability that a frame is blurred, 0 to 1"),
+    ("effects", _names, "NAME=STRENGTH,...", "more augmentation, such as rotate=10,rain=0.5@0.3; see docs/training.md"),
     ("encoder-lr", float, "SHARE", "learning rate of the pretrained encoder as a share of --lr"),
     ("lr-groups", _shares, "NAME=SHARE,...", "learning rate of the modules whose names start so, as a share of --lr"),
     ("layer-decay", float, "SHARE", "multiply the learning rate by SHARE once more for each layer before the last"),

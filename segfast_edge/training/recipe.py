@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+from segfast_edge.data.effects import parse_effects
 from segfast_edge.errors import SegfastError, unknown
 
 Optimiser = Literal["adam", "adamw", "sgd"]
@@ -62,6 +63,7 @@ class Recipe:
     freeze: tuple[str, ...] = ()
     accumulate: int = 1
     fraction: float = 1.0
+    effects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for key in ("epochs", "batch_size", "warmup_epochs", "patience", "val_every", "accumulate"):
@@ -88,6 +90,8 @@ class Recipe:
             raise SegfastError(f"--crop {self.crop} must lie from 0.25 to 1")
         if self.crop < 1 and not self.augment:
             raise SegfastError(f"--crop {self.crop} needs --augment: without it, examples are whole")
+        if parse_effects(self.effects) and not self.augment:
+            raise SegfastError(f"--effects {','.join(self.effects)} needs --augment")
         for key, kind in (
             ("optimiser", Optimiser),
             ("schedule", Schedule),
