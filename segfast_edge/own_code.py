@@ -17,14 +17,14 @@ def own_function(kind: str, name: str, expected: str) -> Callable[..., Any]:
         SegfastError: no such module or function.
     """
     place, _, function_name = name.partition(":")
-    function = getattr(_module(kind, place, name), function_name, None)
+    function = getattr(_module(place, f"{kind} '{name}'", expected), function_name, None)
     if not callable(function):
         raise SegfastError(f"{kind} '{name}': {place} has no function '{function_name}'; expected {expected}")
     found: Callable[..., Any] = function
     return found
 
 
-def _module(kind: str, place: str, name: str) -> ModuleType:
+def _module(place: str, what: str, expected: str) -> ModuleType:
     here = str(Path.cwd())
     if here not in sys.path:  # a console script, unlike `python -m`, does not look there; last, so it shadows nothing
         sys.path.append(here)
@@ -33,6 +33,6 @@ def _module(kind: str, place: str, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not (place == error.name or place.startswith(f"{error.name}.")):
             raise  # it is there, and lacks something of its own
-        raise SegfastError(f"{kind} '{name}': no module '{error.name}' on the import path or in {here}") from error
+        raise SegfastError(f"{what}: no module '{error.name}' on the import path or in {here}") from error
     except ValueError as error:
-        raise SegfastError(f"{kind} '{name}' is not of the form package.module:function") from error
+        raise SegfastError(f"{what} is not of the form package.module:{expected.partition('(')[0]}") from error

@@ -83,14 +83,15 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _opened(args: argparse.Namespace) -> tuple[str, "Source"]:
-    from segfast_edge.data import datasets, open_source, with_options
+    from segfast_edge.data import datasets, open_source, parse_name, with_options
     from segfast_edge.data.recognise import recognise
 
     folder, options = Path(args.subject), chosen_options(args)
     if args.dataset not in (None, "auto"):
         name = with_options(args.dataset, options)
         return name, open_source(name, folder)
-    if args.subject.partition(":")[0] in datasets() and not folder.is_dir():
+    stem = args.subject.partition(":")[0]
+    if not folder.is_dir() and (stem in datasets() or ":" in parse_name(args.subject)[0]):
         name = with_options(args.subject, options)
         return name, open_source(name, args.data_root)
     if not folder.is_dir():

@@ -42,9 +42,9 @@ _RECIPE_FLAGS = (
     ("lr", float, "RATE", "peak learning rate"),
     ("optimiser", str, "NAME", "adam, adamw or sgd"),
     ("weight-decay", float, "W", "decay of convolution weights"),
-    ("schedule", str, "NAME", "constant, cosine or poly"),
+    ("schedule", str, "NAME", "constant, cosine, poly or your own package.module:function"),
     ("warmup-epochs", int, "N", "epochs of linear warm-up"),
-    ("loss", str, "NAME", "ce, ohem, focal, ce+lovasz, ce+dice or ce+tversky"),
+    ("loss", str, "NAME", "ce, ohem, focal, ce+lovasz, ce+dice, ce+tversky or package.module:function"),
     ("ema", float, "DECAY", "average the weights with this decay per step; 0 turns it off"),
     ("clip", float, "NORM", "limit the gradient's L2 norm; 0 turns it off"),
     ("patience", int, "N", "stop after N epochs without a better mIoU on val; 0 never stops early"),
@@ -159,6 +159,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--compile", action="store_true", help="compile the network first, which takes a minute")
     where.add_argument("--deterministic", action="store_true", help="give the same bits each time on CUDA too; slower")
     where.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events")
+    where.add_argument(
+        "--logger", dest="loggers", type=_names, default=(), metavar="NAME", help="your own package.module:factory"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -201,7 +204,7 @@ def _given_recipe(args: argparse.Namespace) -> dict[str, Any]:
 def _hardware(args: argparse.Namespace) -> "Hardware":
     from segfast_edge.training.settings import Hardware
 
-    names = ("device", "precision", "compile", "tensorboard", "deterministic", "max_hours")
+    names = ("device", "precision", "compile", "tensorboard", "deterministic", "max_hours", "loggers")
     return Hardware(workers=args.num_workers, **{name: getattr(args, name) for name in names})
 
 
@@ -219,14 +222,14 @@ def _continued(args: argparse.Namespace, config: dict[str, Any]) -> "TrainingSet
     """Return the settings the training was started with, changed where that may be."""
     from dataclasses import replace
 
-    from segfast_edge.data import with_options
+    from segfast_edge.data import parse_name, with_options
     from segfast_edge.errors import SegfastError
     from segfast_edge.training.settings import TrainingSettings
 
     settings = TrainingSettings.from_json(config, _hardware(args))
     asked = {name: value for name, value in _given(args).items() if value is not None}
     if args.data is not None or _dataset_options(args):
-        asked["data"] = with_options(args.data or settings.data.partition(":")[0], _dataset_options(args))
+        asked["data"] = with_options(args.data or parse_name(settings.data)[0], _dataset_options(args))
     asked_recipe = {"name": args.recipe, **_given_recipe(args)}
     for source, values in ((settings, asked), (settings.recipe, asked_recipe)):
         for name, value in values.items():

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segfast_edge.training.recipe import ClassWeights, Loss
+from segfast_edge.errors import SegfastError
+from segfast_edge.own_code import own_function
+from segfast_edge.training.recipe import ClassWeights
 
 NOT_COUNTED = -100  # the label torch's cross-entropy leaves out
 _SURE = -math.log(0.7)  # OHEM: pixels predicted with less than 0.7 are hard
@@ -31,12 +33,14 @@ def to_targets(labels: Tensor, ignored: int | None) -> Tensor:
     return targets if ignored is None else targets.masked_fill(targets == ignored, NOT_COUNTED)
 
 
-def terms(loss: Loss, logits: Tensor, targets: Tensor, weights: Tensor | None) -> list[Term]:
+def terms(loss: str, logits: Tensor, targets: Tensor, weights: Tensor | None) -> list[Term]:
     """Return the loss's parts; its value is the sum of their means.
 
     ``logits`` are N x classes x H x W, ``targets`` N x H x W from ``to_targets``, ``weights`` one per class or None.
     """
     logits = logits.float()
+    if ":" in loss:
+        return [_own(loss, logits, targets)]
     pixels = F.cross_entropy(logits, targets, weights, ignore_index=NOT_COUNTED, reduction="none")
     if loss == "ohem":
         return [_hard_pixels(pixels, targets)]
@@ -54,14 +58,14 @@ def terms(loss: Loss, logits: Tensor, targets: Tensor, weights: Tensor | None) -
     return found
 
 
-def part_counts(loss: Loss, targets: Tensor, weights: Tensor | None) -> list[Tensor]:
+def part_counts(loss: str, targets: Tensor, weights: Tensor | None) -> list[Tensor]:
     """Return the counts that ``terms`` would give for these targets, as far as they follow from the targets.
 
     How many pixels are hard does not, so for ``ohem`` it is the number of frames.
     """
     like = torch.ones((), device=targets.device)
     frames = like * len(targets)
-    pixels = frames if loss == "ohem" else _weight_sum(targets, weights, like)
+    pixels = frames if loss == "ohem" or ":" in loss else _weight_sum(targets, weights, like)
     return [pixels, frames] if loss.startswith("ce+") else [pixels]
 
 
@@ -89,6 +93,14 @@ def balanced_weights(shares: Tensor, weighing: ClassWeights = "enet") -> Tensor:
             weights = torch.ones_like(shares)
     weights = weights / weights[seen].mean()
     return torch.where(seen, weights, torch.ones_like(weights))
+
+
+def _own(name: str, logits: Tensor, targets: Tensor) -> Term:
+    values = own_function("loss", name, "function(logits, targets)")(logits, targets)
+    if not isinstance(values, Tensor) or values.shape != logits.shape[:1]:
+        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise SegfastError(f"loss '{name}' gave {shape}; expected one value for each of {len(logits)} frames")
+    return Term(values.sum(), values.new_tensor(float(len(values))))
 
 
 def _weight_sum(targets: Tensor, weights: Tensor | None, like: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from segfast_edge.contract.classes import ClassSet, find_name
 from segfast_edge.contract.shared.files import sha256
 from segfast_edge.data import Protocol, open_source
+from segfast_edge.data.effects import parse_effects
 from segfast_edge.data.leaks import training_splits
 from segfast_edge.data.protocol import check_counts
 from segfast_edge.data.splits import recorded
@@ -23,6 +24,7 @@ from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.fake_int8 import with_fake_int8
 from segfast_edge.model.normalise import Normalise
 from segfast_edge.model.pretrained import pretrained_of, start_from_pretrained
+from segfast_edge.own_code import own_function
 from segfast_edge.progress import Progress
 from segfast_edge.training.augmenting import augmented, class_shares
 from segfast_edge.training.batches import Examples, Order, in_order, loader
@@ -31,6 +33,7 @@ from segfast_edge.training.ema import Average
 from segfast_edge.training.execution import Execution
 from segfast_edge.training.loop import Teacher, TrainingSetup
 from segfast_edge.training.losses import balanced_weights
+from segfast_edge.training.recipe import Recipe
 from segfast_edge.training.settings import TrainingSettings
 from segfast_edge.training.state import State
 from segfast_edge.training.weights import freeze, optimiser
@@ -59,12 +62,28 @@ class TrainingData:
         return self.protocol.describe(self.classes)
 
 
+def check_own_code(recipe: Recipe) -> None:
+    """Import what the recipe names as package.module:function.
+
+    Raises:
+        SegfastError: one of them does not exist.
+    """
+    effects = [
+        ("effect", effect.name, "function(frame, labels, generator)") for effect in parse_effects(recipe.effects)
+    ]
+    losses = [("loss", recipe.loss, "function(logits, targets)"), ("schedule", recipe.schedule, "function(progress)")]
+    for kind, name, expected in (*effects, *losses):
+        if ":" in name:
+            own_function(kind, name, expected)
+
+
 def read_data(settings: TrainingSettings, world: World, progress: Progress) -> TrainingData:
     """Open both splits and take them into memory where they fit, beside those of this machine's other processes.
 
     Raises:
         SegfastError: the data is not there or not as it should be.
     """
+    check_own_code(settings.recipe)
     source = open_source(settings.data, settings.data_root)
     protocol = Protocol.named(settings.protocol, source.size, settings.size)
     train, val = (protocol.apply(split) for split in training_splits(source))

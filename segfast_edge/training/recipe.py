@@ -7,10 +7,11 @@ from typing import Any, Literal, get_args
 
 from segfast_edge.data.effects import parse_effects
 from segfast_edge.errors import SegfastError, unknown
+from segfast_edge.own_code import own_function
 
 Optimiser = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "cosine", "poly"]
-Loss = Literal["ce", "ohem", "focal", "ce+lovasz", "ce+dice", "ce+tversky"]
+SCHEDULES = ("constant", "cosine", "poly")  # or one's own function
+LOSSES = ("ce", "ohem", "focal", "ce+lovasz", "ce+dice", "ce+tversky")  # or one's own function
 ClassWeights = Literal["none", "enet", "soft", "median"]
 
 
@@ -41,9 +42,9 @@ class Recipe:
     optimiser: Optimiser = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
-    schedule: Schedule = "constant"
+    schedule: str = "constant"
     warmup_epochs: int = 0
-    loss: Loss = "ce"
+    loss: str = "ce"
     class_weights: ClassWeights = "none"
     augment: bool = False
     scale: tuple[float, float] = (0.5, 2.0)
@@ -92,14 +93,15 @@ class Recipe:
             raise SegfastError(f"--crop {self.crop} needs --augment: without it, examples are whole")
         if parse_effects(self.effects) and not self.augment:
             raise SegfastError(f"--effects {','.join(self.effects)} needs --augment")
-        for key, kind in (
-            ("optimiser", Optimiser),
-            ("schedule", Schedule),
-            ("loss", Loss),
-            ("class_weights", ClassWeights),
+        for key, known in (
+            ("optimiser", get_args(Optimiser)),
+            ("schedule", SCHEDULES),
+            ("loss", LOSSES),
+            ("class_weights", get_args(ClassWeights)),
         ):
-            if getattr(self, key) not in get_args(kind):
-                raise SegfastError(unknown(key, str(getattr(self, key)), get_args(kind)))
+            value = str(getattr(self, key))
+            if value not in known and not (":" in value and key in ("schedule", "loss")):
+                raise SegfastError(unknown(key, value, known))
 
     def changed(self, changes: Mapping[str, Any]) -> "Recipe":
         """Return this recipe with some fields changed; a value of None changes nothing."""
@@ -187,6 +189,8 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     if step < warmup:
         return recipe.lr * (step + 1) / warmup
     done = (step - warmup) / max(1, total - warmup)
+    if ":" in recipe.schedule:
+        return recipe.lr * float(own_function("schedule", recipe.schedule, "function(progress)")(done))
     if recipe.schedule == "poly":
         return recipe.lr * float(max(0.0, 1 - done) ** 0.9)  # the power that DeepLab made customary
     if recipe.schedule == "cosine":

@@ -17,6 +17,7 @@ class Hardware:
 
     ``workers`` is the number of loading processes, None to choose: none where the data is in memory and needs
     no augmentation. ``max_hours`` after its start, the process saves its state and ends; None for no limit.
+    ``loggers`` are the user's own: package.module:factory of the folder, the configuration and the first epoch.
     """
 
     device: str = "auto"
@@ -26,6 +27,7 @@ class Hardware:
     tensorboard: bool = False
     deterministic: bool = False
     max_hours: float | None = None
+    loggers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import torch
@@ -13,7 +13,7 @@ from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training import curves
 from segfast_edge.training.best import checkpoint, versions
 from segfast_edge.training.distributed import World, joined
-from segfast_edge.training.event_log import EventLog
+from segfast_edge.training.event_log import EventLog, Logger, own_logger
 from segfast_edge.training.execution import execution
 from segfast_edge.training.interruption import Interruption
 from segfast_edge.training.loop import StepProgress, TrainingSetup, train_epoch, validate
@@ -84,7 +84,7 @@ class _Run:
     state: State
     observer: Observer
     sums: Sums
-    events: EventLog | None = None
+    loggers: list[Logger] = field(default_factory=list)
     saved_at: float = 0.0
     deadline: float = float("inf")  # of time.monotonic()
 
@@ -124,8 +124,8 @@ def train(settings: TrainingSettings, folder: RunFolder, observer: Observer, *, 
             with Interruption() as interruption:
                 ending = _epochs(run, interruption)
         finally:
-            if run.events is not None:
-                run.events.close()
+            for logger in run.loggers:
+                logger.close()
         if world.leads:
             curves.draw(folder.history(), folder.curves)
     state = run.state
@@ -156,10 +156,15 @@ def _begin(run: _Run, start: Start) -> None:
         else:
             run.folder.begin(_config(run), overwrite=start.overwrite)
             run.save()
-        if run.settings.hardware.tensorboard:
-            run.events = EventLog(run.folder.path / "tensorboard", run.state.epoch)
+        run.loggers = _loggers(run)
     run.saved_at = time.monotonic()
     run.setup.world.barrier()
+
+
+def _loggers(run: _Run) -> list[Logger]:
+    hardware, epoch = run.settings.hardware, run.state.epoch
+    found: list[Logger] = [own_logger(name, run.folder.path, _config(run), epoch) for name in hardware.loggers]
+    return [*found, EventLog(run.folder.path / "tensorboard", epoch)] if hardware.tensorboard else found
 
 
 def _config(run: _Run) -> dict[str, Any]:
@@ -219,8 +224,8 @@ def _complete(run: _Run, matrix: ConfusionMatrix | None, val_seconds: float) -> 
         best.save(run.folder.best)
     run.folder.append(record)  # before the state: continuing forgets a record that no state was written for
     run.save()
-    if run.events is not None:
-        run.events.write(record)
+    for logger in run.loggers:
+        logger.write(record)
     if state.epoch % DRAW_EVERY == 0:
         curves.draw(run.folder.history(), run.folder.curves)
     run.observer.validated(record)
