@@ -17,7 +17,8 @@ class Hardware:
     """Device and precision of the arithmetic; they may differ when a run continues.
 
     ``workers`` is the number of loading processes, None to choose: none if the data is in memory and needs
-    no augmentation.
+    no augmentation. ``max_hours`` after its start, the process saves its state and ends; None for no limit.
+    ``loggers`` are the user's own: package.module:factory of the folder, the configuration and the first epoch.
     """
 
     device: str = "auto"
@@ -26,12 +27,16 @@ class Hardware:
     compile: bool = False
     tensorboard: bool = False
     deterministic: bool = False
+    max_hours: float | None = None
+    loggers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise SegfastError(unknown("precision", self.precision, get_args(Precision)))
         if self.workers is not None and self.workers < 0:
             raise SegfastError(f"--num-workers {self.workers} is below 0")
+        if self.max_hours is not None and not self.max_hours > 0:
+            raise SegfastError(f"--max-hours {self.max_hours} must be over 0")
 
 
 @dataclass(frozen=True, slots=True)
