@@ -63,7 +63,7 @@ _RECIPE_FLAGS = (
     ("fraction", float, "SHARE", "use this share of the training pictures, drawn by --seed"),
     ("val-every", int, "N", "evaluate val after every N epochs and after the last"),
 )
-_ON_RESUME = ("epochs", "patience", "data_root")  # what may be given anew for a training that continues
+_ON_RESUME = ("epochs", "patience", "accumulate", "data_root")  # what may be given anew for a training that continues
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -240,7 +240,7 @@ def _continued(args: argparse.Namespace, config: dict[str, Any]) -> "TrainingSet
                     f"this training was started with --{flag} {before}, not {value}; leave --{flag} out to continue it,"
                     " or choose another --output-dir"
                 )
-    kept = {"epochs": args.epochs, "patience": args.patience}
+    kept = {name: getattr(args, name) for name in _ON_RESUME[:-1]}
     return replace(settings, data_root=args.data_root or settings.data_root, recipe=settings.recipe.changed(kept))
 
 

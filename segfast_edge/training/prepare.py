@@ -27,10 +27,11 @@ from segfast_edge.model.pretrained import pretrained_of, start_from_pretrained
 from segfast_edge.own_code import own_function
 from segfast_edge.progress import Progress
 from segfast_edge.training.augmenting import augmented, class_shares
-from segfast_edge.training.batches import Examples, Order, in_order, loader
+from segfast_edge.training.batches import Examples, Order, in_order
 from segfast_edge.training.distributed import World, wrap
 from segfast_edge.training.ema import Average
 from segfast_edge.training.execution import Execution
+from segfast_edge.training.loading import loader
 from segfast_edge.training.loop import Teacher, TrainingSetup
 from segfast_edge.training.losses import balanced_weights
 from segfast_edge.training.recipe import Recipe
@@ -62,12 +63,22 @@ class TrainingData:
         return self.protocol.describe(self.classes)
 
 
-def check_own_code(recipe: Recipe) -> None:
-    """Import what the recipe names as package.module:function.
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse before the data is read what cannot work.
 
     Raises:
-        SegfastError: one of them does not exist.
+        SegfastError: the learning rate would never reach its peak, or own code that does not exist.
     """
+    if recipe.warmup_epochs >= recipe.epochs and recipe.warmup_epochs:
+        raise SegfastError(
+            f"--warmup-epochs {recipe.warmup_epochs} leaves nothing of --epochs {recipe.epochs}: the learning rate"
+            " would still be rising at the end. Pass --warmup-epochs 0, or more epochs"
+        )
+    _check_own_code(recipe)
+
+
+def _check_own_code(recipe: Recipe) -> None:
+    """Import what the recipe names as package.module:function."""
     effects = [
         ("effect", effect.name, "function(frame, labels, generator)") for effect in parse_effects(recipe.effects)
     ]
@@ -83,7 +94,6 @@ def read_data(settings: TrainingSettings, world: World, progress: Progress) -> T
     Raises:
         SegfastError: the data is not there or not as it should be.
     """
-    check_own_code(settings.recipe)
     source = open_source(settings.data, settings.data_root)
     protocol = Protocol.named(settings.protocol, source.size, settings.size)
     train, val = (protocol.apply(split) for split in training_splits(source))
@@ -196,7 +206,7 @@ def make_setup(
         classes=material.classes,
         execution=execution,
         world=world,
-        forward=_forward(state, world, execution, settings),
+        forward=_forward(state, world, execution, settings, material.protocol),
         normalise=Normalise(material.protocol.preprocess()).to(execution.device),
         order=order,
         batches=load(material.train, order),
@@ -206,11 +216,13 @@ def make_setup(
     )
 
 
-def _forward(state: State, world: World, execution: Execution, settings: TrainingSettings) -> nn.Module:
+def _forward(
+    state: State, world: World, execution: Execution, settings: TrainingSettings, protocol: Protocol
+) -> nn.Module:
     """Return the network as the loop calls it: shared between processes, compiled where asked."""
     if world.size > 1 and execution.cuda and not settings.recipe.fake_int8:  # its statistics are frozen
         state.module = nn.SyncBatchNorm.convert_sync_batchnorm(state.module)
-    module = wrap(state.module, world, execution.device)
+    module = wrap(state.module, world, execution.device, (protocol.height, protocol.width))
     if settings.hardware.compile:
         module.compile()
     return module
