@@ -28,17 +28,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     _write.convert_arguments(
         actions.add_parser("convert", help="write a folder of any known layout as images/, labels/ and classes.json")
     )
-    _write.export_arguments(actions.add_parser("export", help="the same for a dataset by its name, such as scenes"))
+    _write.export_arguments(actions.add_parser("export", help="write a named dataset, such as scenes"))
     _write.split_arguments(actions.add_parser("split", help="write lists of train and val that keep groups together"))
     _write.calibration_arguments(actions.add_parser("calibration", help="choose frames to calibrate int8 with"))
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("subject", metavar="PATH_OR_NAME", help="a dataset's folder, or a name such as scenes")
-    parser.add_argument("--dataset", metavar="NAME", help="the folder's layout (default: found by looking)")
-    parser.add_argument("--data-root", type=Path, metavar="DIR", help="the folder, where a name was given")
+    parser.add_argument("subject", metavar="PATH_OR_NAME", help="folder of a dataset, or a name such as scenes")
+    parser.add_argument("--dataset", metavar="NAME", help="layout of the folder (default: recognised)")
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="root folder, if the dataset is named")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="write a sheet of samples")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write a sheet of samples to this picture")
     parser.add_argument(
         "--augmented", type=Path, metavar="FILE", help="write a sheet of pictures as a training sees them"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_options
+from segfast_edge.cli._volume import volume
 
 if TYPE_CHECKING:
     from segfast_edge.training.settings import Hardware, TrainingSettings
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 HELP = "train a network; writes checkpoints, metrics and curves, and continues where it stopped"
 EXAMPLE = "segfast-edge train --model segfast --data camvid --data-root CamVid --recipe paper --output-dir runs/paper"
 NEEDS = {"training": ("torch", "matplotlib")}
+FIRST = ("model", "data", "data_root", "recipe", "epochs", "output_dir")
 
 
 def _bounds(text: str) -> tuple[float, float]:
@@ -137,7 +139,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for checkpoints, metrics and curves (default runs/train)",
     )
     where.add_argument("--resume", action="store_true", help="continue the training in --output-dir")
-    where.add_argument("--overwrite", action="store_true", help="replace a training that is in --output-dir")
+    where.add_argument("--overwrite", action="store_true", help="replace an existing training in --output-dir")
     where.add_argument(
         "--device",
         default="auto",
@@ -176,6 +178,7 @@ def run(args: argparse.Namespace) -> int:
         outcome = train(settings, folder, watching, start=Start(args.resume, args.overwrite))
     if os.environ.get("RANK", "0") == "0":
         _say(outcome, args.output_dir)
+        args.options_paths = [] if args.resume else [args.output_dir / "train.toml"]
     return EXIT_INTERRUPTED if outcome.ending == "interrupted" else 0
 
 
@@ -248,7 +251,7 @@ def observer() -> Any:
     """Return bars for a terminal, plain lines otherwise; silent in all processes but the first."""
     from segfast_edge.cli import _training_view
 
-    if os.environ.get("RANK", "0") != "0":
+    if volume.quiet or os.environ.get("RANK", "0") != "0":
         return _training_view.Silent()
     return _training_view.Bars() if sys.stderr.isatty() else _training_view.Lines()
 

@@ -25,7 +25,7 @@ def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What may happen to a pair before it becomes ``height`` x ``width`` (``size``, in pixels).
+    """Random changes of a pair before it becomes ``height`` x ``width`` (``size``, in pixels).
 
     ``scale`` bounds the zoom against plain resizing to ``size``, drawn evenly on a logarithmic axis; above 1 a
     window is cut out, below 1 the rest is filled with ``padding`` as label, or with the picture's edge where that

@@ -46,7 +46,7 @@ def build(name: str, classes: int) -> "nn.Module":
         SegfastError: no such network, a factory that is not there or gives no module, or a class count out of range.
     """
     if not 2 <= classes <= MAX_CLASSES:
-        raise SegfastError(f"{classes} classes; allowed are 2 to {MAX_CLASSES}")
+        raise SegfastError(f"got {classes} classes; expected 2 to {MAX_CLASSES}")
     if ":" in name:
         return _build_foreign(name, classes)
     if name not in networks():

@@ -15,10 +15,10 @@ from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training.batches import Order
 from segfast_edge.training.distributed import World, sharing
 from segfast_edge.training.execution import Execution
-from segfast_edge.training.finite import first_bad_layer
 from segfast_edge.training.fitting import advice
 from segfast_edge.training.loading import Loader
 from segfast_edge.training.losses import Term, distillation, part_counts, terms, to_targets
+from segfast_edge.training.non_finite import first_bad_layer
 from segfast_edge.training.recipe import Recipe, learning_rate
 from segfast_edge.training.state import State, Sums
 from segfast_edge.training.weights import set_training, trained
@@ -34,7 +34,7 @@ class Teacher:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSetup:
-    """What stays the same over a training. ``forward`` is the network, compiled or shared between processes."""
+    """The constant parts of a training. ``forward`` is the network, compiled or shared between processes."""
 
     recipe: Recipe
     seed: int
@@ -52,7 +52,7 @@ class TrainingSetup:
 
 @dataclass(frozen=True, slots=True)
 class StepProgress:
-    """Where a training is after a step; epochs and steps count from 1, ``loss`` is the epoch's mean so far."""
+    """The progress of a training after a step; epochs and steps count from 1, ``loss`` is the epoch's mean so far."""
 
     epoch: int
     epochs: int
@@ -70,7 +70,7 @@ OnStep = Callable[[StepProgress], None]
 
 
 def train_epoch(setup: TrainingSetup, state: State, sums: Sums, *, stop: Stop, report: OnStep) -> bool:
-    """Train the rest of the epoch in progress; return False where ``stop`` ended it before its last step.
+    """Train the rest of the epoch in progress; return False if ``stop`` ended it before its last step.
 
     Raises:
         SegfastError: the loss is NaN or infinite, a file cannot be read, or memory ran out.
@@ -212,7 +212,7 @@ def _update(setup: TrainingSetup, state: State, done: int) -> None:
 
 @torch.no_grad()
 def validate(setup: TrainingSetup, module: nn.Module, *, stop: Stop) -> ConfusionMatrix | None:
-    """Return the confusion matrix on val at the network's size, in float32; None where ``stop`` ended it."""
+    """Return the confusion matrix on val at the network's size, in float32; None if ``stop`` ended it."""
     setup.world.same_buffers(module)
     module.eval()
     matrix = ConfusionMatrix(setup.classes)

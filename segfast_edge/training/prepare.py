@@ -89,7 +89,7 @@ def _check_own_code(recipe: Recipe) -> None:
 
 
 def read_data(settings: TrainingSettings, world: World, progress: Progress) -> TrainingData:
-    """Open both splits and take them into memory where they fit, beside those of this machine's other processes.
+    """Open both splits and take them into memory if they fit, beside those of this machine's other processes.
 
     Raises:
         SegfastError: the data is not there or not as it should be.
@@ -219,7 +219,7 @@ def make_setup(
 def _forward(
     state: State, world: World, execution: Execution, settings: TrainingSettings, protocol: Protocol
 ) -> nn.Module:
-    """Return the network as the loop calls it: shared between processes, compiled where asked."""
+    """Return the network as the loop calls it: shared between processes, compiled if asked for."""
     if world.size > 1 and execution.cuda and not settings.recipe.fake_int8:  # its statistics are frozen
         state.module = nn.SyncBatchNorm.convert_sync_batchnorm(state.module)
     module = wrap(state.module, world, execution.device, (protocol.height, protocol.width))
@@ -234,7 +234,7 @@ def _teacher(settings: TrainingSettings, classes: ClassSet, execution: Execution
     checkpoint = Checkpoint.load(settings.teacher)
     if checkpoint.classes.names != classes.names:
         raise SegfastError(
-            f"teacher {settings.teacher} tells {len(checkpoint.classes)} classes apart"
+            f"teacher {settings.teacher} has {len(checkpoint.classes)} classes"
             f" ({', '.join(checkpoint.classes.names)}); this training has {len(classes)}: {', '.join(classes.names)}"
         )
     module = execution.place(checkpoint.module()).requires_grad_(False)

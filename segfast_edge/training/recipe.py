@@ -1,4 +1,4 @@
-"""How a network is trained: everything that decides the outcome except the network and the data."""
+"""Recipes: everything that decides the outcome of a training except the network and the data."""
 
 import math
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Recipe:
     ``lr`` is the peak learning rate for the global batch; ``warmup_epochs`` rise to it linearly. ``ema`` is the
     decay per step of the averaged weights that are validated and kept, 0 for none. ``clip`` bounds the gradient's
     L2 norm, 0 for none. ``patience`` is how many epochs without a better mIoU on val end the training, 0 for never.
-    ``distill`` weighs the teacher's term, where there is a teacher. ``crop`` is the side of the window that an
+    ``distill`` weighs the teacher's term, if there is a teacher. ``crop`` is the side of the window that an
     augmented example shows, as a share of the network's input: smaller ones train faster, objects keep their size,
     val is always whole. ``val_every`` is after how many epochs val is looked at; it always is after the last.
     ``fake_int8`` trains, and looks at val, with weights and inputs of layers rounded as int8 rounds them.

@@ -49,7 +49,7 @@ class State:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network whose figures count: the averaged one where there is one."""
+        """The network whose figures count: the averaged one if there is one."""
         return self.module if self.average is None else self.average.module
 
     def save(self, path: Path, sums: Sums) -> None:

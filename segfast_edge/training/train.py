@@ -11,7 +11,7 @@ from segfast_edge.contract.shared.allocator import keep_freed_memory
 from segfast_edge.model.torch_device import device_for
 from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training import curves
-from segfast_edge.training.best import checkpoint, versions
+from segfast_edge.training.best_checkpoint import checkpoint, versions
 from segfast_edge.training.distributed import World, joined
 from segfast_edge.training.event_log import EventLog, Logger, own_logger
 from segfast_edge.training.execution import execution
@@ -29,7 +29,7 @@ DRAW_EVERY = 5  # epochs; drawing takes a third of a second
 
 
 class Observer(Protocol):
-    """Who is told how a training goes; only the leading process tells."""
+    """Receives the progress of a training; only the leading process reports it."""
 
     def reading(self, done: int, total: int) -> None:
         """So many of the frames have been read."""
@@ -56,7 +56,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How to begin: anew, anew in a folder that holds a training (``overwrite``), or where it stopped (``resume``)."""
+    """How to begin: in a new folder, in one that holds a training (``overwrite``), or where it stopped (``resume``)."""
 
     resume: bool = False
     overwrite: bool = False
@@ -64,7 +64,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a training ended, after how many epochs, and its best mIoU on val (-1 where no epoch was completed)."""
+    """The end of a training: its reason, number of epochs, and best mIoU on val (-1 if no epoch was completed)."""
 
     ending: Ending
     epochs: int
@@ -208,7 +208,7 @@ def _after_step(run: _Run, progress: StepProgress) -> None:
 
 
 def _complete(run: _Run, matrix: ConfusionMatrix | None, val_seconds: float) -> None:
-    """Close an epoch: the record, the best checkpoint, the state; ``matrix`` is None where val was not looked at."""
+    """Close an epoch: the record, the best checkpoint, the state; ``matrix`` is None if val was not looked at."""
     state, sums = run.state, run.sums
     state.epoch, state.step = state.epoch + 1, 0
     state.elapsed_s += sums.seconds + val_seconds
