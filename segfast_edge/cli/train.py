@@ -92,6 +92,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint or name of shipped weights to start from")
     what.add_argument(
+        "--strict", choices=("yes", "no"), help="no: take from --start only the weights that match (default yes)"
+    )
+    what.add_argument(
         "--pretrained",
         action="store_true",
         default=None,
@@ -189,6 +192,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
     given = {name: getattr(args, name) for name in ("model", "data_root", "protocol", "seed", "pretrained")}
     files = {name: None if getattr(args, name) is None else find(getattr(args, name)) for name in ("start", "teacher")}
+    given["strict"] = None if args.strict is None else args.strict == "yes"
     return {**given, **files, "size": parse_size(args.size) if args.size else None}
 
 

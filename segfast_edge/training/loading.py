@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ class Loader:
     inner: "data.DataLoader[Batch | _Failure]"
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = iter(self.inner)
+        batches = _started(self.inner)
         while True:
             try:
                 batch = next(batches)
@@ -83,6 +84,19 @@ class Loader:
         if number == -signal.SIGKILL:
             said += ": it was killed, usually because memory ran out"
         return SegfastError(f"{said}. {_GO_ON} and fewer processes, such as --num-workers 1")
+
+
+def _started(inner: "data.DataLoader[Batch | _Failure]") -> "Iterator[Batch | _Failure]":
+    """Start the loading processes without the handler that torch installs for the death of one.
+
+    It raises wherever the main thread happens to be. DataLoader also looks itself, within 5 seconds and while it waits.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
+        return iter(inner)
+    before = signal.getsignal(signal.SIGCHLD)
+    batches = iter(inner)
+    signal.signal(signal.SIGCHLD, before)
+    return batches
 
 
 def loader(examples: Examples, batches: Sequence[list[Key]] | Order, *, workers: int | None, cuda: bool) -> Loader:
