@@ -19,6 +19,7 @@ from segfast_edge.model import build
 
 KIND = "segfast-edge checkpoint"
 VERSION = 1
+_USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "weights")  # where others put a state dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,23 @@ class Checkpoint:
         network.load_state_dict(self.weights)
         network.eval()  # whose own train() may return nothing
         return network
+
+
+def plain_weights(path: Path) -> dict[str, Tensor] | None:
+    """Return the weights in a file that torch.save wrote from a state dict; None if it is a checkpoint of ours.
+
+    The state dict may lie under a usual key, and its names may begin with ``module.`` as DataParallel writes them.
+
+    Raises:
+        ArtifactError: no file, damaged, or without a state dict.
+    """
+    value = _read(path)
+    if isinstance(value, dict) and value.get("kind") == KIND:
+        return None
+    for candidate in (value, *(value.get(key) for key in _USUAL_KEYS if isinstance(value, dict))):
+        if isinstance(candidate, dict) and candidate and all(isinstance(each, Tensor) for each in candidate.values()):
+            return {str(name).removeprefix("module."): tensor for name, tensor in candidate.items()}
+    raise ArtifactError(f"{path} is neither a segfast-edge checkpoint nor a state dict of tensors")
 
 
 def as_built(network: nn.Module, name: str, classes: int, preprocess: Preprocess) -> Checkpoint:
