@@ -156,6 +156,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _source(args: argparse.Namespace, folder: Path) -> "PreparedNetwork":
     """Return the checkpoint, or the network that ``--model`` names as its factory gives it, with a checkpoint of it."""
+    from segfast_edge.contract.classes import numbered
     from segfast_edge.contract.preprocess import Preprocess, parse_size
     from segfast_edge.export.common.prepared import PreparedNetwork
     from segfast_edge.export.common.reading import OutputChoice
@@ -166,10 +167,10 @@ def _source(args: argparse.Namespace, folder: Path) -> "PreparedNetwork":
     choice = OutputChoice(args.output_key, args.upsample)
     if args.model is None:
         return PreparedNetwork(find(args.checkpoint), args.golden, choice=choice)
-    path = folder / f"{args.model.rpartition(':')[2]}.pt"
     network = build(args.model, args.classes)
-    as_built(network, args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
-    return PreparedNetwork(path, args.golden, network, choice)
+    preprocess = Preprocess(*parse_size(args.size or "224x224"))
+    described = as_built(network, args.model, numbered(args.classes), preprocess)
+    return PreparedNetwork.as_given(network, described, folder, args.golden, choice)
 
 
 def _refuse_half_a_network(args: argparse.Namespace) -> None:

@@ -46,6 +46,15 @@ class PreparedNetwork:
         self._network, self._choice = network, choice
         self._golden = scene_frame(preprocess) if golden is None else read_frame(golden)
 
+    @classmethod
+    def as_given(
+        cls, network: nn.Module, described: Checkpoint, folder: Path, golden: Path | None, choice: OutputChoice
+    ) -> "PreparedNetwork":
+        """Return a network that was trained elsewhere, held to itself and not to the checkpoint put into ``folder``."""
+        path = folder / f"{described.network.rpartition(':')[2]}.pt"
+        described.save(path)
+        return cls(path, golden, network, choice)
+
     def refuse_changed(self) -> None:
         """Raise ArtifactError where the file is not the one that was read: a training may have replaced it."""
         if not self.path.is_file() or sha256(self.path) != self.sha256:
