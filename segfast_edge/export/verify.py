@@ -83,7 +83,8 @@ def verify(artifact: Path, source: PreparedNetwork, *, layers: bool = False) -> 
     thresholds = source.thresholds
     expected = source.expected.without_flat() if integer else source.expected
     found = difference(artifact, expected, thresholds)
-    errors, unseen = (), ()
+    errors: tuple[LayerError, ...] = ()
+    unseen: tuple[str, ...] = ()
     if showing is not None:
         frame = manifest.preprocess.image(read_frame(golden_frame(artifact)))
         shown = showing.values(artifact / manifest.model_file, np.array(frame)[np.newaxis])
