@@ -68,6 +68,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="labels",
         help="labels, one class id a pixel, or logits, one value a class and pixel (default labels)",
     )
+    ends = parser.add_argument_group("for a pipeline of your own, in float32; our runner takes such artifacts too")
+    ends.add_argument("--input-layout", choices=("NHWC", "NCHW"), default="NHWC", help="of the picture (default NHWC)")
+    ends.add_argument(
+        "--input-type",
+        choices=("uint8", "float32"),
+        default="uint8",
+        help="of its pixels, 0 to 255 (default uint8)",
+    )
+    ends.add_argument("--output-layout", choices=("NHWC", "NCHW"), default="NHWC", help="of logits (default NHWC)")
     parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
     parser.add_argument("--converter", metavar="NAME", help=f"another project's in place of ours ({others})")
     parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
@@ -200,6 +209,8 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
     from segfast_edge.export import exporter
 
     _refuse_half_a_network(args)
+    if args.output_layout == "NCHW" and args.output != "logits":
+        raise ConversionError("--output-layout is for --graph-output logits; labels have no channels")
     names = list(dict.fromkeys(part.strip() for part in args.target.split(",") if part.strip()))
     if not names:
         raise ConversionError("--target names no format")
@@ -207,6 +218,7 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
         if len(names) == 1 or name not in format_names():  # of several, each is tried
             exporter(name)
 
+    from segfast_edge.export.common.ends import Ends
     from segfast_edge.export.common.request import ExportRequest  # after the check, because it needs torch
 
     quantization = _quantization(args)
@@ -220,6 +232,7 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
             overwrite=args.overwrite,
             quantization=quantization,
             command=command,
+            ends=Ends(args.input_layout, args.input_type, args.output_layout),
         )
         for name in names
     ]

@@ -20,12 +20,12 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     Raises:
         ConversionError: the network cannot be exported, or uses an operator that the writer has no form for.
     """
-    from segfast_edge.export.tflite_writer.write import write
+    from segfast_edge.export.tflite_writer.labels import with_labels
 
     manifest = _named(manifest)
-    content = write(graph, embedded_text(manifest))
+    content = _written(graph, manifest)
     with writing(folder):
-        (folder / manifest.model_file).write_bytes(content)
+        (folder / manifest.model_file).write_bytes(with_labels(content, manifest))
     return manifest
 
 
@@ -36,19 +36,26 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Re
         ConversionError: as ``export``, or the network reaches infinity on the calibration frames.
     """
     from segfast_edge.export.tflite_int8 import calibrate
-    from segfast_edge.export.tflite_writer.write import write
+    from segfast_edge.export.tflite_writer.labels import with_labels
 
     manifest = _named(manifest)
-    calibration = calibrate(bytes(write(graph, embedded_text(manifest))), recipe.frames)
+    calibration = calibrate(bytes(_written(graph, manifest)), recipe.frames)
     kept = [layer for layer in calibration.layers if recipe.keeps(f"network.{layer}")]
     content, _ = calibration.int8(kept)
     with writing(folder):
-        (folder / manifest.model_file).write_bytes(content)
+        (folder / manifest.model_file).write_bytes(with_labels(content, manifest))
     return manifest
 
 
+def _written(graph: Deployable, manifest: Manifest) -> bytearray:
+    from segfast_edge.export.tflite_writer.labels import NAME, described
+    from segfast_edge.export.tflite_writer.write import write
+
+    return write(graph, embedded_text(manifest), **{NAME: described(manifest)})
+
+
 def _named(manifest: Manifest) -> Manifest:
-    from segfast_edge.export.tflite_writer.write import INPUT
+    from segfast_edge.export.tflite_writer.input_and_output import INPUT
 
     return replace(
         manifest,
