@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from segfast_edge.cli._own_network import named_options, own_network, own_options
 from segfast_edge.cli._packages import converters
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="a .pt file that train wrote")
     foreign = parser.add_argument_group("a network that was trained elsewhere, in place of a checkpoint")
     foreign.add_argument("--model", metavar="NAME", help="package.module:factory, whose factory loads its own weights")
-    foreign.add_argument("--classes", type=int, metavar="N", help="number of classes, which the factory is called with")
-    foreign.add_argument("--size", metavar="HxW", help="input size (default 224x224)")
+    own_options(foreign)
     foreign.add_argument(
         "--output-key",
         metavar="KEY",
@@ -165,8 +165,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _source(args: argparse.Namespace, folder: Path) -> "PreparedNetwork":
     """Return the checkpoint, or the network that ``--model`` names as its factory gives it, with a checkpoint of it."""
-    from segfast_edge.contract.classes import numbered
-    from segfast_edge.contract.preprocess import Preprocess, parse_size
     from segfast_edge.export.common.prepared import PreparedNetwork
     from segfast_edge.export.common.reading import OutputChoice
     from segfast_edge.model import build
@@ -176,10 +174,10 @@ def _source(args: argparse.Namespace, folder: Path) -> "PreparedNetwork":
     choice = OutputChoice(args.output_key, args.upsample)
     if args.model is None:
         return PreparedNetwork(find(args.checkpoint), args.golden, choice=choice)
-    network = build(args.model, args.classes)
-    preprocess = Preprocess(*parse_size(args.size or "224x224"))
-    described = as_built(network, args.model, numbered(args.classes), preprocess)
-    return PreparedNetwork.as_given(network, described, folder, args.golden, choice)
+    own = own_network(args)
+    network = build(args.model, len(own.classes))
+    described = as_built(network, args.model, own.classes, own.preprocess)
+    return PreparedNetwork.as_given(network, described, folder, args.golden, choice=choice, assumed=own.assumed)
 
 
 def _refuse_half_a_network(args: argparse.Namespace) -> None:
@@ -187,10 +185,10 @@ def _refuse_half_a_network(args: argparse.Namespace) -> None:
 
     if (args.checkpoint is None) == (args.model is None):
         raise ConversionError("name a CHECKPOINT, or with --model a network that was trained elsewhere, not both")
-    if args.model is None and (args.classes is not None or args.size is not None):
-        raise ConversionError("--classes and --size are for --model; a checkpoint knows its own")
-    if args.model is not None and (args.classes is None or args.out is None):
-        raise ConversionError("--model needs --classes N, and --out DIR for the artifacts")
+    if args.model is None and named_options(args):
+        raise ConversionError(f"{', '.join(named_options(args))}: for --model only; a checkpoint knows its own")
+    if args.model is not None and (not (args.classes or args.class_names or args.config) or args.out is None):
+        raise ConversionError("--model needs --classes N or --class-names, and --out DIR for the artifacts")
     if args.model is not None and ":" not in args.model:
         raise ConversionError(
             f"--model {args.model} is not of the form package.module:factory; name a CHECKPOINT or shipped weights"

@@ -79,7 +79,7 @@ def _source(args: argparse.Namespace, folder: Path) -> "PreparedNetwork":
     if args.weights is not None:
         load_weights(network, args.weights)
     described = as_built(network, args.against, manifest.classes, manifest.preprocess)
-    return PreparedNetwork.as_given(network, described, folder, golden, choice)
+    return PreparedNetwork.as_given(network, described, folder, golden, choice=choice)
 
 
 def _show(found: "Verification", args: argparse.Namespace) -> None:

@@ -33,7 +33,7 @@ def scale_folded(trace: Trace, preprocess: Preprocess) -> Trace | None:
 
 
 def pixels(graph: GraphBuilder, preprocess: Preprocess, ends: Ends) -> Tensor:
-    """Add the input, and return its pixels as float32 1 x H x W x 3.
+    """Add the input, and return its pixels as float32 1 x H x W x 3 in the network's order.
 
     DEQUANTIZE does for a frame with scale 1 what CAST does, and is one that XNNPACK takes.
     """
@@ -43,7 +43,11 @@ def pixels(graph: GraphBuilder, preprocess: Preprocess, ends: Ends) -> Tensor:
     if integers:
         frame, found = found, graph.tensor(shape)
         graph.operator("DEQUANTIZE", [frame], [found], schema.options("Dequantize"))
-    return weightless.transpose(graph, found, (0, 2, 3, 1)) if ends.input_layout == "NCHW" else found
+    if ends.input_layout == "NCHW":
+        found = weightless.transpose(graph, found, (0, 2, 3, 1))
+    if preprocess.channel_order == "RGB":
+        return found
+    return weightless.gather(graph, found, (2, 1, 0), weightless.CHANNELS)
 
 
 def centred(graph: GraphBuilder, pixels: Tensor, preprocess: Preprocess) -> Tensor:
