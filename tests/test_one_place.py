@@ -27,6 +27,7 @@ ALLOWED = {
     ("segfast_edge/demo.py", "openvino"): "a command to try next, as above",
     ("segfast_edge/export/onnx.py", "tensorrt"): "ONNX in int8 has a form of its own for TensorRT",
     ("tools/soak/__main__.py", "null"): "the engine that the soak runs without a real artifact",
+    ("tools/virtual_car/__main__.py", "null"): "as in the soak",
     ("tools/virtual_board/build.py", "onnxruntime"): "a package on a board, not the engine",
     ("tools/virtual_board/namespace.py", "null"): "/dev/null",
 }

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "tools/virtual_car"))  # for ``image``
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(1800)
 def test_a_car_computer_recovers_from_power_cuts():
     from image import missing_tools
 

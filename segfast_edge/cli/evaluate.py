@@ -9,7 +9,8 @@ from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_opti
 from segfast_edge.cli._packages import ENGINE
 
 if TYPE_CHECKING:
-    from segfast_edge.prediction.evaluate import Evaluation
+    from segfast_edge.prediction.evaluate import Evaluation, GroundTruth
+    from segfast_edge.prediction.evaluation_page import Second, Worst
 
 HELP = "measure mIoU and everything published beside it, of a checkpoint or an artifact on a labelled split"
 EXAMPLE = "segfast-edge evaluate runs/paper/best.pt --data camvid --data-root CamVid --split val"
@@ -34,6 +35,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="for a checkpoint: auto, cpu, cuda, mps")
     parser.add_argument("--target", default="x86", metavar="NAME", help="for an artifact: whose device code runs it")
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="also write an HTML page with the pictures of the lowest mIoU"
+    )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="PATH",
+        help="on the page, show beside each picture what another checkpoint or artifact makes of it, such as the int8"
+        " file of the same network",
+    )
+    parser.add_argument(
+        "--ranked",
+        type=Path,
+        metavar="FILE",
+        help="also write the names of all pictures, lowest mIoU first, as a list file for train --split",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file"
@@ -44,8 +61,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the figures."""
     from segfast_edge.cli._progress import bar
-    from segfast_edge.contract.shared.files import write_json
+    from segfast_edge.contract.shared.files import replacing_file, write_json
+    from segfast_edge.errors import SegfastError
     from segfast_edge.prediction.evaluate import GroundTruth, evaluate
+    from segfast_edge.prediction.evaluation_page import Worst, write_evaluation
     from segfast_edge.prediction.predictor import open_predictor
     from segfast_edge.weights import find
 
@@ -53,8 +72,17 @@ def run(args: argparse.Namespace) -> int:
     predictor = open_predictor(find(args.subject), device=args.device, target=args.target, averaged=averaged)
     data = dataset_name(args.data, args.data_root, chosen_options(args))
     truth = GroundTruth(data, args.data_root, args.split, args.protocol, args.size)
+    if args.beside is not None and args.page is None:
+        raise SegfastError("--beside is for the page; add --page FILE")
+    worst = Worst()
     with bar("evaluating") as progress:
-        found = evaluate(predictor, truth, progress)
+        found = evaluate(predictor, truth, progress, worst if args.page is not None else None)
+    if args.page is not None:
+        second = None if args.beside is None else _second(args, truth, worst)
+        write_evaluation(args.page, found, worst, second)
+    if args.ranked is not None:
+        with replacing_file(args.ranked) as temporary:
+            temporary.write_text("".join(f"{name}\n" for name, _ in found.worst(None)), encoding="utf-8")
     figures = {"path": str(args.subject), **_model(find(args.subject)), **found.to_json()}
     if args.output is not None:
         write_json(args.output, figures)
@@ -63,6 +91,21 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(found, args.subject)
     return 0
+
+
+def _second(args: argparse.Namespace, truth: "GroundTruth", worst: "Worst") -> "Second":
+    from segfast_edge.cli._progress import bar
+    from segfast_edge.prediction.evaluate import evaluate
+    from segfast_edge.prediction.evaluation_page import Beside, Second
+    from segfast_edge.prediction.predictor import open_predictor
+    from segfast_edge.weights import find
+
+    predictor, beside = (
+        open_predictor(find(args.beside), device=args.device, target=args.target),
+        Beside(worst.pictures),
+    )
+    with bar(f"evaluating {args.beside.name}") as progress:
+        return Second(evaluate(predictor, truth, progress, beside), beside.predicted)
 
 
 def _model(path: Path) -> dict[str, str]:

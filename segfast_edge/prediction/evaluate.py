@@ -5,7 +5,7 @@ enlarged as a device enlarges them. Under ``paper``, which is defined at 224 x 2
 network's size, as in training.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,7 +14,7 @@ import numpy as np
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.masks import mask_at
-from segfast_edge.contract.shared.images import Labels
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.data import Dataset, Protocol, native_size, open_dataset
 from segfast_edge.data.protocol import check_counts
 from segfast_edge.errors import DataError, SegfastError, unknown
@@ -24,6 +24,20 @@ from segfast_edge.progress import Progress
 
 ComparedAt = Literal["own", "network"]
 WORST = 10  # pictures that are listed by name
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A picture, its ground truth and predicted labels at the size where they are compared, and what was counted."""
+
+    name: str
+    frame: Frame
+    true: Labels
+    predicted: Labels
+    matrix: ConfusionMatrix
+
+
+Seen = Callable[[Compared], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +76,8 @@ class Evaluation:
         """Bounds of the mIoU over pictures drawn with replacement; ``metrics.interval`` says what they mean."""
         return interval(np.stack(list(self.by_picture.values())))
 
-    def worst(self, count: int = WORST) -> list[tuple[str, float]]:
-        """Return the pictures with the lowest mIoU, the lowest first."""
+    def worst(self, count: int | None = WORST) -> list[tuple[str, float]]:
+        """Return the pictures with the lowest mIoU, the lowest first; ``count`` is None for all that have one."""
         each = [(name, ConfusionMatrix(self.matrix.classes, counts).miou) for name, counts in self.by_picture.items()]
         return sorted((pair for pair in each if not np.isnan(pair[1])), key=lambda pair: pair[1])[:count]
 
@@ -85,8 +99,10 @@ class Evaluation:
         }
 
 
-def evaluate(predictor: Predictor, truth: GroundTruth, progress: Progress) -> Evaluation:
+def evaluate(predictor: Predictor, truth: GroundTruth, progress: Progress, seen: Seen | None = None) -> Evaluation:
     """Run the split through the network and count; ``progress`` is told the frames done and the total.
+
+    ``seen`` is called with every picture.
 
     Raises:
         SegfastError: no protocol is known, or the dataset and the network tell different classes apart.
@@ -97,18 +113,23 @@ def evaluate(predictor: Predictor, truth: GroundTruth, progress: Progress) -> Ev
     check_counts(dataset, predictor.preprocess)
     own = (truth.size or ("network" if protocol.name == "paper" else "own")) == "own"
     tally = _Tally(dataset.classes)
-    expected: list[tuple[str, Labels]] = []  # of frames that are on their way through the network
+    expected: list[tuple[str, Frame, Labels]] = []  # of frames that are on their way through the network
 
     def frames() -> Iterator[NamedFrame]:
         for index in range(len(dataset)):
             sample = dataset[index]
-            expected.append((sample.name, sample.labels if own else predictor.preprocess.labels(sample.labels)))
+            true = sample.labels if own else predictor.preprocess.labels(sample.labels)
+            expected.append((sample.name, sample.frame, true))
             yield sample.name, sample.frame
 
     progress(0, len(dataset))
     with predictor.labels(frames()) as found:
         for done, labels in enumerate(found, 1):
-            tally.add(*expected.pop(0), labels)
+            name, frame, true = expected.pop(0)
+            predicted = mask_at(labels, (true.shape[0], true.shape[1]))
+            matrix = tally.add(name, true, predicted)
+            if seen is not None:
+                seen(Compared(name, frame, true, predicted, matrix))
             progress(done, len(dataset))
     described = protocol.describe(dataset.classes) + (", compared at each picture's own size" if own else "")
     return tally.evaluation(predictor.described, truth, described)
@@ -121,14 +142,14 @@ class _Tally:
         self._matrix, self._boundary = ConfusionMatrix(classes), BoundaryScore(classes)
         self._by_picture: dict[str, Counts] = {}
 
-    def add(self, name: str, true: Labels, labels: Labels) -> None:
-        """Count one picture: its ground truth, and the network's labels of any size."""
-        predicted = mask_at(labels, (true.shape[0], true.shape[1]))
+    def add(self, name: str, true: Labels, predicted: Labels) -> ConfusionMatrix:
+        """Count one picture and return its own matrix; both labels have one size."""
         one = ConfusionMatrix(self._matrix.classes)
         one.update(true, predicted)
         self._matrix.counts += one.counts
         self._by_picture[name] = one.counts
         self._boundary.update(true, predicted)
+        return one
 
     def evaluation(self, subject: str, truth: GroundTruth, protocol: str) -> Evaluation:
         """Return everything counted."""

@@ -2,7 +2,7 @@
 
   python tools/virtual_car                                      every scenario once, after the image is made
   python tools/virtual_car --scenario upgrade_cut --tries 40    40 power cuts, at instants drawn by --seed
-  python tools/virtual_car --json --report car.json
+  python tools/virtual_car --json                               the table as JSON
 
 It shows what works, never how fast: an emulated second means nothing. It ends with status 1 if a car did not recover.
 """
