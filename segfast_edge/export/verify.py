@@ -79,7 +79,7 @@ def verify(artifact: Path, source: PreparedNetwork, *, layers: bool = False) -> 
     manifest = Manifest.load(artifact)
     _refuse_another(artifact, manifest, source)
     showing = reader(manifest.format) if layers else None
-    integer = manifest.precision != "float32"
+    integer = manifest.precision == "int8"
     thresholds = source.thresholds
     expected = source.expected.without_flat() if integer else source.expected
     found = difference(artifact, expected, thresholds)
