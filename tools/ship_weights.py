@@ -182,6 +182,21 @@ def on_everything(name: str, lineage: Lineage, checkpoint: Checkpoint, folds: Se
     return _card(name, lineage, checkpoint, rows, [folds_text(folds), f"## Per class\n\n{heading}\n{table}\n"])
 
 
+def by_settings_of(name: str, lineage: Lineage, checkpoint: Checkpoint, chosen_for: str) -> str:
+    """Return the card of weights trained on everything, whose settings were chosen on drives left out for others."""
+    rows = [
+        f"| data | {checkpoint.provenance['data']}, trained on all frames of train and val, settings fixed before |",
+        f"| protocol | {checkpoint.protocol} |",
+        "| on drives left out | not measured |",
+    ]
+    text = f"""## On drives left out
+
+Not measured for this network: the settings of its last training are those that were chosen on drives left out for
+[{chosen_for}]({chosen_for}.md), and the weights it started from had seen every drive.
+"""
+    return _card(name, lineage, checkpoint, rows, [text])
+
+
 def card(name: str, lineage: Lineage, checkpoint: Checkpoint, measured: Sequence[Evaluation]) -> str:
     """Return the model card in Markdown; the last of ``measured`` is of the split on which the epoch was chosen."""
     found, data = measured[-1], checkpoint.provenance["data"].partition(":")[0]
@@ -258,14 +273,18 @@ def main() -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="a training's output folder")
     parser.add_argument("name", metavar="NAME", help="DATA-PROTOCOL-NETWORK")
     parser.add_argument("--data-root", type=Path)
+    parser.add_argument("--settings-of", metavar="NAME", help="shipped weights whose settings were fixed on folds")
     parser.add_argument("--folds", type=Path, nargs="+", metavar="RUN", help="trainings that left out a drive each")
     args = parser.parse_args()
     run = RunFolder(args.run)
     lineage = lineage_of(run)
     checkpoint = Checkpoint.load(run.best)
+    figures: dict[str, float]
     if args.folds:
         folds = [Fold.of(RunFolder(path), run) for path in args.folds]
         about, figures = on_everything(args.name, lineage, checkpoint, folds), {"folds": _mean(folds)}
+    elif args.settings_of:
+        about, figures = by_settings_of(args.name, lineage, checkpoint, args.settings_of), {}
     else:
         measured = measure(run.best, checkpoint.provenance["data"], args.data_root)
         about, figures = card(args.name, lineage, checkpoint, measured), {e.split: e.matrix.miou for e in measured}
