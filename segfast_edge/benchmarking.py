@@ -32,7 +32,7 @@ CALIBRATED_ON = "train"
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRequest:
-    """What to measure, and on what: ``calibration_frames`` are taken from the data's ``train`` for int8.
+    """A benchmark to run: ``calibration_frames`` are taken from the data's ``train`` for int8.
 
     ``folder`` receives the artifacts that checkpoints are converted to.
     """

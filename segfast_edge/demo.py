@@ -41,7 +41,7 @@ Counted = AbstractContextManager[Callable[[int, int], None]]
 
 @dataclass(frozen=True, slots=True)
 class DemoRequest:
-    """Where the demo goes and how long it trains."""
+    """The demo's output folder and the length of its training."""
 
     folder: Path
     model: str = "segfast"
@@ -58,7 +58,7 @@ class DemoRequest:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """How the demo shows itself: a heading per step, a training's observer, a bar for what is counted."""
+    """The demo's output: a heading per step, a training's observer, a bar for what is counted."""
 
     step: Callable[[str], None]
     training: AbstractContextManager[Observer]
@@ -82,7 +82,7 @@ class DemoResult:
 
 
 def run_demo(request: DemoRequest, screen: Screen) -> Path:
-    """Run everything and return the page; a training that was interrupted goes on where it stopped.
+    """Run everything and return the page; a training that was interrupted continues where it stopped.
 
     Raises:
         SegfastError: a runtime is missing, the folder is not writable, or parity failed.
@@ -106,7 +106,7 @@ def run_demo(request: DemoRequest, screen: Screen) -> Path:
 def _claim(folder: Path) -> None:
     """Make the demo's folder; one that holds anything but an earlier demo is not ours to write over."""
     if folder.exists() and not (folder / MARK).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArtifactError(f"{folder} holds something that is no demo. Choose another --out")
+        raise ArtifactError(f"{folder} contains something other than a demo. Choose another --out")
     write_json(folder / MARK, {"made by": "segfast-edge demo", "version": __version__})
 
 
@@ -186,7 +186,7 @@ def _write(
     fastest = min(results, key=lambda name: results[name].report.latency.p50_ms)
     protocol = CountingProtocol.named("standard", native_size("scenes", None), SIZE)
     dataset = open_dataset(request.data, None, "val", protocol)
-    void = {name: result.report.reasons for name, result in results.items() if result.report.reasons}
+    invalid = {name: result.report.reasons for name, result in results.items() if result.report.reasons}
     write_page(
         page,
         "demo.html.j2",
@@ -201,7 +201,7 @@ def _write(
         columns=COLUMNS,
         rows=[_row(name, result) for name, result in results.items()],
         frames=reference.frames,
-        conditions=_conditions(void),
+        conditions=_conditions(invalid),
         latency=latency_bars({name: result.report for name, result in results.items()}),
         commands=_commands(request, fastest),
     )
@@ -218,10 +218,11 @@ def _facts(outcome: Outcome, reference: Evaluation, fastest: DemoResult) -> dict
     }
 
 
-def _conditions(void: Mapping[str, Sequence[str]]) -> str:
-    if not void:
+def _conditions(invalid: Mapping[str, Sequence[str]]) -> str:
+    if not invalid:
         return "All measurements were taken under valid conditions."
-    return "Void measurements, shown all the same: " + "; ".join(f"{n} ({', '.join(r)})" for n, r in void.items()) + "."
+    reasons = "; ".join(f"{name} ({', '.join(found)})" for name, found in invalid.items())
+    return f"Invalid measurements, which are shown nevertheless: {reasons}."
 
 
 def _commands(request: DemoRequest, fastest: str) -> list[str]:

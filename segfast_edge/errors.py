@@ -9,7 +9,7 @@ SegfastError                 exit 2   something the user can put right
 │   ├── UnreachableError              ssh cannot reach a device, or lost it
 │   └── InvalidMeasurementError   exit 5   a measurement is invalid, or too few to compare
 └── DataError                         an image, label or dataset is not what it should be
-    └── DataChoiceError               a dataset can be read in two ways, and nobody said which
+    └── DataChoiceError               a dataset can be read in two ways, and none was chosen
 
 A message says what happened, the value, and what is allowed or what to run. The command line prints it as one
 line on stderr and exits with ``exit_code``; any other exception is a bug of ours and keeps its traceback.
@@ -96,7 +96,7 @@ def one_line(error: BaseException) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that ``name`` is no known ``kind``, with the nearest match and the whole list."""
+    """Say that ``name`` is not a known ``kind``, with the nearest match and the whole list."""
     allowed = sorted(known)
     near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""

@@ -1,4 +1,4 @@
-"""How long work reports where it is."""
+"""The types of functions that report progress."""
 
 from collections.abc import Callable
 

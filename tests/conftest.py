@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from leftovers import no_process_is_left  # noqa: F401 (a fixture of every test)
 
 # a suite started in the background inherits SIGINT as ignored, and so would every process that a test interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -51,6 +51,8 @@ PLANTED = {  # rule -> imports that break it: the importing module, and what it 
         ("segfast_edge.export.onnx", "openvino"),
         ("segfast_edge.export.common.parity", "onnxruntime"),
         ("targets.common.session", "ai_edge_litert"),
+        ("segfast_edge.export.torchscript", "ncnn"),
+        ("targets.common.session", "pnnx"),
     ],
     "Each other library has its place": [
         ("segfast_edge.profiling.compare", "matplotlib"),

@@ -106,18 +106,22 @@ def test_files_that_are_no_key_are_named(tmp_path):
     (tmp_path / "text").write_text("no key")
     rsa = subprocess.run(["openssl", "genrsa", "2048"], capture_output=True, text=True).stdout
     (tmp_path / "rsa").write_text(rsa)
-    for name, message in (("none", "cannot read key"), ("text", "is no private key"), ("rsa", "is no Ed25519 key")):
+    for name, message in (
+        ("none", "cannot read key"),
+        ("text", "is not a private key"),
+        ("rsa", "is not an Ed25519 key"),
+    ):
         with pytest.raises(TargetError, match=message):
             read_key(tmp_path / name)
     for name in ("none", "text", "rsa"):
-        with pytest.raises(TargetError, match=r"cannot read key|is no Ed25519 public key"):
+        with pytest.raises(TargetError, match=r"cannot read key|is not an Ed25519 public key"):
             read_public_key(tmp_path / name)
 
 
 @tries(100)
 @given(st.text(max_size=200))
 def test_no_text_makes_the_key_reader_fail(text):
-    with pytest.raises(TargetError, match="no Ed25519 public key"):
+    with pytest.raises(TargetError, match="not an Ed25519 public key"):
         public_key(f"-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----", "k")
 
 

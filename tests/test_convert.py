@@ -259,7 +259,7 @@ def test_an_interrupted_conversion_leaves_nothing(checkpoint, tmp_path, sent):
         assert child.poll() is None, child.stderr.read()
         time.sleep(0.02)
     child.send_signal(sent)
-    _, error = child.communicate(timeout=30)
+    _, error = child.communicate(timeout=240)
     assert child.returncode == 130, error
     assert list(tmp_path.iterdir()) == []
 

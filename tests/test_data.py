@@ -131,7 +131,7 @@ def test_a_class_list_may_give_colours_and_the_ignored_value(tmp_path):
         ("[1, 2]", "holds a list"),
         ('{"colours": []}', "no 'names'"),
         ('{"names": "road"}', "names is not a list of texts"),
-        ('{"names": ["road"]}', "1 classes; allowed are 2 to 255"),
+        ('{"names": ["road"]}', "got 1 classes; expected 2 to 255"),
         ('{"names": ["road", "road"]}', "class names repeat"),
         ('{"names": ["road", "sky"], "palette": [[1, 2, 3]]}', "1 colours for 2 classes"),
         ('{"names": ["road", "sky"], "palette": [[1, 2, 3], [4, 5]]}', "malformed"),
@@ -177,7 +177,7 @@ def test_a_corrupt_image_is_named(own):
 
 def test_a_colour_label_is_refused_not_guessed_from(own):
     Image.new("RGB", (30, 20), (128, 64, 128)).save(own / "labels" / "photo 1.png")
-    with pytest.raises(DataError, match="nothing says which colour is which class"):
+    with pytest.raises(DataError, match="the colours of the classes are not known"):
         open_dataset("folder", own, "all", STANDARD)[1]
 
 

@@ -203,7 +203,7 @@ def test_labelme_refuses_what_is_no_area(tmp_path):
     labelme(tmp_path / "train", "a", [shape("road", [[0, 0], [9, 9]], "line"), shape("car", [])])
     source = recognise(tmp_path)[1]
     assert source.splits == ("train",)
-    with pytest.raises(DataError, match="shape 'line' is no area"):
+    with pytest.raises(DataError, match="shape 'line' is not an area"):
         source.open("train")[0]
 
 

@@ -107,7 +107,7 @@ def test_a_changed_or_missing_file_is_refused(camvid):
         ("{", "not readable"),
         ("{}", "has version None; this release reads 1"),
         ('{"calibration_version": 2}', "has version 2"),
-        ('{"calibration_version": 1}', "malformed: KeyError 'entries'"),
+        ('{"calibration_version": 1}', "malformed: KeyError 'dataset'"),
         ('{"calibration_version": 1, "dataset": "x", "split": "train", "seed": 0, "entries": []}', "is empty"),
         ('{"calibration_version": 1, "dataset": "x", "split": "train", "seed": 0, "entries": [3]}', "malformed"),
         (
@@ -151,7 +151,7 @@ def test_frames_that_are_all_alike_are_used_with_a_warning(camvid, tmp_path, cap
         Image.new("RGB", (30, 20), (90, 90, 90 + number)).save(tmp_path / f"flat{number}.png")
     with caplog.at_level(logging.WARNING):
         assert len(list(Calibration.open(tmp_path, None).frames(PREPROCESS))) == 3
-    assert "almost alike" in caplog.text
+    assert "almost identical" in caplog.text
     caplog.clear()
     assert len(list(Calibration(choose("camvid", camvid, count=4), camvid).frames(PREPROCESS))) == 4
     assert not caplog.text

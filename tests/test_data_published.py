@@ -84,17 +84,18 @@ def test_pillow_reads_the_same_file_as_its_upper_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda raw: raw[:-30], "cut off"),
-        (lambda raw: raw[:60] + bytes([raw[60] ^ 1]) + raw[61:], "is damaged"),
-        (lambda raw: b"GIF89a" + raw, "it is no PNG"),
-        (lambda raw: raw[:0], "it is no PNG"),
+        (lambda raw: raw[:-30], "not a readable 16-bit PNG"),
+        (lambda raw: raw[:60] + bytes([raw[60] ^ 1]) + raw[61:], "not a readable 16-bit PNG"),
+        (lambda raw: b"GIF89a" + raw, "not a readable 16-bit PNG"),
+        (lambda raw: raw[:0], "not a readable 16-bit PNG"),
     ],
 )
-def test_a_damaged_file_is_one_clear_line(tmp_path, damage, message):
+def test_a_damaged_file_is_one_clear_line(tmp_path, damage, message, capfd):
     path = tmp_path / "a.png"
     path.write_bytes(damage(png16(np.random.default_rng(0).integers(0, 9, (20, 30, 3), np.uint16))))
     with pytest.raises(DataError, match=message):
         first_channel(path)
+    assert capfd.readouterr().err == ""  # OpenCV's decoder writes there on its own
 
 
 def test_a_short_picture_inside_intact_chunks_is_refused(tmp_path):
@@ -102,7 +103,7 @@ def test_a_short_picture_inside_intact_chunks_is_refused(tmp_path):
     short = png16(np.zeros((4, 30, 3), np.uint16))
     start, end = whole.index(b"IDAT") - 4, short.index(b"IDAT") - 4
     (tmp_path / "a.png").write_bytes(whole[:start] + short[end:])
-    with pytest.raises(DataError, match="bytes of pixels instead of"):
+    with pytest.raises(DataError, match="damaged or cut off"):
         first_channel(tmp_path / "a.png")
 
 

@@ -24,5 +24,5 @@ def test_the_demo_writes_one_page_that_needs_nothing_else(tmp_path, capsys):
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, capsys):
     (tmp_path / "onnx").mkdir()
     assert main(["demo", "--out", str(tmp_path)]) == 2
-    assert "no demo" in capsys.readouterr().err
+    assert "something other than a demo" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["onnx"]

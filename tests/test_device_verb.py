@@ -81,5 +81,5 @@ def test_a_signal_reaches_the_device_side_itself(site, artifact, tmp_path):
         child.stdin.flush()
         assert "a.mask.png" in child.stdout.readline()
         child.send_signal(signal.SIGTERM)
-        child.wait(60)
+        child.wait(240)
     assert child.returncode == 130

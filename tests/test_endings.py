@@ -69,7 +69,7 @@ def test_a_self_test_that_a_signal_ends_is_no_release_and_says_which(ending, tmp
     made = variant(tmp_path / "v", lambda folder: _ends_itself(folder, number, "if '--self-test' in sys.argv:"))
     done = install(write(made, tmp_path / "b.tar.gz"), tmp_path / "car", "--trust", public(), check=False)
     assert done.returncode == 2
-    assert f"is not taken into use: its self-test was ended by {meaning}" in done.stderr
+    assert f"is not activated: its self-test was ended by {meaning}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -90,9 +90,9 @@ def test_an_artifact_without_protocol_must_be_told_one(labelled, tmp_path):
 
 def test_other_classes_than_the_networks_are_refused(trained, labelled, tmp_path):
     path, _ = trained
-    with pytest.raises(DataError, match="12 classes apart and scenes under protocol standard has 11"):
+    with pytest.raises(DataError, match="12 classes and scenes under protocol standard has 11"):
         figures(path, data=DATA, protocol="standard")
-    with pytest.raises(DataError, match="12 classes apart and folder under protocol paper has 6"):
+    with pytest.raises(DataError, match="12 classes and folder under protocol paper has 6"):
         figures(path, data="folder", root=labelled)
     (labelled / "classes.json").write_text(json.dumps({"names": ["road", "bus", *NAMES[2:]]}))
     artifact = tiny_artifacts.write_null_artifact(tmp_path / "model")

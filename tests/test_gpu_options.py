@@ -18,7 +18,7 @@ from segfast_edge.remote.device_packages import requirements
 from targets.common import measure
 from targets.common.session import Options
 from targets.common.target import open_artifact, preferring, target
-from targets.runner.notify import Notifier
+from targets.runner.systemd_notify import Notifier
 
 REPORT = Report(
     artifact={"name": "a", "format": "onnx"},

@@ -150,7 +150,7 @@ def test_an_unknown_network_gets_the_nearest_name():
 
 @pytest.mark.parametrize("classes", [-1, 0, 1, 256])
 def test_a_class_count_out_of_range_is_refused(classes):
-    with pytest.raises(SegfastError, match=f"{classes} classes; allowed are 2 to 255"):
+    with pytest.raises(SegfastError, match=f"got {classes} classes; expected 2 to 255"):
         build("segfast", classes)
 
 

@@ -102,7 +102,7 @@ def test_summary_prints_a_table(capsys):
     [
         (["segfsat"], "Did you mean 'segfast'?"),
         (["no_such_module:make"], "no module 'no_such_module'"),
-        (["segfast", "--classes", "1"], "1 classes; allowed are 2 to 255"),
+        (["segfast", "--classes", "1"], "got 1 classes; expected 2 to 255"),
         (["segfast", "--size", "big"], "size 'big' is not HxW"),
         (["segfast", "--size", "8x8"], "input height 8 is outside 16 to 8192"),
     ],

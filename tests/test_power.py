@@ -15,8 +15,8 @@ from syscalls import CALLS, Disk, calls
 from tiny_bundle import install, public, variant, write
 
 from targets.install.guard import guard
+from targets.install.kill_points import KILL_VARIABLE
 from targets.install.layout import NAME_LENGTH, Layout
-from targets.install.steps import KILL_VARIABLE
 
 
 @pytest.fixture(scope="module")

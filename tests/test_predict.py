@@ -4,18 +4,21 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_artifacts
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from segfast_edge.cli import _progress, main
 from segfast_edge.contract.overlay import colour_mask, overlay
 from segfast_edge.contract.shared.images import read_frame, read_labels, write_picture
 from segfast_edge.errors import ArtifactError, DataError
+from segfast_edge.prediction.in_order import in_order
 from segfast_edge.prediction.predict import PredictionOutput, free_folder, plan, predict
 from segfast_edge.prediction.predictor import open_predictor
+from segfast_edge.prediction.saving import KINDS, VIDEO_KINDS, Look
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def planned(inputs):
 
 
 def written(inputs, out, predictor, opacity=0.5):
-    return list(predict(predictor, planned(inputs), PredictionOutput(out, opacity)))
+    return list(predict(predictor, planned(inputs), PredictionOutput(out, Look(opacity))))
 
 
 def test_three_pictures_at_the_frames_size_whose_mask_is_the_networks(artifact, tmp_path):
@@ -235,10 +238,11 @@ def test_predicting_again_writes_into_numbered_folders_and_changes_nothing(artif
             "a.colour.png",
             "a.mask.png",
             "a.overlay.png",
+            "predict.toml",
         ]
         assert all(each.read_bytes() == data for each, data in before.items())
     assert main(["predict", str(picture(tmp_path / "b.png")), *words[2:]]) == 0  # nothing of b is in out yet
-    assert len(list(out.iterdir())) == 6
+    assert len(list(out.glob("*.png"))) == 6
     assert main([*words, "--opacity", "0.8", "--overwrite"]) == 0
     assert (out / "a.overlay.png").read_bytes() == (tmp_path / "out2/a.overlay.png").read_bytes()
     assert not (tmp_path / "out4").exists()
@@ -248,7 +252,7 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     with pytest.raises(ArtifactError, match="is a file"):
         free_folder(picture(tmp_path / "a.png"), [])
     with pytest.raises(DataError, match=r"--opacity 1\.5"):
-        PredictionOutput(tmp_path, 1.5)
+        Look(1.5)
 
 
 def test_an_output_folder_that_cannot_be_made_is_one_line(artifact, tmp_path, capsys):
@@ -257,3 +261,200 @@ def test_an_output_folder_that_cannot_be_made_is_one_line(artifact, tmp_path, ca
     error = capsys.readouterr().err
     assert error.startswith("segfast-edge: cannot write")
     assert error.count("\n") == 1
+
+
+def predicted(artifact, tmp_path, *words):
+    return main(["predict", *map(str, words), "--model", str(artifact)])
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Seven pictures of several sizes."""
+    for seed in range(7):
+        picture(tmp_path / f"archive/{seed}.png", (40 + 3 * seed, 60 - seed), seed)
+    return tmp_path / "archive"
+
+
+def true_mask(path):
+    """Return the mask worked out by hand: the tiny network's labels for a picture, at the picture's size."""
+    frame = Image.open(path).convert("RGB")
+    small = np.asarray(frame.resize((tiny_artifacts.WIDTH, tiny_artifacts.HEIGHT), Image.Resampling.BILINEAR))
+    labels = Image.fromarray(tiny_artifacts.expected(small[np.newaxis])[0])
+    return np.asarray(labels.resize(frame.size, Image.Resampling.NEAREST))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_coco_documents_are_read_by_cocos_own_library_and_give_the_masks_back(artifact, archive, tmp_path, capsys):
+    from pycocotools.coco import COCO
+
+    out = tmp_path / "out"
+    assert predicted(artifact, tmp_path, archive, "--save", "labels,coco", "--out", out) == 0
+    read = COCO(str(out / "coco.json"))
+    assert len(read.imgs) == 7
+    names = {each["id"]: each["name"] for each in read.loadCats(read.getCatIds())}
+    for image in read.imgs.values():
+        mask = read_labels(out / f"{Path(image['file_name']).stem}.mask.png")
+        painted = np.full(mask.shape, 255)
+        for annotation in read.loadAnns(read.getAnnIds(image["id"])):
+            inside = read.annToMask(annotation).astype(bool)
+            assert inside.sum() == annotation["area"]
+            left, top, wide, high = annotation["bbox"]
+            rows, columns = np.nonzero(inside)
+            assert (left, top) == (columns.min(), rows.min())
+            assert (wide, high) == (np.ptp(columns) + 1, np.ptp(rows) + 1)
+            painted[inside] = annotation["category_id"] - 1
+        assert np.array_equal(painted, mask)
+    assert len(names) == tiny_artifacts.CLASSES
+
+
+def test_contours_filled_by_another_library_give_the_masks_back(artifact, archive, tmp_path):
+    pytest.importorskip("cv2")
+    out = tmp_path / "out"
+    assert predicted(artifact, tmp_path, archive, "--save", "labels,contours", "--out", out) == 0
+    for path in sorted(out.glob("*.contours.json")):
+        found = json.loads(path.read_text())
+        mask = read_labels(out / path.name.replace("contours.json", "mask.png"))
+        names = open_predictor(artifact).classes.names
+        for label, name in enumerate(names):
+            inside = np.zeros(mask.shape, bool)
+            for region in (each for each in found["contours"] if each["class"] == name):
+                inside |= filled(region["outer"], mask.shape) & ~holes(region["holes"], mask.shape)
+            assert np.array_equal(inside, mask == label), f"{path.name}: {name}"
+
+
+def filled(points, shape, *, border=True):
+    """Return what Pillow fills of a polygon; without ``border`` only what lies within its outline."""
+    page = Image.new("1", (shape[1], shape[0]))
+    flat = [tuple(point) for point in points]
+    draw = ImageDraw.Draw(page)
+    if len(flat) == 1:
+        draw.point(flat, 1)
+    else:
+        draw.polygon(flat, fill=1, outline=1) if len(flat) > 2 else draw.line(flat, 1)
+        if not border:
+            draw.line([*flat, flat[0]], 0)
+    return np.asarray(page)
+
+
+def holes(polygons, shape):
+    inside = np.zeros(shape, bool)
+    for points in polygons:
+        inside |= filled(points, shape, border=False)
+    return inside
+
+
+def test_only_the_chosen_classes_are_shown_and_the_labels_stay_complete(artifact, archive, tmp_path, capsys):
+    out, names = tmp_path / "out", open_predictor(artifact).classes.names
+    words = ("--save", ",".join(KINDS), "--classes", f"{names[1]},{names[3]}", "--out", out, "--json")
+    assert predicted(artifact, tmp_path, archive, *words) == 0
+    assert all(each["shares"].keys() == {names[1], names[3]} for each in json.loads(capsys.readouterr().out))
+    for path in sorted(archive.glob("*.png")):
+        frame, mask = read_frame(path), read_labels(out / f"{path.stem}.mask.png")
+        shown = (mask == 1) | (mask == 3)
+        assert np.array_equal(mask, true_mask(path))
+        assert set(np.unique(mask)) - {1, 3}, "otherwise this shows nothing"
+        side = read_frame(out / f"{path.stem}.side-by-side.png")
+        over = read_frame(out / f"{path.stem}.overlay.png")
+        assert np.array_equal(side, np.hstack([frame, over]))
+        assert np.array_equal(over[~shown], frame[~shown])
+        assert not read_frame(out / f"{path.stem}.colour.png")[~shown].any()
+        document = json.loads((out / f"{path.stem}.json").read_text())
+        assert document["shares"][names[1]] == pytest.approx(np.mean(mask == 1))
+        assert {
+            each["category_id"] for each in json.loads((out / f"{path.stem}.coco.json").read_text())["annotations"]
+        } <= {2, 4}
+
+
+def test_shards_make_together_what_one_run_makes_and_each_picture_once(artifact, archive, tmp_path, capsys):
+    one, parts = tmp_path / "one", tmp_path / "parts"
+    assert predicted(artifact, tmp_path, archive, "--out", one) == 0
+    seen = []
+    for number in (1, 2, 3):
+        capsys.readouterr()
+        assert predicted(artifact, tmp_path, archive, "--shard", f"{number}/3", "--out", parts, "--json") == 0
+        seen += [each["picture"] for each in json.loads(capsys.readouterr().out)]
+    assert sorted(seen) == sorted(map(str, archive.glob("*.png")))
+    whole = {path.name: path.read_bytes() for path in one.glob("*.png")}
+    assert whole == {path.name: path.read_bytes() for path in parts.glob("*.png")}
+    assert len(whole) == 21
+
+
+def test_a_run_is_resumed_where_it_stopped(artifact, archive, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert predicted(artifact, tmp_path, archive, "--out", out, "--save", "labels,coco") == 0
+    whole = (out / "coco.json").read_bytes()
+    for name in ("2.mask.png", "5.coco.json", "coco.json"):
+        (out / name).unlink()
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.*g")}
+    capsys.readouterr()
+    assert predicted(artifact, tmp_path, archive, "--out", out, "--save", "labels,coco", "--resume") == 0
+    assert "2 pictures segmented" in (said := capsys.readouterr().out)
+    assert "; 5 were done before" in said
+    assert all(path.stat().st_mtime_ns == at for path, at in before.items() if path.name[0] not in "25")
+    joined, first = json.loads((out / "coco.json").read_text()), json.loads(whole)
+    assert sorted(each["file_name"] for each in joined["images"]) == sorted(
+        each["file_name"] for each in first["images"]
+    )
+    assert len(joined["annotations"]) == len(first["annotations"])
+
+
+def test_a_broken_picture_does_not_end_the_folder_whatever_is_saved(artifact, archive, tmp_path, capsys):
+    (archive / "3.png").write_bytes(b"no picture")
+    assert predicted(artifact, tmp_path, archive, "--save", "json,coco", "--out", tmp_path / "out") == 2
+    assert "3.png" in capsys.readouterr().err
+    assert len(json.loads((tmp_path / "out/coco.json").read_text())["images"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("--save", "overlays"), "Did you mean 'overlay'?"),
+        (("--save", ","), "--save names nothing"),
+        (("--classes", "rood"), "unknown class 'rood'"),
+        (("--shard", "0/3"), "--shard 0/3 is not I/N"),
+        (("--shard", "4/3"), "--shard 4/3 is not I/N"),
+        (("--shard", "half"), "--shard half is not I/N"),
+    ],
+)
+def test_what_cannot_be_saved_or_shown_is_one_line_and_nothing_is_written(
+    words, meant, artifact, archive, tmp_path, capsys
+):
+    assert predicted(artifact, tmp_path, archive, *words, "--out", tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert (meant in error, error.count("\n")) == (True, 1), error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_video_has_a_video_of_each_kind_that_moves_and_says_if_none_was_asked_for(artifact, tmp_path, capsys):
+    cv2 = pytest.importorskip("cv2")
+    writer = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10.0, (60, 40))
+    for seed in range(3):
+        writer.write(tiny_artifacts.frame(40, 60, seed))
+    writer.release()
+    out = tmp_path / "out"
+    assert predicted(artifact, tmp_path, tmp_path / "a.mp4", "--save", ",".join(VIDEO_KINDS), "--out", out) == 0
+    widths = {}
+    for kind in VIDEO_KINDS:
+        video = cv2.VideoCapture(str(out / f"a.{kind}.mp4"))
+        widths[kind] = int(video.get(cv2.CAP_PROP_FRAME_WIDTH))
+        video.release()
+    assert widths == {"overlay": 60, "side-by-side": 120}
+    assert predicted(artifact, tmp_path, tmp_path / "a.mp4", "--save", "labels", "--out", tmp_path / "none") == 2
+    assert "--save labels has nothing for a video; add overlay or side-by-side" in capsys.readouterr().err
+
+
+def test_results_of_threads_come_in_order_and_the_first_error_ends_the_work():
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        if number == 5:
+            raise DataError("five")
+        return 2 * number
+
+    assert list(in_order(lambda number: 2 * number, range(50), 3)) == list(range(0, 100, 2))
+    found = in_order(work, itertools.count(), 2)
+    assert [next(found) for _ in range(5)] == [0, 2, 4, 6, 8]
+    with pytest.raises(DataError, match="five"):
+        next(found)
+    assert max(begun) <= 5 + 2 * 2 + 1, "it runs no further ahead than it may"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_runner import wait_for
 
 from segfast_edge.contract.report import Latency
 from segfast_edge.contract.validity import reasons
@@ -222,7 +223,7 @@ def test_rising_event_counters_are_alarms(tmp_path):
 def test_the_thread_samples_along_the_run(tmp_path):
     lay(tmp_path, PI5)
     with Sampler(tmp_path) as sampler:
-        time.sleep(1.2)
+        wait_for(lambda: len(sampler.summary()["timeline"]) >= 3)
         lay(tmp_path, {"sys/class/thermal/thermal_zone0/temp": "70000\n"})
     summary = sampler.summary()
     assert len(summary["timeline"]) >= 4
@@ -233,14 +234,18 @@ def test_the_thread_samples_along_the_run(tmp_path):
     assert summary["started_at"].endswith("Z")
 
 
+def shares_so_far(sampler):
+    return [moment[4] for moment in sampler.summary()["timeline"]]
+
+
 def test_the_load_of_others_is_told_along_the_run(tmp_path):
     busy = "cpu{0} {1} 0 0 100 0 0 0 0 0 0\n"
     core = min(os.sched_getaffinity(0))
     lay(tmp_path, PI5 | {"proc/stat": busy.format(core, 100)})
     with Sampler(tmp_path) as sampler:
-        time.sleep(0.8)
+        wait_for(lambda: 0.0 in shares_so_far(sampler))
         lay(tmp_path, {"proc/stat": busy.format(core, 100 + 10_000)})
-        time.sleep(0.5)
+        wait_for(lambda: 1.0 in shares_so_far(sampler))
     shares = [moment[4] for moment in sampler.summary()["timeline"]]
     assert shares[0] is None  # nothing before it
     assert 0.0 in shares

@@ -150,7 +150,7 @@ def test_the_typical_time_is_the_interquartile_mean():
 
 def test_layers_that_change_from_run_to_run_have_no_typical_time():
     names = cycle("ab")
-    with pytest.raises(TargetError, match="different layers from one run to the next"):
+    with pytest.raises(TargetError, match="other layers from one run to the next"):
         typical_layers(lambda: [Layer(next(names), "Conv", "k", 1.0)], 3)
 
 
@@ -235,7 +235,7 @@ def test_the_device_prints_its_layers_as_text(tmp_path):
     code = device_code(tmp_path / "device")
     artifact = tiny.write_artifact(tmp_path / "a", "tflite")
     words = [sys.executable, "-m", "targets", "x86", "layers", str(artifact), "--threads", "1"]
-    done = subprocess.run(words, cwd=code, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, cwd=code, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("kind of layer")
     assert "scores" in done.stdout

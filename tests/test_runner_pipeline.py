@@ -19,7 +19,7 @@ from targets.runner.decoding import Encoded
 from targets.runner.degradation import Limits, Policy, Step
 from targets.runner.frames import Broken
 from targets.runner.inputs import EndOfInputError, InputLostError, InputOptions, open_input
-from targets.runner.notify import Notifier
+from targets.runner.systemd_notify import Notifier
 
 
 def test_every_picture_of_a_folder_comes_out_in_order_with_the_right_mask(tmp_path):
@@ -27,7 +27,7 @@ def test_every_picture_of_a_folder_comes_out_in_order_with_the_right_mask(tmp_pa
     folder = tiny_runner.pictures(tmp_path / "in", 12)
     kept.hold = 0.01
     with serving(open_input(str(folder), InputOptions()), model, kept) as (_, pipeline):
-        assert pipeline.ended.wait(10)
+        assert pipeline.ended.wait(240)
     assert [result.name for result in kept.results] == [f"{index:03d}" for index in range(12)]
     frame = tiny.frame(40, 60, seed=3)
     expected = mask_at(null_labels(model.manifest.preprocess.image(frame)), (40, 60))
@@ -56,7 +56,7 @@ def test_corrupt_frames_are_counted_and_the_stream_goes_on(tmp_path):
     with serving(source, null_model(tmp_path / "a"), kept, keep_all=True) as (_, pipeline):
         bad = [Encoded(good[:200], "cut"), Broken("part of 0 bytes"), Encoded(b"", "empty"), Encoded(b"GIF89a", "gif")]
         source.give(Encoded(good, "a"), *bad, Encoded(good, "b"), EndOfInputError())
-        assert pipeline.ended.wait(10)
+        assert pipeline.ended.wait(240)
     assert pipeline.ledger.tally().to_json() == {"in": 6, "out": 2, "corrupt": 4, "dropped": {}, "in_flight": 0}
     assert "gif" in pipeline.decoder.last_damage
 
@@ -436,7 +436,7 @@ def test_a_thread_that_meets_a_bug_of_ours_ends_the_service_with_that_bug(tmp_pa
             raise ZeroDivisionError("ours")
 
     with pytest.raises(ZeroDivisionError), serving(Buggy(), null_model(tmp_path / "a"), Kept()) as (_, pipeline):
-        assert pipeline.ended.wait(5)
+        assert pipeline.ended.wait(240)
 
 
 def test_a_model_that_fails_its_golden_frame_is_refused(tmp_path):

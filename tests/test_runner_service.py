@@ -108,7 +108,7 @@ def test_when_the_last_reader_of_its_output_goes_it_ends_well(tmp_path):
     with running(proven_artifact(tmp_path / "a"), "test:64x48", "--rate", "100", "jsonl:-") as child:
         lines_until(child, lambda line: line["frame"] is not None)
         child.stdout.close()
-        assert child.wait(20) == 0
+        assert child.wait(240) == 0
         assert "nobody takes results any more" in child.stderr.read().decode()
 
 
@@ -172,7 +172,7 @@ def test_input_of_which_nothing_can_be_used_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["jsonl:-", "pipe:-"], "jsonl:- and pipe:- would mix on standard output"),
+        (["jsonl:-", "pipe:-"], "jsonl:- and pipe:- would both write to standard output"),
         (["--status-file", "/proc/none/status.json"], "cannot write /proc/none/status.json"),
     ],
 )

@@ -19,7 +19,7 @@ from targets.runner.main_loop import Service
 from targets.runner.outputs import OutputContext, open_output
 from targets.runner.pipeline import Pipeline, PipelineSettings
 from targets.runner.telemetry import Telemetry
-from targets.runner.web import door, server
+from targets.runner.web import connections, server
 
 TOKEN = "a-token-of-24-characters"
 
@@ -39,7 +39,7 @@ class Page:
         self.thread.start()
 
     def get(self, path, method="GET", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.output.server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.output.server.port, timeout=60)
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         body = answer.read()
@@ -52,7 +52,7 @@ class Page:
 
     def end(self):
         self.service.stop()
-        self.thread.join(15)
+        self.thread.join(240)
         assert not self.thread.is_alive()
 
 
@@ -118,7 +118,7 @@ def test_metrics_are_well_formed_and_balance(page):
 
 
 def test_the_stream_shows_results_and_says_when_there_is_none(page):
-    connection = http.client.HTTPConnection("127.0.0.1", page.output.server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", page.output.server.port, timeout=60)
     connection.request("GET", "/stream.mjpg")
     answer = connection.getresponse()
     parser, parts = PartParser(boundary_of(answer.getheader("Content-Type"))), []
@@ -199,7 +199,7 @@ def slow(page):
 
 
 def test_two_hundred_visitors_that_send_a_byte_now_and_then_keep_nobody_from_healthz(page, slow, monkeypatch):
-    monkeypatch.setattr(door, "REQUEST_S", 300)  # however slow this machine is, they stay
+    monkeypatch.setattr(connections, "REQUEST_S", 300)  # however slow this machine is, they stay
     page.show()
     held = slow(200)
     wait_for(lambda: page.output.server.door.waiting == 200)
@@ -224,7 +224,7 @@ def test_two_hundred_visitors_that_send_a_byte_now_and_then_keep_nobody_from_hea
 
 
 def test_whoever_does_not_send_a_request_in_time_is_let_go_however_it_trickles(page, slow, monkeypatch):
-    monkeypatch.setattr(door, "REQUEST_S", 0.3)
+    monkeypatch.setattr(connections, "REQUEST_S", 0.3)
     held = slow(3)
     until = time.monotonic() + 20
     ended = set()
@@ -243,10 +243,10 @@ def test_whoever_does_not_send_a_request_in_time_is_let_go_however_it_trickles(p
 
 
 def test_as_many_as_can_wait_make_room_for_the_next_and_a_long_request_is_refused(page, slow):
-    slow(door.MAX_WAITING + 40)
+    slow(connections.MAX_WAITING + 40)
     assert page.get("/status.json")[0].status == 200
-    assert page.output.server.door.waiting <= door.MAX_WAITING
-    (one, *_) = slow(1, b"GET / HTTP/1.0\r\n" + b"x" * door.MAX_REQUEST)[-1:]
+    assert page.output.server.door.waiting <= connections.MAX_WAITING
+    (one, *_) = slow(1, b"GET / HTTP/1.0\r\n" + b"x" * connections.MAX_REQUEST)[-1:]
     one.settimeout(10)
     with contextlib.suppress(ConnectionError):
         assert one.recv(10) == b""

@@ -18,9 +18,9 @@ from segfast_edge.cli import main
 from segfast_edge.contract.shared.durable import replace_durably
 from segfast_edge.errors import SegfastError
 from targets.install.guard import guard
+from targets.install.kill_points import KILL_VARIABLE
 from targets.install.layout import Layout
 from targets.install.service_manager import Process
-from targets.install.steps import KILL_VARIABLE
 from targets.runner.inputs import InputOptions, open_input
 
 CANARY = "canary-7c1f"

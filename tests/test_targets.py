@@ -37,7 +37,7 @@ def code(tmp_path_factory) -> Path:
 
 def run_device(code: Path, *words: object) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "targets", *map(str, words)]
-    return subprocess.run(command, cwd=code, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=code, capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.parametrize("name", targets())

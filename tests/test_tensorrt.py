@@ -149,7 +149,7 @@ def test_without_tensorrt_one_line_says_what_to_install(tmp_path):
     artifact = tiny.write_null_artifact(tmp_path / "a")
     words = ["x86", "run", str(artifact), "a.png", "--out", "out", "--engine", "tensorrt"]
     done = subprocess.run(
-        [sys.executable, "-m", "targets", *words], cwd=code, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "targets", *words], cwd=code, capture_output=True, text=True, timeout=240
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("targets: tensorrt is missing. On a Jetson run: sudo apt install python3-libnvinfer")

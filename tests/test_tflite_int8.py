@@ -12,7 +12,7 @@ from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import ConversionError
 from segfast_edge.export.common.graph import Deployable, deployable
 from segfast_edge.export.common.parity import scene_frame
-from segfast_edge.export.tflite_int8 import calibrate, quantize
+from segfast_edge.export.tflite_int8 import calibrate
 from segfast_edge.export.tflite_writer.int8.plan import plan
 from segfast_edge.export.tflite_writer.int8.ranges import observed
 from segfast_edge.export.tflite_writer.int8.rewrite import rewritten
@@ -114,12 +114,24 @@ def folder(tmp_path_factory):
     return folder
 
 
+def small_file(path):
+    return bytes(calibrate(path.read_bytes(), FRAMES).int8())
+
+
+def weight_types(content):
+    """Return what each layer with weights computes in, by its name."""
+    return {
+        step.outputs[0].name.rpartition("/")[0]: step.inputs[0].dtype.name
+        for step in read(content).operators
+        if step.name in ("CONV_2D", "DEPTHWISE_CONV_2D")
+    }
+
+
 FRAMES = [Preprocess(32, 48).image(scene_frame(Preprocess(32, 48), seed)) for seed in range(8)]
 
 
 def test_a_network_keeps_its_input_output_and_metadata_and_runs_in_one_piece(folder):
-    said = quantize(folder / "labels.tflite", FRAMES, folder / "small.tflite")
-    content = (folder / "small.tflite").read_bytes()
+    content = small_file(folder / "labels.tflite")
     opened = interpreter(content)
     (incoming,), (outgoing,) = opened.get_input_details(), opened.get_output_details()
     assert (incoming["name"], incoming["dtype"], incoming["shape"].tolist()) == ("frames", np.uint8, [1, 32, 48, 3])
@@ -130,21 +142,14 @@ def test_a_network_keeps_its_input_output_and_metadata_and_runs_in_one_piece(fol
     assert found[-4:] == ["DEQUANTIZE", "RESIZE_BILINEAR", "ARG_MAX", "CAST"]
     assert pieces(content) == 1
     assert (found.count("QUANTIZE"), found.count("DEQUANTIZE")) == (1, 2)
-    assert said["recipe"] == "static_wi8_ai8"
-    assert said["frames"] == len(FRAMES)
-    assert said["float_layers"] == []
-    assert said["int8_layers"] == ["stem.0", "down.0", "up.0", "up_again", "classify"]
+    assert weight_types(content) == dict.fromkeys(("stem.0", "down.0", "up.0", "up_again", "classify"), "int8")
 
 
 def test_labels_agree_with_those_of_the_float_file(folder):
-    quantize(folder / "labels.tflite", FRAMES, folder / "small.tflite")
-    quantize(folder / "logits.tflite", FRAMES, folder / "scores.tflite")
+    files = [[path.read_bytes(), small_file(path)] for path in (folder / "labels.tflite", folder / "logits.tflite")]
     agreement, loss = [], []
     for frame in FRAMES:
-        pairs = [
-            [ran((folder / f"{name}.tflite").read_bytes(), frame[None]) for name in names]
-            for names in (("labels", "small"), ("logits", "scores"))
-        ]
+        pairs = [[ran(file, frame[None]) for file in pair] for pair in files]
         agreement.append(np.mean(pairs[0][0] == pairs[0][1]))
         loss.append(decibels(*pairs[1]))
     assert np.mean(agreement) > 0.97
@@ -154,15 +159,9 @@ def test_labels_agree_with_those_of_the_float_file(folder):
 def test_layers_can_be_kept_float(folder):
     calibration = calibrate((folder / "labels.tflite").read_bytes(), FRAMES)
     assert calibration.layers == ["stem.0", "down.0", "up.0", "up_again", "classify"]
-    mixed, said = calibration.int8(["stem.0", "up_again"])
-    assert said["float_layers"] == ["stem.0", "up_again"]
-    graph = read(bytes(mixed))
-    kinds = {
-        step.outputs[0].name.rpartition("/")[0]: step.inputs[0].dtype.name
-        for step in graph.operators
-        if step.name in ("CONV_2D", "DEPTHWISE_CONV_2D")
-    }
-    assert kinds == {"stem.0": "float32", "down.0": "int8", "up.0": "int8", "up_again": "float32", "classify": "int8"}
+    mixed = calibration.int8(["stem.0", "up_again"])
+    kinds = {"stem.0": "float32", "down.0": "int8", "up.0": "int8", "up_again": "float32", "classify": "int8"}
+    assert weight_types(bytes(mixed)) == kinds
     frame = FRAMES[0][None]
     whole = ran((folder / "labels.tflite").read_bytes(), frame)
     assert np.mean(ran(bytes(mixed), frame) == whole) > 0.95
@@ -170,7 +169,7 @@ def test_layers_can_be_kept_float(folder):
 
 def test_everything_kept_float_computes_what_the_float_file_does(folder):
     calibration = calibrate((folder / "logits.tflite").read_bytes(), FRAMES[:1])
-    kept, _ = calibration.int8(calibration.layers)
+    kept = calibration.int8(calibration.layers)
     frame = FRAMES[3][None]
     expected = ran((folder / "logits.tflite").read_bytes(), frame)
     np.testing.assert_allclose(ran(bytes(kept), frame), expected, atol=1e-5)
@@ -227,18 +226,16 @@ def test_a_channel_without_weights_keeps_its_bias():
     assert np.abs(ran(small, batches[0])[..., 1] - 3.0).max() < 0.05
 
 
-def test_what_cannot_be_calibrated_is_refused(folder, tmp_path):
-    model, out = folder / "labels.tflite", tmp_path / "out.tflite"
+def test_what_cannot_be_calibrated_is_refused(folder):
+    content = (folder / "labels.tflite").read_bytes()
     with pytest.raises(ConversionError, match="no calibration frames"):
-        quantize(model, [], out)
+        calibrate(content, [])
     with pytest.raises(ConversionError, match=r"a calibration frame is \(16, 16, 3\)"):
-        quantize(model, [np.zeros((16, 16, 3), np.uint8)], out)
+        calibrate(content, [np.zeros((16, 16, 3), np.uint8)])
     with pytest.raises(ConversionError, match="Did you mean 'classify'"):
-        quantize(model, FRAMES[:1], out, kept_float=["clasify"])
-    (tmp_path / "no.tflite").write_bytes(b"nothing of the kind")
+        calibrate(content, FRAMES[:1]).int8(["clasify"])
     with pytest.raises(ConversionError, match="not a TFLite file"):
-        quantize(tmp_path / "no.tflite", FRAMES[:1], out)
-    assert not out.exists()
+        calibrate(b"nothing of the kind", FRAMES[:1])
 
 
 def test_infinite_values_on_the_way_are_refused_by_layer():

@@ -155,10 +155,10 @@ def test_a_padded_maximum_of_positive_values_pads_with_zeros_which_xnnpack_takes
 REFUSED = {
     "linalg": (lambda x: x * torch.linalg.det(x[:, :1, :9, :9]).mean(), "is not covered"),
     "vectors": (lambda x: x * torch.dot(x.flatten(), x.flatten()), "dot is not covered"),
-    "where_the_largest_are": (lambda x: x.max(1, keepdim=True)[1] * x, "also gives places"),
+    "where_the_largest_are": (lambda x: x.max(1, keepdim=True)[1] * x, "also returns indices"),
     "dilated_pool": (lambda x: F.max_pool2d(x, 2, dilation=2), "dilation"),
     "large_unpool": (lambda x: F.max_unpool2d(*F.max_pool2d(x, 3, return_indices=True), 3, 3, 0, (9, 11)), "2x2"),
-    "places": (lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float(), "positions"),
+    "places": (lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float(), "indices"),
 }
 
 

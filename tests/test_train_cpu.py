@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from segfast_edge.model import build
-from segfast_edge.training.cpu import with_fast_depthwise, with_fast_upsampling
+from segfast_edge.training.cpu_gradients import with_fast_depthwise, with_fast_upsampling
 from segfast_edge.training.execution import Execution
 
 LAST = torch.channels_last

@@ -1,3 +1,4 @@
+import importlib
 import itertools
 import math
 
@@ -5,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segfast_edge.training.losses import NOT_COUNTED, balanced_weights, distillation, terms, to_targets
+from segfast_edge.model.torchvision_shim import import_torchvision, with_operators
+from segfast_edge.training.losses import NOT_COUNTED, balanced_weights, distillation, part_counts, terms, to_targets
 
 
 def value(loss, logits, targets, weights=None):
@@ -33,7 +35,7 @@ def test_class_weights_are_those_of_torch(batch):
     assert value("ce", logits, targets, weights) == pytest.approx(float(expected), rel=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["ce", "ohem", "ce+lovasz", "ce+dice"])
+@pytest.mark.parametrize("loss", ["ce", "ohem", "focal", "ce+lovasz", "ce+dice", "ce+tversky"])
 def test_the_sum_over_parts_of_a_batch_is_the_whole(batch, loss):
     logits, targets = batch
     whole = terms(loss, logits, targets, None)
@@ -43,7 +45,7 @@ def test_the_sum_over_parts_of_a_batch_is_the_whole(batch, loss):
         assert float(term.count) == pytest.approx(sum(float(half[index].count) for half in halves))
 
 
-@pytest.mark.parametrize("loss", ["ce", "ohem", "ce+lovasz", "ce+dice"])
+@pytest.mark.parametrize("loss", ["ce", "ohem", "focal", "ce+lovasz", "ce+dice", "ce+tversky"])
 def test_pixels_that_do_not_count_have_no_gradient(batch, loss):
     logits, targets = batch
     logits = logits.clone().requires_grad_()
@@ -54,7 +56,7 @@ def test_pixels_that_do_not_count_have_no_gradient(batch, loss):
     assert logits.grad[~left_out].abs().max() > 0
 
 
-@pytest.mark.parametrize("loss", ["ce", "ohem", "ce+lovasz", "ce+dice"])
+@pytest.mark.parametrize("loss", ["ce", "ohem", "focal", "ce+lovasz", "ce+dice", "ce+tversky"])
 def test_a_frame_without_counted_pixels_is_harmless(loss):
     logits = torch.randn(1, 3, 4, 4, requires_grad=True)
     found = terms(loss, logits, torch.full((1, 4, 4), NOT_COUNTED), None)
@@ -139,3 +141,33 @@ def test_class_weights_follow_their_published_formulas():
         found = balanced_weights(shares, name)
         assert found[:3].tolist() == pytest.approx([3 * value / sum(expected) for value in expected], rel=1e-5)
         assert found[3] == 1
+
+
+def test_focal_of_two_classes_is_torchvisions_sigmoid_focal_loss():
+    """The softmax of logits 0 and x gives the second class the probability sigmoid(x)."""
+    sigmoid_focal_loss = import_torchvision("torchvision.ops").sigmoid_focal_loss
+    torch.manual_seed(1)
+    x, truth = torch.randn(2, 5, 7), torch.randint(0, 2, (2, 5, 7))
+    expected = sigmoid_focal_loss(x, truth.float(), alpha=-1, gamma=2, reduction="mean")
+    assert value("focal", torch.stack((torch.zeros_like(x), x), 1), truth) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_tversky_of_hard_predictions_is_one_minus_torchmetrics_f_beta():
+    """TP / (TP + a FP + b FN) with a + b = 1 is the F score with beta squared b / a; here 0.7 / 0.3."""
+    f_beta = with_operators(lambda: importlib.import_module("torchmetrics.functional.classification"))
+    torch.manual_seed(2)
+    truth, guess = torch.randint(0, 3, (1, 8, 9)), torch.randint(0, 3, (1, 8, 9))
+    logits = 60.0 * F.one_hot(guess, 3).permute(0, 3, 1, 2).float()
+    scores = f_beta.multiclass_fbeta_score(
+        guess.flatten(), truth.flatten(), (7 / 3) ** 0.5, num_classes=3, average=None
+    )
+    tversky = terms("ce+tversky", logits, truth, None)[1]
+    assert float(tversky.total) == pytest.approx(float((1 - scores).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["ce", "focal", "ce+lovasz", "ce+dice", "ce+tversky"])
+@pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 2.0, 0.5, 1.0])])
+def test_counts_are_known_from_the_targets_alone(batch, loss, weights):
+    logits, targets = batch
+    found = [float(term.count) for term in terms(loss, logits, targets, weights)]
+    assert [float(count) for count in part_counts(loss, targets, weights)] == pytest.approx(found)

@@ -81,13 +81,13 @@ def test_ctrl_c_saves_exits_130_and_says_how_to_continue(tmp_path):
         if line.startswith("epoch 2:"):
             child.send_signal(signal.SIGINT)
             break
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=240)
     assert child.returncode == 130
     assert f"segfast-edge train --output-dir {tmp_path / 'run'} --resume" in err
     assert "Traceback" not in out + err
     done = len(RunFolder(tmp_path / "run").history())
     again = command(*place, "--resume", "--epochs", str(done + 1))
-    out, err = again.communicate(timeout=60)
+    out, err = again.communicate(timeout=240)
     assert again.returncode == 0, err
     assert f"finished after {done + 1} epochs" in out
 
@@ -95,6 +95,6 @@ def test_ctrl_c_saves_exits_130_and_says_how_to_continue(tmp_path):
 def test_resuming_with_another_setting_names_the_flag(tmp_path):
     run(settings(), tmp_path / "run")
     child = command("--output-dir", str(tmp_path / "run"), "--resume", "--lr", "0.5")
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=240)
     assert child.returncode == 2
     assert "started with --lr 0.001, not 0.5" in err

@@ -67,7 +67,7 @@ def pictures(folder: Path, count: int = 6) -> Path:
     return folder
 
 
-def wait_for(condition, seconds: float = 10.0):
+def wait_for(condition, seconds: float = 60.0):
     """Return the first true value of ``condition``, or fail after ``seconds``."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -147,7 +147,7 @@ def serving(source, model: Model, *outputs, **settings):
     thread.start()
     yield service, pipeline
     service.stop()
-    thread.join(15)
+    thread.join(240)
     assert done, "the service did not end"
     if isinstance(done[0], Exception):
         raise done[0]

@@ -9,7 +9,7 @@ from segfast_edge.contract.shared.bootstrap import mean_median, mean_median_inte
 Row = dict[str, Any]
 TOOLS = ("eager", "torchscript", "openvino", "tflite", "onnx")
 MET = (
-    "Met is `yes` where the ratio measured is at least the one needed, wherever its interval ends, and `invalid` where"
+    "Met is `yes` if the measured ratio is at least the one needed, wherever its interval ends, and `invalid` if"
     " the figure of either side is (see the end)."
 )
 PRECISIONS = ("f32", "bf16", "int8", "int8 + bf16")

@@ -1,4 +1,4 @@
-"""Where the verbs draw their tables."""
+"""The console that the verbs draw their tables on."""
 
 import os
 import sys
@@ -9,5 +9,5 @@ _WIDTH_IN_A_FILE = 160  # a file or a pipe has no width of its own, and 80 would
 
 
 def console() -> Console:
-    """Return a console as wide as the terminal, and wide where standard output is none; COLUMNS decides over both."""
+    """Return a console as wide as the terminal, and wide if standard output is not one; COLUMNS decides over both."""
     return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_IN_A_FILE)

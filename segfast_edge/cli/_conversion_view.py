@@ -1,4 +1,4 @@
-"""What convert prints: how artifacts compared with torch, what executed them, and what a closed gate saw lost."""
+"""The output of convert: agreement with torch, the executed precision, and what int8 lost at the gate."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,7 +93,7 @@ def show_layers(made: dict[Path, "Manifest"]) -> None:
     for folder, manifest in made.items():
         layers = manifest.parity.get("executed_layers")
         if layers is None:
-            console().print(f"{folder}: its runtime does not tell the precision of a layer", highlight=False)
+            console().print(f"{folder}: its runtime does not report the precision of each layer", highlight=False)
             continue
         table = Table(title=f"{folder}: layers with weights as {manifest.parity['runtime']} executed them")
         table.add_column("layer", overflow="fold")

@@ -26,9 +26,11 @@ def convert_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="folder to write; must be new",
     )
-    parser.add_argument("--from", dest="layout", default="auto", metavar="NAME", help="its layout (default auto: look)")
-    parser.add_argument("--split", metavar="NAME", help="split to convert (default all of them)")
-    parser.add_argument("--count", type=int, metavar="N", help="samples per split (default all)")
+    parser.add_argument(
+        "--from", dest="layout", default="auto", metavar="NAME", help="layout of the dataset (default: recognised)"
+    )
+    parser.add_argument("--split", metavar="NAME", help="split to convert (default: all splits)")
+    parser.add_argument("--count", type=int, metavar="N", help="number of samples per split (default: all)")
     dataset_options(parser)
 
 
@@ -75,9 +77,9 @@ def _export(source: "Source", out: Path, splits: tuple[str, ...], count: int | N
 def export_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``data export``."""
     parser.add_argument("name", metavar="NAME", help="dataset, for example scenes or scenes:size=360x480,seed=7")
-    parser.add_argument("--data-root", type=Path, metavar="DIR", help="the dataset's folder")
-    parser.add_argument("--split", metavar="NAME", help="default all of them")
-    parser.add_argument("--count", type=int, metavar="N", help="samples per split (default all)")
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="root folder of the dataset")
+    parser.add_argument("--split", metavar="NAME", help="split to export (default: all splits)")
+    parser.add_argument("--count", type=int, metavar="N", help="number of samples per split (default: all)")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write; must be new")
 
 
@@ -95,10 +97,19 @@ def split_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``data split``."""
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the dataset")
     parser.add_argument(
-        "-o", "--out", "--output", dest="output", type=Path, required=True, metavar="DIR", help="folder for the lists"
+        "-o",
+        "--out",
+        "--output",
+        dest="output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder to write the lists to",
     )
-    parser.add_argument("--from", dest="layout", default="auto", metavar="NAME", help="its layout (default auto: look)")
-    parser.add_argument("--each-group", action="store_true", help="one fold for each group, which is val in it")
+    parser.add_argument(
+        "--from", dest="layout", default="auto", metavar="NAME", help="layout of the dataset (default: recognised)"
+    )
+    parser.add_argument("--each-group", action="store_true", help="one fold per group, with it as val")
     parser.add_argument("--json", action="store_true", help="print JSON")
     dataset_options(parser)
 
@@ -137,12 +148,14 @@ def _on_disk(source: "Source", root: Path) -> "PairedSource":
 
 def calibration_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``data calibration``."""
-    parser.add_argument("name", metavar="NAME", help="dataset")
-    parser.add_argument("--data-root", type=Path, required=True, metavar="DIR", help="the dataset's folder")
-    parser.add_argument("--split", default="train", metavar="NAME", help="default train; val and test are refused")
-    parser.add_argument("--count", type=int, default=300, metavar="N", help="frames (default 300)")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice (default 0)")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="where the list goes")
+    parser.add_argument("name", metavar="NAME", help="name of the dataset")
+    parser.add_argument("--data-root", type=Path, required=True, metavar="DIR", help="root folder of the dataset")
+    parser.add_argument(
+        "--split", default="train", metavar="NAME", help="split to choose from, not val or test (default train)"
+    )
+    parser.add_argument("--count", type=int, default=300, metavar="N", help="number of frames to choose (default 300)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the choice (default 0)")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="file to write the list to")
 
 
 def calibration(args: argparse.Namespace) -> int:

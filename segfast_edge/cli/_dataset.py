@@ -19,7 +19,7 @@ def dataset_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how a dataset on disk is read")
     for flag, metavar, text in _OPTIONS:
         group.add_argument(f"--{flag}", metavar=metavar, help=text)
-    group.add_argument("--convert-rgb", action="store_true", help="accept greyscale, alpha, CMYK and 16-bit pictures")
+    group.add_argument("--convert-rgb", action="store_true", help="convert pictures of other modes to RGB")
 
 
 def chosen_options(args: argparse.Namespace) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which packages are installed and can be imported, and the command that brings what a verb lacks."""
+"""The packages that are installed and importable, and the command that installs what a verb lacks."""
 
 import importlib.metadata
 import importlib.util

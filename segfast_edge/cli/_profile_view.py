@@ -1,4 +1,4 @@
-"""What segfast-edge profile prints for people: a table of all figures, layers, repeated runs and thread counts."""
+"""The output of segfast-edge profile: tables of all figures, layers, repeated runs and thread counts."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""How a training shows itself: bars on a terminal, plain lines in a log."""
+"""The output of a training: bars on a terminal, plain lines in a log."""
 
 import sys
 from types import TracebackType
@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from segfast_edge.cli import _progress
 from segfast_edge.prediction.metrics import summary
 from segfast_edge.training.loop import StepProgress as Step
 
@@ -43,7 +44,18 @@ class Silent:
 
 
 class Lines(Silent):
-    """One line per epoch."""
+    """One line per epoch, and one every ten seconds within it."""
+
+    def __init__(self) -> None:
+        self._reading, self._steps = _progress.Lines("reading"), _progress.Lines("training")
+
+    def reading(self, done: int, total: int) -> None:
+        """Say now and then how many frames have been read."""
+        self._reading.told(done, total)
+
+    def stepped(self, progress: Step) -> None:
+        """Say now and then where the training is, and how long it will take."""
+        self._steps.told((progress.epoch - 1) * progress.steps + progress.step, progress.epochs * progress.steps)
 
     def validated(self, record: dict[str, Any]) -> None:
         """Print the epoch's line at once, so that a log can be followed."""
@@ -85,7 +97,7 @@ class Bars(Silent):
         self._show("reading", done, total)
 
     def stepped(self, progress: Step) -> None:
-        """Show where the training is."""
+        """Show the progress of the training."""
         if "reading" in self._tasks:
             self._bars.remove_task(self._tasks.pop("reading"))
         note = f"loss {progress.loss:.4f}  lr {progress.lr:.2e}  {progress.images_per_s:.1f} img/s"

@@ -15,12 +15,14 @@ NEEDS = {"measuring": ("torch",)}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("what", metavar="BENCH", help="paper: tables 4 and 5 of the SegFast paper")
-    parser.add_argument("--classes", type=int, default=22, metavar="N", help="default 22, as in the paper's table 5")
-    parser.add_argument("--size", default="224x224", metavar="HxW", help="default 224x224")
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="frames at once (default 1)")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="default: all this process may use")
-    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="measurements of each (default 10)")
+    parser.add_argument("what", metavar="BENCH", help="what to measure: paper, for tables 4 and 5 of the SegFast paper")
+    parser.add_argument(
+        "--classes", type=int, default=22, metavar="N", help="number of classes (default 22, the paper's)"
+    )
+    parser.add_argument("--size", default="224x224", metavar="HxW", help="input size (default 224x224)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="frames per run (default 1)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of torch (default: all)")
+    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="measurements of each network (default 10)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file"

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_options
 from segfast_edge.cli._packages import ENGINE
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HELP = "compare formats and precisions in one table: accuracy, agreement with torch, latency, size, memory"
 EXAMPLE = "segfast-edge benchmark camvid-standard-segfast --data camvid --data-root CamVid --threads 1"
-NEEDS = {"artifacts": (ENGINE,), "checkpoints": ("torch",)}
+NEEDS = {"artifacts": (ENGINE,), "checkpoints": ("torch",), "the page's plot": ("matplotlib",)}
 SCENES = "scenes:train=32,val=16"
 
 
@@ -37,21 +37,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration-frames", type=int, default=32, metavar="N", help="frames of train for int8 (default 32)"
     )
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the engine (default: all)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the engine (default all)")
     parser.add_argument("--min-secs", type=float, default=2.0, metavar="S", help="seconds of timed runs (default 2)")
-    parser.add_argument("--target", default="x86", metavar="NAME", help="the kind of computer (default x86)")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the artifacts in this new folder")
+    parser.add_argument("--target", default="x86", metavar="NAME", help="kind of computer to measure on (default x86)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="new folder in which to keep the artifacts")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-o", "--out", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="also write a page with the table and a plot")
     dataset_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print the table."""
     from segfast_edge.contract.shared.files import check_writable, replacing_folder, write_json
+    from segfast_edge.page.benchmarks import write_benchmark
 
-    if args.output is not None:
-        check_writable(args.output)
+    for path in filter(None, (args.output, args.page)):
+        check_writable(path)
     if args.keep is None:
         with TemporaryDirectory(prefix="segfast-benchmark-") as folder:
             rows = _rows(args, Path(folder))
@@ -61,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     figures = [row.to_json() for row in rows]
     if args.output is not None:
         write_json(args.output, figures)
+    if args.page is not None:
+        write_benchmark(args.page, _title(rows, _data(args), args.split), figures)
     if args.json:
         print(json.dumps(figures, indent=2, ensure_ascii=False))
     else:
@@ -75,9 +79,8 @@ def _data(args: argparse.Namespace) -> str:
 
 
 def _rows(args: argparse.Namespace, folder: Path) -> "list[BenchmarkRow]":
-    from rich.console import Console
-
     from segfast_edge.benchmarking import PRECISIONS, BenchmarkRequest, all_formats, benchmark
+    from segfast_edge.cli._progress import status
     from segfast_edge.contract.profile_options import ProfileOptions
     from segfast_edge.prediction.evaluate import GroundTruth
     from segfast_edge.weights import find
@@ -92,8 +95,8 @@ def _rows(args: argparse.Namespace, folder: Path) -> "list[BenchmarkRow]":
         args.target,
         args.calibration_frames,
     )
-    with Console(stderr=True).status("measuring") as status:
-        return list(benchmark(request, status.update))
+    with status("measuring") as announce:
+        return list(benchmark(request, announce))
 
 
 def _chosen(kind: str, text: str | None, known: Sequence[str]) -> Sequence[str]:
@@ -110,43 +113,28 @@ def _chosen(kind: str, text: str | None, known: Sequence[str]) -> Sequence[str]:
     return names
 
 
+def _title(rows: "Sequence[BenchmarkRow]", data: str, split: str) -> str:
+    models = {row.model for row in rows}
+    return f"{next(iter(models)) + ': ' if len(models) == 1 else ''}accuracy on {data} {split}"
+
+
 def _show(rows: "Sequence[BenchmarkRow]", data: str, split: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     from segfast_edge.cli._console import console
+    from segfast_edge.page.benchmarks import COLUMNS, cells, names, note, problems
 
-    several = len({row.model for row in rows}) > 1
     screen = console()
-    titles = ("mIoU", "agreement", "ms p50", "ms p99", "frames/s", "MB file", "MB resident", "valid")
-    table = Table(title=f"{'' if several else f'{rows[0].model}: '}accuracy on {data} {split}")
-    for name in (*(["model"] if several else []), "format", "precision", *titles):
-        table.add_column(name, justify="right" if name in titles else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*([row.model] if several else []), row.format, row.precision, *_cells(row.to_json()))
+    figures = [row.to_json() for row in rows]
+    table = Table(title=_title(rows, data, split))
+    for name in names(figures):
+        table.add_column(name, no_wrap=True)
+    for name in COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in figures:
+        table.add_row(*(row[name] for name in names(figures)), *cells(row))
     screen.print(table)
-    for row in rows:
-        name = f"{row.model}, {row.format} {row.precision}" if several else f"{row.format} {row.precision}"
-        reasons = row.report.reasons if row.report else ()
-        for what in filter(None, (row.problem, f"invalid: {'; '.join(reasons)}" if reasons else "")):
-            screen.print(f"{name}: {escape(what)}", highlight=False, soft_wrap=True)
-    references = " or ".join(sorted({row.reference for row in rows if row.agreement is not None})) or "torch"
-    note = f"agreement: share of labels as {references} has them; MB resident: peak over the process without the engine"
-    screen.print(note, style="dim", highlight=False, soft_wrap=True)
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    def shown(value: float | None, form: str, scale: float = 1.0) -> str:
-        return "" if value is None else format(value * scale, form)
-
-    valid = {None: "failed" if row["problem"] and row["file_bytes"] is None else "", True: "yes", False: "no"}
-    return (
-        shown(row["miou"], ".4f"),
-        shown(row["agreement"], ".3%"),
-        shown(row["p50_ms"], ".2f"),
-        shown(row["p99_ms"], ".2f"),
-        shown(row["frames_per_second"], ".1f"),
-        shown(row["file_bytes"], ".2f", 1e-6),
-        shown(row["resident_bytes"], ".1f", 1e-6),
-        valid[row["valid"]],
-    )
+    for line in problems(figures):
+        screen.print(escape(line), highlight=False, soft_wrap=True)
+    screen.print(note(figures), style="dim", highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segfast_edge.errors import TargetError
 
-HELP = "pack an artifact for a device: device code, golden frame, unit, signed and reproducible"
+HELP = "pack an artifact, the device code and a systemd unit into one signed, reproducible file"
 EXAMPLE = (
     "segfast-edge bundle --new-key car.key\n"
     "  segfast-edge bundle artifacts/segfast-tflite --target rpi --key car.key -o car.tar.gz"
@@ -16,14 +16,20 @@ NEEDS = {"signing": ("cryptography",)}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("artifact", nargs="?", type=Path, metavar="ARTIFACT", help="artifact folder")
-    parser.add_argument("--target", default="x86", help="the kind of computer (default %(default)s)")
+    parser.add_argument("artifact", nargs="?", type=Path, metavar="ARTIFACT", help="artifact folder to pack")
+    parser.add_argument("--target", default="x86", help="kind of computer (default %(default)s)")
     parser.add_argument(
-        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="default: ARTIFACT-TARGET.tar.gz"
+        "-o",
+        "--out",
+        "--output",
+        dest="output",
+        type=Path,
+        metavar="FILE",
+        help="file to write (default: ARTIFACT-TARGET.tar.gz)",
     )
     signing = parser.add_mutually_exclusive_group()
     signing.add_argument("--key", type=Path, metavar="FILE", help="sign with this private key")
-    signing.add_argument("--unsigned", action="store_true", help="do not sign; a device takes it only with --unsigned")
+    signing.add_argument("--unsigned", action="store_true", help="do not sign: devices then need --unsigned, too")
     signing.add_argument("--new-key", type=Path, metavar="FILE", help="make a key pair, FILE and FILE.pub")
     wheels = "bring Python packages along, for a device without internet (by default the target's usual system)"
     parser.add_argument("--wheels", nargs="?", const="", metavar="MACHINE-PYTHON-GLIBC", help=wheels)
@@ -31,10 +37,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--model-card",
         type=Path,
         metavar="FILE",
-        help="put this text beside the artifact (shipped weights bring theirs)",
+        help="model card to include (default: the one of shipped weights)",
     )
     parser.add_argument("--with-torch", action="store_true", help="allow an artifact that needs torch on the device")
-    parser.add_argument("--json", action="store_true", help="print what was made as JSON")
+    parser.add_argument("--json", action="store_true", help="print a description of the bundle as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

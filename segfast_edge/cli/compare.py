@@ -72,7 +72,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print each comparison; the exit status tells whether one is slower than allowed, or missing."""
+    """Print each comparison; the exit status shows whether one is slower than allowed, or missing."""
     from segfast_edge.profiling.compare import Question, compare
 
     limit = None if args.fail_if_slower is None else _share(args.fail_if_slower)
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     missing = list(dict.fromkeys(line for each in comparisons for line in each.missing))
     if missing:  # an artifact that was renamed or left out would otherwise never be slower again
-        print(f"segfast-edge: {'; '.join(missing)}: whether it is slower is not known", file=sys.stderr)
+        print(f"segfast-edge: {'; '.join(missing)}: cannot tell whether it is slower", file=sys.stderr)
     if undecided:
         words = "whether it is slower is not known; to know, "
         print(f"segfast-edge: {'; '.join(undecided)}: {words}{_remedy(comparisons)}", file=sys.stderr)

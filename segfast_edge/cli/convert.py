@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from segfast_edge.export.common.request import ExportRequest
     from segfast_edge.export.common.tuning import Tuning
 
-HELP = "export a checkpoint for a runtime, and hold it to torch"
+HELP = "export a checkpoint to one or more formats and check each artifact against torch"
 EXAMPLE = "segfast-edge convert runs/paper/best.pt --target openvino,tflite -o artifacts"
 NEEDS = {"every format": ("torch",), **converters()}
+MAX_DROP = 0.01  # of mIoU, which is a share
+FIRST = ("checkpoint", "target", "out", "int8", "calibration", "data_root", "gate_data")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    from segfast_edge.contract.formats import format_named, format_names, integer_formats
+    from segfast_edge.contract.formats import format_named, format_names, half_formats, integer_formats
 
     by_format = {name: format_named(name) for name in format_names()}
     others = "; ".join(
@@ -34,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     forms = "; ".join(f"{name}: {', '.join(f.integer_engines)}" for name, f in by_format.items() if f.integer_engines)
     parser.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="a .pt file that train wrote")
     foreign = parser.add_argument_group("a network that was trained elsewhere, in place of a checkpoint")
-    foreign.add_argument("--model", metavar="NAME", help="package.module:factory, whose factory loads its own weights")
+    foreign.add_argument("--model", metavar="NAME", help="your own package.module:factory, weights included")
     own_options(foreign)
     foreign.add_argument(
         "--output-key",
@@ -51,14 +53,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         required=True,
         metavar="FORMAT",
-        help=f"one or several, separated by commas, of {', '.join(by_format)}",
+        help=f"one or more formats, separated by commas: {', '.join(by_format)}",
     )
     parser.add_argument(
         "-o",
         "--out",
         type=Path,
         metavar="DIR",
-        help="artifact folder, or with several formats the folder of DIR/FORMAT (default: beside the checkpoint)",
+        help="artifact folder; with several formats, each goes into DIR/FORMAT (default: beside the checkpoint)",
     )
     parser.add_argument(
         "--graph-output",
@@ -66,10 +68,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="output",
         choices=("labels", "logits"),
         default="labels",
-        help="labels, one class id a pixel, or logits, one value a class and pixel (default labels)",
+        help="labels (one class id per pixel) or logits (one value per class and pixel); default labels",
     )
-    ends = parser.add_argument_group("for a pipeline of your own, in float32; our runner takes such artifacts too")
-    ends.add_argument("--input-layout", choices=("NHWC", "NCHW"), default="NHWC", help="of the picture (default NHWC)")
+    parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: the fastest)")
+    parser.add_argument(
+        "--converter", metavar="NAME", help=f"third-party converter to use instead of the built-in one ({others})"
+    )
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help=f"store weights in float16, and compute in it on processors that can ({', '.join(half_formats())})",
+    )
+    ends = parser.add_argument_group("float32 artifacts for another pipeline; the runner accepts them too")
+    ends.add_argument(
+        "--input-layout", choices=("NHWC", "NCHW"), default="NHWC", help="layout of the input picture (default NHWC)"
+    )
     ends.add_argument(
         "--input-type",
         choices=("uint8", "float32"),
@@ -77,29 +90,31 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="of its pixels, 0 to 255 (default uint8)",
     )
     ends.add_argument("--output-layout", choices=("NHWC", "NCHW"), default="NHWC", help="of logits (default NHWC)")
-    parser.add_argument("--lowering", metavar="NAME", help="form of transposed convolutions (default: by measurement)")
-    parser.add_argument("--converter", metavar="NAME", help=f"another project's in place of ours ({others})")
     parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
     parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
     tuning = parser.add_argument_group("tuning")
     tuning.add_argument("--tune", action="store_true", help="time every lowering on the device and keep the fastest")
-    tuning.add_argument("--tune-target", default="x86", metavar="NAME", help="the kind of computer (default x86)")
+    tuning.add_argument(
+        "--tune-target", default="x86", metavar="NAME", help="kind of computer to tune for (default x86)"
+    )
     tuning.add_argument("--tune-rounds", type=int, default=5, metavar="N", help="processes per lowering (default 5)")
-    tuning.add_argument("--threads", type=int, default=0, metavar="N", help="threads to time with (default: all)")
-    tuning.add_argument("--host", metavar="USER@HOST", help="time there, over the system's ssh")
-    tuning.add_argument("--install", action="store_true", help="bring the runtime to the host; it is kept there")
+    tuning.add_argument("--threads", type=int, default=0, metavar="N", help="threads to tune with (default: all)")
+    tuning.add_argument("--host", metavar="USER@HOST", help="tune on this computer, over the system's ssh")
+    tuning.add_argument("--install", action="store_true", help="install the runtime on the host, and keep it there")
     int8 = parser.add_argument_group("int8")
     int8.add_argument(
-        "--int8", action="store_true", help=f"write integers ({', '.join(integer_formats())}); needs --calibration"
+        "--int8", action="store_true", help=f"quantize to int8 ({', '.join(integer_formats())}); needs --calibration"
     )
-    int8.add_argument("--engine", metavar="NAME", help=f"the engine to write int8 for ({forms}; default the first)")
-    int8.add_argument("--calibration", type=Path, metavar="LIST|DIR", help="frames for the ranges")
-    int8.add_argument("--data-root", type=Path, metavar="DIR", help="where the list's frames lie (and --gate-data's)")
-    int8.add_argument("--subset-size", type=int, metavar="N", help="calibration frames (default 300, or all)")
-    int8.add_argument("--gate-data", metavar="NAME", help="dataset on which int8 must keep its mIoU")
-    int8.add_argument("--gate-root", type=Path, metavar="DIR", help="its folder (default --data-root)")
-    int8.add_argument("--gate-split", default="val", metavar="NAME", help="default val")
-    int8.add_argument("--max-drop", type=float, default=0.01, metavar="X", help="mIoU it may lose (default 0.01)")
+    int8.add_argument("--engine", metavar="NAME", help=f"engine to write int8 for ({forms}; default the first)")
+    int8.add_argument("--calibration", type=Path, metavar="LIST|DIR", help="frames to calibrate int8 with")
+    int8.add_argument("--data-root", type=Path, metavar="DIR", help="root folder of the frames that LIST names")
+    int8.add_argument("--subset-size", type=int, metavar="N", help="number of calibration frames (default 300, or all)")
+    int8.add_argument("--gate-data", metavar="NAME", help="dataset on which int8 must keep the mIoU")
+    int8.add_argument("--gate-root", type=Path, metavar="DIR", help="root folder of --gate-data (default: --data-root)")
+    int8.add_argument("--gate-split", default="val", metavar="NAME", help="split of --gate-data (default val)")
+    int8.add_argument(
+        "--max-drop", type=float, default=MAX_DROP, metavar="X", help="mIoU that int8 may lose (default %(default)s)"
+    )
     int8.add_argument(
         "--min-agreement",
         type=float,
@@ -108,11 +123,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         " (default 0.95)",
     )
     int8.add_argument("--search", action="store_true", help="if it loses more, keep as few layers as possible in float")
-    int8.add_argument("--drop-type", choices=("absolute", "relative"), default="absolute", help="of mIoU")
+    int8.add_argument("--drop-type", choices=("absolute", "relative"), default="absolute", help="kind of --max-drop")
     parser.add_argument(
         "--best-effort", action="store_true", help="exit with 0 also if some of several formats could not be written"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an artifact that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing artifact")
     parser.add_argument("--json", action="store_true", help="print the manifests as JSON")
 
 
@@ -121,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from segfast_edge.cli._conversion_view import show, show_layers, show_lost, show_missing
+    from segfast_edge.cli._progress import status
     from segfast_edge.errors import SegfastError
 
     requests, tuning, by = _requests(args), _tuning(args), _other_converter(args)
@@ -132,18 +148,18 @@ def run(args: argparse.Namespace) -> int:
     with (
         orderly(),
         TemporaryDirectory(prefix="segfast-model-") as folder,
-        console.status("reading the checkpoint") as status,
+        status("reading the checkpoint", console) as announce,
     ):
         source = _source(args, Path(folder))
         made, missing = {}, {}
-        status.update("comparing the graph with the network")
+        announce("comparing the graph with the network")
         assumed = source.assumed  # a network that no format can have is refused here, once
         for request in requests:
             try:
                 if tuning is None:
-                    made[request.folder] = convert(source, request, announce=status.update, by=by)
+                    made[request.folder] = convert(source, request, announce=announce, by=by)
                 else:
-                    made[request.folder] = convert_tuned(source, request, tuning, announce=status.update)
+                    made[request.folder] = convert_tuned(source, request, tuning, announce=announce)
             except SegfastError as error:
                 show_lost(error, console)
                 if len(requests) == 1:
@@ -160,6 +176,7 @@ def run(args: argparse.Namespace) -> int:
         show_missing(missing)
         if args.layers:
             show_layers(made)
+    args.options_paths = [folder.with_name(f"{folder.name}.convert.toml") for folder in made]
     return 1 if missing and not args.best_effort else 0
 
 
@@ -186,8 +203,8 @@ def _refuse_half_a_network(args: argparse.Namespace) -> None:
     if (args.checkpoint is None) == (args.model is None):
         raise ConversionError("name a CHECKPOINT, or with --model a network that was trained elsewhere, not both")
     if args.model is None and named_options(args):
-        raise ConversionError(f"{', '.join(named_options(args))}: for --model only; a checkpoint knows its own")
-    if args.model is not None and (not (args.classes or args.class_names or args.config) or args.out is None):
+        raise ConversionError(f"{', '.join(named_options(args))}: for --model only; a checkpoint already contains them")
+    if args.model is not None and (not (args.classes or args.class_names) or args.out is None):
         raise ConversionError("--model needs --classes N or --class-names, and --out DIR for the artifacts")
     if args.model is not None and ":" not in args.model:
         raise ConversionError(
@@ -219,6 +236,7 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
     from segfast_edge.export.common.ends import Ends
     from segfast_edge.export.common.request import ExportRequest  # after the check, because it needs torch
 
+    _refuse_half_precision(args, names)
     quantization = _quantization(args)
     command = shlex.join(["segfast-edge", *sys.argv[1:]])
     return [
@@ -229,11 +247,29 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
             lowering=args.lowering,
             overwrite=args.overwrite,
             quantization=quantization,
+            half=args.half,
             command=command,
             ends=Ends(args.input_layout, args.input_type, args.output_layout),
         )
         for name in names
     ]
+
+
+def _refuse_half_precision(args: argparse.Namespace, names: list[str]) -> None:
+    from segfast_edge.contract.formats import half_formats
+    from segfast_edge.errors import ConversionError
+
+    if not args.half:
+        return
+    if args.int8 or args.converter is not None:
+        raise ConversionError(
+            f"--half goes with neither --int8 nor --converter; leave {'--half' if args.int8 else '--converter'} out"
+        )
+    for name in names:
+        if name not in half_formats():
+            raise ConversionError(
+                f"format {name} is not written in float16; --half works with {', '.join(half_formats())}"
+            )
 
 
 def _other_converter(args: argparse.Namespace) -> "Exporter | None":
@@ -295,6 +331,6 @@ def _quantization(args: argparse.Namespace) -> "Quantization | None":
 def _folder(args: argparse.Namespace, name: str, *, alone: bool) -> Path:
     if args.out is None:
         checkpoint: Path = args.checkpoint
-        return checkpoint.with_name(f"{checkpoint.stem}-{name}{'-int8' if args.int8 else ''}")
+        return checkpoint.with_name(f"{checkpoint.stem}-{name}{'-int8' if args.int8 else '-half' if args.half else ''}")
     out: Path = args.out
     return out if alone else out / name

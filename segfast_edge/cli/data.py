@@ -10,7 +10,7 @@ from segfast_edge.cli._dataset import chosen_options, dataset_options
 from segfast_edge.errors import DataError, unknown
 
 if TYPE_CHECKING:
-    from segfast_edge.contract.shared.images import Frame
+    from segfast_edge.contract.shared.images import Frame, Labels
     from segfast_edge.data.check import Check
     from segfast_edge.data.sample import Source
 
@@ -18,6 +18,7 @@ HELP = "check, convert and split datasets, and choose frames for calibration"
 EXAMPLE = "segfast-edge data check scenes:train=8,val=4,test=4"
 SHOWN = 20  # problems printed in full; JSON has them all
 SAMPLES_PER_SPLIT = 2
+AUGMENTED_PICTURES, AUGMENTED_EPOCHS = 3, 3  # what the sheet of --augmented shows
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,17 +28,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     _write.convert_arguments(
         actions.add_parser("convert", help="write a folder of any known layout as images/, labels/ and classes.json")
     )
-    _write.export_arguments(actions.add_parser("export", help="the same for a dataset by its name, such as scenes"))
+    _write.export_arguments(actions.add_parser("export", help="write a named dataset, such as scenes"))
     _write.split_arguments(actions.add_parser("split", help="write lists of train and val that keep groups together"))
     _write.calibration_arguments(actions.add_parser("calibration", help="choose frames to calibrate int8 with"))
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("subject", metavar="PATH_OR_NAME", help="a dataset's folder, or a name such as scenes")
-    parser.add_argument("--dataset", metavar="NAME", help="the folder's layout (default: found by looking)")
-    parser.add_argument("--data-root", type=Path, metavar="DIR", help="the folder, where a name was given")
+    parser.add_argument("subject", metavar="PATH_OR_NAME", help="folder of a dataset, or a name such as scenes")
+    parser.add_argument("--dataset", metavar="NAME", help="layout of the folder (default: recognised)")
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="root folder, if the dataset is named")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="write a sheet of samples")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write a sheet of samples to this picture")
+    parser.add_argument(
+        "--augmented", type=Path, metavar="FILE", help="write a sheet of pictures as a training sees them"
+    )
+    parser.add_argument("--recipe", default="edge", metavar="NAME", help="recipe that --augmented shows (default edge)")
+    parser.add_argument(
+        "--effects", metavar="LIST", help="effects that --augmented adds, as train --effects takes them"
+    )
     dataset_options(parser)
 
 
@@ -67,20 +75,23 @@ def _check(args: argparse.Namespace) -> int:
         _show(found)
     if args.picture is not None:
         write_picture(args.picture, _sheet(source))
+    if args.augmented is not None:
+        write_picture(args.augmented, _augmented_sheet(source, args.recipe, args.effects))
     if found.problems:
         raise DataError(f"{len(found.problems)} problem(s) in {args.subject}; the first: {found.problems[0]}")
     return 0
 
 
 def _opened(args: argparse.Namespace) -> tuple[str, "Source"]:
-    from segfast_edge.data import datasets, open_source, with_options
+    from segfast_edge.data import datasets, open_source, parse_name, with_options
     from segfast_edge.data.recognise import recognise
 
     folder, options = Path(args.subject), chosen_options(args)
     if args.dataset not in (None, "auto"):
         name = with_options(args.dataset, options)
         return name, open_source(name, folder)
-    if args.subject.partition(":")[0] in datasets() and not folder.is_dir():
+    stem = args.subject.partition(":")[0]
+    if not folder.is_dir() and (stem in datasets() or ":" in parse_name(args.subject)[0]):
         name = with_options(args.subject, options)
         return name, open_source(name, args.data_root)
     if not folder.is_dir():
@@ -126,3 +137,23 @@ def _sheet(source: "Source") -> "Frame":
     if not samples:
         raise DataError("no sample could be read, so there is nothing to picture")
     return sheet(samples, source.classes)
+
+
+def _augmented_sheet(source: "Source", recipe_name: str, effects: str | None) -> "Frame":
+    """Show a few training pictures over a few epochs."""
+    from segfast_edge.data.contact_sheet import sheet
+    from segfast_edge.data.protocol import Protocol
+    from segfast_edge.data.sample import Sample
+    from segfast_edge.training.augmenting import augmented
+    from segfast_edge.training.recipe import recipe
+
+    chosen = recipe(recipe_name).changed({"augment": True, "effects": tuple(filter(None, (effects or "").split(",")))})
+    train = source.open("train")
+    change = augmented(chosen, Protocol.named("standard", source.size), train, 0)
+
+    def read(index: int) -> "tuple[Frame, Labels]":
+        return train[index].frame, train[index].labels
+
+    pictures = range(min(len(train), AUGMENTED_PICTURES))
+    pairs = [change(epoch, index, read) for index in pictures for epoch in range(AUGMENTED_EPOCHS)]
+    return sheet([Sample(str(number), *pair) for number, pair in enumerate(pairs)], source.classes)

@@ -13,13 +13,13 @@ NEEDS = {"all of it": ("torch", "matplotlib", ENGINE)}
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument(
-        "-o", "--out", type=Path, default=Path("demo"), metavar="DIR", help="where it goes (default demo)"
+        "-o", "--out", type=Path, default=Path("demo"), metavar="DIR", help="output folder (default demo)"
     )
-    parser.add_argument("--model", default="segfast", metavar="NAME", help="network (default segfast)")
-    parser.add_argument("--epochs", type=int, default=8, metavar="N", help="default 8")
+    parser.add_argument("--model", default="segfast", metavar="NAME", help="network to train (default segfast)")
+    parser.add_argument("--epochs", type=int, default=8, metavar="N", help="epochs to train (default 8)")
     parser.add_argument("--frames", type=int, default=320, metavar="N", help="scenes to train on (default 320)")
     parser.add_argument("--val-frames", type=int, default=40, metavar="N", help="scenes to evaluate on (default 40)")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="for profiling (default: all)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads to profile with (default: all)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""segfast-edge deploy: a bundle to a device, proven there before it runs, and taken back if it is not well."""
+"""segfast-edge deploy: a bundle to a device, proven there before it runs, and rolled back if it is not healthy."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segfast_edge.errors import TargetError
 
-HELP = "install a bundle on a device over ssh: verified, tested there, switched to, watched, rolled back if bad"
+HELP = "install a bundle on a device over ssh, and roll back if it does not run there"
 EXAMPLE = (
     "segfast-edge deploy car.tar.gz --host pi@car --trust car.key.pub --input /dev/video0 --output web:8080\n"
     "  segfast-edge deploy --rollback --host pi@car"
@@ -15,22 +15,22 @@ EXAMPLE = (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("bundle", nargs="?", type=Path, metavar="BUNDLE", help="what bundle wrote")
-    parser.add_argument("--host", required=True, metavar="USER@HOST", help="the device, over the system's ssh")
-    parser.add_argument("--root", metavar="DIR", help="where releases go there (default: /opt/segfast-edge, or ~)")
+    parser.add_argument("bundle", nargs="?", type=Path, metavar="BUNDLE", help="file that 'segfast-edge bundle' wrote")
+    parser.add_argument("--host", required=True, metavar="USER@HOST", help="device to install on, as ssh takes it")
+    parser.add_argument("--root", metavar="DIR", help="folder there (default: /opt/segfast-edge, or ~/segfast-edge)")
     key = parser.add_mutually_exclusive_group()
-    key.add_argument("--trust", type=Path, metavar="KEY.pub", help="the key it is signed with; the device keeps it")
+    key.add_argument("--trust", type=Path, metavar="KEY.pub", help="public key of the signature; the device keeps it")
     key.add_argument("--unsigned", action="store_true", help="install a bundle without a signature")
-    parser.add_argument("--input", metavar="INPUT", help="where frames come from there; kept for later releases")
-    parser.add_argument("--output", action="append", default=[], metavar="OUTPUT", help="where results go; repeatable")
-    parser.add_argument("--option", action="append", default=[], metavar="OPTION", help="for run.py, as in --rate=10")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON with input, outputs and options instead")
+    parser.add_argument("--input", metavar="INPUT", help="input of the runner; kept for later releases")
+    parser.add_argument("--output", action="append", default=[], metavar="OUTPUT", help="output; may be repeated")
+    parser.add_argument("--option", action="append", default=[], metavar="OPTION", help="option, such as --rate=10")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON file with input, outputs and options")
     parser.add_argument("--service", metavar="KIND", help="auto, systemd, process or none (default auto)")
-    parser.add_argument("--health-s", type=float, metavar="S", help="a release must be well by then (default 60)")
+    parser.add_argument("--health-s", type=float, metavar="S", help="roll back if not healthy by then (default 60)")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--dry-run", action="store_true", help="copy and verify, change nothing")
-    what.add_argument("--rollback", action="store_true", help="go back to the release before")
-    what.add_argument("--list", action="store_true", help="what is installed there")
+    what.add_argument("--dry-run", action="store_true", help="copy and verify, but change nothing")
+    what.add_argument("--rollback", action="store_true", help="go back to the previous release")
+    what.add_argument("--list", action="store_true", help="list the installed releases")
     parser.add_argument("--json", action="store_true", help="with --list: print JSON")
 
 
@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Install, roll back or list."""
     from rich.console import Console
 
+    from segfast_edge.cli._progress import status
+    from segfast_edge.cli._volume import volume
     from segfast_edge.deployment.deploy import Deployment, deploy
 
     if args.bundle is None and not (args.rollback or args.list):
@@ -46,12 +48,12 @@ def run(args: argparse.Namespace) -> int:
         raise TargetError(f"--rollback and --list take no bundle; leave out {args.bundle}")
     deployment = Deployment(_words(args), args.bundle, args.trust, args.unsigned, _config(args))
     console = Console(stderr=True)
-    with console.status(f"reaching {args.host}") as status:
+    with status(f"reaching {args.host}", console) as show:
 
         def announce(line: str) -> None:
-            if not args.list:
+            if not args.list and not volume.quiet:
                 console.print(line, markup=False, highlight=False)
-            status.update(line)
+            show(line)
 
         lines = deploy(deployment, args.host, announce)
     if args.list:

@@ -18,8 +18,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs=argparse.REMAINDER,
         metavar="TARGET VERB ...",
-        help="x86, rpi or jetson, then run, profile, layers, needs or stream; 'segfast-edge device x86 VERB --help'"
-        " shows a verb's options",
+        help="kind of computer such as x86, then run, profile, layers, needs or stream."
+        " 'segfast-edge device x86 VERB --help' shows a verb's options",
     )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 HELP = "show what is installed, what each verb still lacks and the command that installs it"
 EXAMPLE = "segfast-edge doctor --json"
 
-BASE = ("numpy", "PIL", "rich", "jinja2")
+BASE = ("numpy", "PIL", "rich", "jinja2", "shtab")
 OPTIONAL = ("tensorboard",)
 
 
@@ -22,9 +22,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look, and print what was found."""
-    from rich.console import Console
+    from segfast_edge.cli._progress import status
 
-    with Console(stderr=True).status("importing each package once"):
+    with status("importing each package once"):
         found = _examine()
     if args.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from segfast_edge.prediction.evaluate import Evaluation, GroundTruth
     from segfast_edge.prediction.evaluation_page import Second, Worst
 
-HELP = "measure mIoU and everything published beside it, of a checkpoint or an artifact on a labelled split"
+HELP = "measure mIoU and other accuracy figures of a checkpoint or an artifact on a labelled split"
 EXAMPLE = "segfast-edge evaluate runs/paper/best.pt --data camvid --data-root CamVid --split val"
 NEEDS = {"artifacts": (ENGINE,), "checkpoints": ("torch",)}
 
@@ -21,8 +21,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("subject", type=Path, metavar="CHECKPOINT_OR_ARTIFACT", help="a .pt file or an artifact folder")
     parser.add_argument("--data", metavar="NAME", help="dataset (default: found from --data-root, else scenes)")
-    parser.add_argument("--data-root", type=Path, metavar="DIR", help="the dataset's folder")
-    parser.add_argument("--split", default="val", metavar="NAME", help="default val")
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="root folder of the dataset")
+    parser.add_argument("--split", default="val", metavar="NAME", help="split to evaluate on (default val)")
     parser.add_argument("--protocol", metavar="NAME", help="paper or standard (default: the one it was trained under)")
     parser.add_argument(
         "--size",
@@ -31,10 +31,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         " default: own under standard, network under paper",
     )
     parser.add_argument(
-        "--tta", metavar="LIST", help="checkpoints only: average over flip, scales or flip,scales; no device does this"
+        "--tta", metavar="LIST", help="average over flip, scales or flip,scales (checkpoints only; devices do not)"
     )
-    parser.add_argument("--device", default="auto", metavar="NAME", help="for a checkpoint: auto, cpu, cuda, mps")
-    parser.add_argument("--target", default="x86", metavar="NAME", help="for an artifact: whose device code runs it")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="for checkpoints: auto, cpu, cuda or mps")
+    parser.add_argument("--target", default="x86", metavar="NAME", help="for artifacts: kind of computer (default x86)")
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="also write an HTML page with the pictures of the lowest mIoU"
     )

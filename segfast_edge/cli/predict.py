@@ -23,6 +23,8 @@ SHOWN = 20  # problems printed in full; JSON has them all
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
+    from segfast_edge.prediction.saving import DEFAULT_KINDS, KINDS
+
     parser.add_argument(
         "sources",
         nargs="+",
@@ -44,29 +46,52 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="output folder (default predicted); DIR2, DIR3, ... if DIR already holds results for these pictures",
     )
+    parser.add_argument(
+        "--save",
+        default=",".join(DEFAULT_KINDS),
+        metavar="LIST",
+        help=f"what to write, with commas between: {', '.join(KINDS)} (default %(default)s)",
+    )
+    parser.add_argument(
+        "--classes", metavar="LIST", help="classes to show, with commas between (default all); labels stay complete"
+    )
+    parser.add_argument(
+        "--shard", metavar="I/N", help="segment the Ith of N equal parts, for several jobs with one --out; resumes"
+    )
+    parser.add_argument("--resume", action="store_true", help="skip pictures whose results are in --out already")
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="threads of an artifact's engine (default: all)"
+    )
     parser.add_argument("--opacity", type=float, default=0.5, metavar="X", help="overlay opacity, 0 to 1 (default 0.5)")
-    parser.add_argument("--overwrite", action="store_true", help="replace existing results; do not number")
-    parser.add_argument("--device", default="auto", metavar="NAME", help="for a checkpoint: auto, cpu, cuda, mps")
-    parser.add_argument("--target", default="x86", metavar="NAME", help="for an artifact: whose device code runs it")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing results in DIR instead of numbering")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="for checkpoints: auto, cpu, cuda or mps")
+    parser.add_argument("--target", default="x86", metavar="NAME", help="for artifacts: kind of computer (default x86)")
     parser.add_argument("--json", action="store_true", help="print JSON: files and class shares per picture")
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict, say what was written, and at the end what could not be read."""
     from segfast_edge.cli._progress import bar
-    from segfast_edge.prediction.predict import PredictionOutput, free_folder, plan, predict
+    from segfast_edge.prediction.predict import PredictionOutput, free_folder, plan, predict, shard_of
     from segfast_edge.prediction.predictor import open_predictor
+    from segfast_edge.prediction.saving import Look, kinds_of, shown_of
     from segfast_edge.weights import find
 
-    output = PredictionOutput(args.out, args.opacity)
-    predictor = open_predictor(find(args.model), device=args.device, target=args.target)
-    jobs = plan(args.sources)
-    folder = args.out if args.overwrite else free_folder(args.out, jobs)
+    look = Look(args.opacity)
+    kinds = kinds_of(args.save)
+    predictor = open_predictor(find(args.model), device=args.device, target=args.target, threads=args.threads)
+    look = replace(look, shown=shown_of(args.classes, predictor.classes))
+    jobs = plan(args.sources, kinds)
+    if args.shard is not None:
+        jobs = shard_of(jobs, args.shard)
+    resume = args.resume or (args.shard is not None and not args.overwrite)
+    folder = args.out if args.overwrite or resume else free_folder(args.out, jobs)
     with bar("segmenting") as progress:
         steps = itertools.count(1)
-        total = sum(job.frames() for job in jobs)
-        output = replace(output, folder=folder, done=lambda: progress(next(steps), total))
+        total = sum(job.frames() for job in jobs if not (resume and job.is_done(folder)))
+        output = PredictionOutput(folder, look, lambda: progress(next(steps), total), resume)
         found = list(predict(predictor, jobs, output))
+    _finish(args, folder, found)
     done = [each for each in found if not each.problem]
     if args.json:
         print(json.dumps([prediction.to_json() for prediction in found], indent=2, ensure_ascii=False))
@@ -76,12 +101,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _finish(args: argparse.Namespace, folder: Path, found: "list[Prediction]") -> None:
+    """Join what pictures have of one document, and note the options."""
+    from segfast_edge.prediction.saving import join_coco
+
+    part = "" if args.shard is None else f"-{args.shard.replace('/', 'of')}"
+    parts = [each.files["coco"] for each in found if "coco" in each.files]
+    if parts:
+        join_coco(parts, folder / f"coco{part}.json")
+    args.options_paths = [folder / f"predict{part}.toml"] if folder.is_dir() else []
+
+
 def _show(done: "list[Prediction]", how: str) -> None:
+    before = sum(each.done_before for each in done)
     for prediction in done:
+        if prediction.done_before:
+            continue
         largest = sorted(prediction.shares.items(), key=lambda item: -item[1])[:3]
         shares = ", ".join(f"{name} {share:.0%}" for name, share in largest)
-        print(f"{prediction.picture}: {prediction.files['overlay']} ({shares})")
-    print(f"{len(done)} {'picture' if len(done) == 1 else 'pictures'} {how}")
+        file = prediction.files.get("overlay") or next(iter(prediction.files.values()))
+        print(f"{prediction.picture}: {file} ({shares})")
+    new = len(done) - before
+    print(f"{new} {'picture' if new == 1 else 'pictures'} {how}" + (f"; {before} were done before" if before else ""))
 
 
 def _complain(problems: list[str], count: int) -> None:

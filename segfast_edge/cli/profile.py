@@ -40,8 +40,8 @@ NEEDS = {"artifacts": (ENGINE,)}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT", help="artifact folder")
-    parser.add_argument("--target", default="x86", help="the kind of computer (default %(default)s)")
+    parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT", help="artifact folder to measure")
+    parser.add_argument("--target", default="x86", help="kind of computer to measure on (default %(default)s)")
     parser.add_argument(
         "--repeat",
         type=int,
@@ -58,13 +58,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     parser.add_argument(
-        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="write the reports as JSON"
+        "-o",
+        "--out",
+        "--output",
+        dest="output",
+        type=Path,
+        metavar="FILE",
+        help="also write the reports to a JSON file",
     )
     parser.add_argument("--require-valid", action="store_true", help="exit 5 if a measurement is invalid")
     elsewhere = parser.add_argument_group("other computers")
     elsewhere.add_argument("--host", metavar="USER@HOST", help="measure there, over the system's ssh")
     elsewhere.add_argument("--fleet", type=Path, metavar="FILE", help="measure on every [[device]] of a TOML file")
-    elsewhere.add_argument("--install", action="store_true", help="bring the runtime along; it is kept there")
+    elsewhere.add_argument("--install", action="store_true", help="install the runtime on the host, and keep it there")
     elsewhere.add_argument(
         "--even-if-busy", action="store_true", help="measure although the host is busy; the report will be invalid"
     )
@@ -89,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
         }
     if args.output is not None and reports:
         write_json(args.output, value)
+        args.options_paths = [args.output.with_suffix(".profile.toml")]
     if args.json and reports:
         print(json.dumps(value, indent=2, allow_nan=False))
     elif points:
@@ -105,8 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace, plan: ProfileOptions) -> "tuple[list[AnyReport], list[str], list[Point]]":
     """Return the reports, a line for each artifact or device that failed, and the points of a curve over threads."""
-    from rich.console import Console
-
+    from segfast_edge.cli._progress import status
     from segfast_edge.profiling.local import check_artifacts
 
     rounds = _rounds(args.artifacts, args.repeat)
@@ -118,8 +124,8 @@ def _measure(args: argparse.Namespace, plan: ProfileOptions) -> "tuple[list[AnyR
     if not elsewhere and (args.install or args.even_if_busy):
         raise TargetError("--install and --even-if-busy are for other computers; give --host or --fleet")
     check_artifacts(args.artifacts)
-    with Console(stderr=True).status("measuring") as status:
-        measure = partial(_elsewhere if elsewhere else _here, args, status.update)
+    with status("measuring") as announce:
+        measure = partial(_elsewhere if elsewhere else _here, args, announce)
         if args.threads_curve is not None:
             return _curve(args, plan, rounds, measure)
         measured = measure([artifact for each in rounds for artifact in each], plan)

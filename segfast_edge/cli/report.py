@@ -11,12 +11,12 @@ NEEDS = {"plots": ("matplotlib",)}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("profiles", type=Path, nargs="+", metavar="PROFILE", help="what profile --output wrote")
+    parser.add_argument("profiles", type=Path, nargs="+", metavar="PROFILE", help="reports of segfast-edge profile")
     parser.add_argument(
-        "--accuracy", type=Path, nargs="+", default=[], metavar="FILE", help="what evaluate --out wrote of the same"
+        "--accuracy", type=Path, nargs="+", default=[], metavar="FILE", help="evaluations by segfast-edge evaluate"
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the page")
-    parser.add_argument("--overwrite", action="store_true", help="replace a page that is there")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="page to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing page")
 
 
 def run(args: argparse.Namespace) -> int:

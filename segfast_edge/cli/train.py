@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_options
+from segfast_edge.cli._volume import volume
 
 if TYPE_CHECKING:
     from segfast_edge.training.settings import Hardware, TrainingSettings
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 HELP = "train a network; writes checkpoints, metrics and curves, and continues where it stopped"
 EXAMPLE = "segfast-edge train --model segfast --data camvid --data-root CamVid --recipe paper --output-dir runs/paper"
 NEEDS = {"training": ("torch", "matplotlib")}
+FIRST = ("model", "data", "data_root", "recipe", "epochs", "output_dir")
 
 
 def _bounds(text: str) -> tuple[float, float]:
@@ -25,15 +27,26 @@ def _bounds(text: str) -> tuple[float, float]:
         raise argparse.ArgumentTypeError(f"'{text}' is not LOW:HIGH, such as 0.75:1.75") from None
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
+def _shares(text: str) -> tuple[tuple[str, float], ...]:
+    try:
+        return tuple((name, float(share)) for name, share in (part.split("=") for part in _names(text)))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=SHARE,..., such as encoder=0.1") from None
+
+
 _RECIPE_FLAGS = (
     ("epochs", int, "N", "number of epochs"),
     ("batch-size", int, "N", "frames per step, over all processes"),
     ("lr", float, "RATE", "peak learning rate"),
     ("optimiser", str, "NAME", "adam, adamw or sgd"),
     ("weight-decay", float, "W", "decay of convolution weights"),
-    ("schedule", str, "NAME", "constant, cosine or poly"),
+    ("schedule", str, "NAME", "constant, cosine, poly or your own package.module:function"),
     ("warmup-epochs", int, "N", "epochs of linear warm-up"),
-    ("loss", str, "NAME", "ce, ohem, ce+lovasz or ce+dice"),
+    ("loss", str, "NAME", "ce, ohem, focal, ce+lovasz, ce+dice, ce+tversky or package.module:function"),
     ("ema", float, "DECAY", "average the weights with this decay per step; 0 turns it off"),
     ("clip", float, "NORM", "limit the gradient's L2 norm; 0 turns it off"),
     ("patience", int, "N", "stop after N epochs without a better mIoU on val; 0 never stops early"),
@@ -43,7 +56,13 @@ _RECIPE_FLAGS = (
     ("colour", float, "SHARE", "largest random change of brightness, contrast and saturation, 0 to 1"),
     ("hue", float, "SHARE", "largest random change of hue, as a share of the colour circle"),
     ("blur", float, "SHARE", "probability that a frame is blurred, 0 to 1"),
+    ("effects", _names, "NAME=STRENGTH,...", "more augmentation, such as rotate=10,rain=0.5@0.3; see docs/training.md"),
     ("encoder-lr", float, "SHARE", "learning rate of the pretrained encoder as a share of --lr"),
+    ("lr-groups", _shares, "NAME=SHARE,...", "learning rate of the modules whose names start so, as a share of --lr"),
+    ("layer-decay", float, "SHARE", "multiply the learning rate by SHARE once more for each layer before the last"),
+    ("freeze", _names, "NAME,...", "do not train the modules whose names start so, such as encoder"),
+    ("accumulate", int, "N", "compute each step in N parts: the same result with less memory"),
+    ("fraction", float, "SHARE", "use this share of the training pictures, drawn by --seed"),
     ("val-every", int, "N", "evaluate val after every N epochs and after the last"),
 )
 _ON_RESUME = ("epochs", "patience", "data_root")  # what may be given anew for a training that continues
@@ -120,7 +139,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for checkpoints, metrics and curves (default runs/train)",
     )
     where.add_argument("--resume", action="store_true", help="continue the training in --output-dir")
-    where.add_argument("--overwrite", action="store_true", help="replace a training that is in --output-dir")
+    where.add_argument("--overwrite", action="store_true", help="replace an existing training in --output-dir")
     where.add_argument(
         "--device",
         default="auto",
@@ -136,9 +155,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of processes that load data (default: chosen by the data and the cores)",
     )
+    where.add_argument(
+        "--max-hours", type=float, metavar="H", help="save and end after H hours; continue with --resume"
+    )
     where.add_argument("--compile", action="store_true", help="compile the network first, which takes a minute")
     where.add_argument("--deterministic", action="store_true", help="give the same bits each time on CUDA too; slower")
     where.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events")
+    where.add_argument(
+        "--logger", dest="loggers", type=_names, default=(), metavar="NAME", help="your own package.module:factory"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -153,6 +178,7 @@ def run(args: argparse.Namespace) -> int:
         outcome = train(settings, folder, watching, start=Start(args.resume, args.overwrite))
     if os.environ.get("RANK", "0") == "0":
         _say(outcome, args.output_dir)
+        args.options_paths = [] if args.resume else [args.output_dir / "train.toml"]
     return EXIT_INTERRUPTED if outcome.ending == "interrupted" else 0
 
 
@@ -181,7 +207,8 @@ def _given_recipe(args: argparse.Namespace) -> dict[str, Any]:
 def _hardware(args: argparse.Namespace) -> "Hardware":
     from segfast_edge.training.settings import Hardware
 
-    return Hardware(args.device, args.precision, args.num_workers, args.compile, args.tensorboard, args.deterministic)
+    names = ("device", "precision", "compile", "tensorboard", "deterministic", "max_hours", "loggers")
+    return Hardware(workers=args.num_workers, **{name: getattr(args, name) for name in names})
 
 
 def _fresh(args: argparse.Namespace) -> "TrainingSettings":
@@ -198,14 +225,14 @@ def _continued(args: argparse.Namespace, config: dict[str, Any]) -> "TrainingSet
     """Return the settings the training was started with, changed where that may be."""
     from dataclasses import replace
 
-    from segfast_edge.data import with_options
+    from segfast_edge.data import parse_name, with_options
     from segfast_edge.errors import SegfastError
     from segfast_edge.training.settings import TrainingSettings
 
     settings = TrainingSettings.from_json(config, _hardware(args))
     asked = {name: value for name, value in _given(args).items() if value is not None}
     if args.data is not None or _dataset_options(args):
-        asked["data"] = with_options(args.data or settings.data.partition(":")[0], _dataset_options(args))
+        asked["data"] = with_options(args.data or parse_name(settings.data)[0], _dataset_options(args))
     asked_recipe = {"name": args.recipe, **_given_recipe(args)}
     for source, values in ((settings, asked), (settings.recipe, asked_recipe)):
         for name, value in values.items():
@@ -224,7 +251,7 @@ def observer() -> Any:
     """Return bars for a terminal, plain lines otherwise; silent in all processes but the first."""
     from segfast_edge.cli import _training_view
 
-    if os.environ.get("RANK", "0") != "0":
+    if volume.quiet or os.environ.get("RANK", "0") != "0":
         return _training_view.Silent()
     return _training_view.Bars() if sys.stderr.isatty() else _training_view.Lines()
 
@@ -233,9 +260,9 @@ def _say(outcome: "Outcome", folder: Path) -> None:
     if outcome.best_epoch:
         print(f"best mIoU {outcome.best_miou:.4f} in epoch {outcome.best_epoch} on val ({outcome.protocol})")
         print(f"checkpoint: {folder / 'best.pt'}")
-    if outcome.ending == "interrupted":
+    if outcome.ending in ("interrupted", "out of time"):
         print(
-            f"interrupted after {outcome.epochs} complete epochs and saved."
+            f"{outcome.ending} after {outcome.epochs} complete epochs and saved."
             f" Continue with: segfast-edge train --output-dir {folder} --resume",
             file=sys.stderr,
         )

@@ -1,1 +1,1 @@
-"""What training and device share: preprocessing, labels to masks, the manifest and the report. Light by rule."""
+"""The contract between training and device: preprocessing, labels to masks, manifest and report."""

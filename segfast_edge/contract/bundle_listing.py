@@ -1,6 +1,6 @@
-"""What a bundle is: a tar.gz that begins with a list of all its files, signed or not. Standard library only.
+"""The format of a bundle: a tar.gz that begins with a list of all its files, signed or not. Standard library only.
 
-The order in the archive is ``bundle.json``, ``bundle.sig`` where it is signed, then every file of the list, sorted.
+The order in the archive is ``bundle.json``, ``bundle.sig`` if it is signed, then every file of the list, sorted.
 Whoever unpacks it knows what to expect before the first file comes, and takes nothing that is not on the list.
 """
 
@@ -14,7 +14,7 @@ from segfast_edge.errors import ArtifactError, SegfastError
 
 BUNDLE_VERSION = 1
 LISTING, SIGNATURE = "bundle.json", "bundle.sig"
-_RESERVED = (LISTING, SIGNATURE, "complete.json")  # the last is the installer's own: targets/install/whole.py
+_RESERVED = (LISTING, SIGNATURE, "complete.json")  # the last is the installer's own: targets/install/release_check.py
 SIGNED_PREFIX = b"segfast-edge bundle 1\n"  # so that a signature of anything else is never one of a bundle
 
 MAX_LISTING_BYTES = 8 << 20
@@ -33,9 +33,9 @@ class ListedFile:
 
     def __post_init__(self) -> None:
         if len(self.sha256) != 64 or not all(c in "0123456789abcdef" for c in self.sha256):
-            raise ArtifactError(f"'{self.sha256[:80]}' is no SHA-256")
+            raise ArtifactError(f"'{self.sha256[:80]}' is not a SHA-256")
         if not 0 <= self.size <= MAX_BYTES:
-            raise ArtifactError(f"a file of {self.size} bytes is listed; at most {MAX_BYTES} are taken")
+            raise ArtifactError(f"a file of {self.size} bytes is listed; at most {MAX_BYTES} are allowed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class BundleListing:
     """``bundle.json``: what the bundle is for, and every file in it by its path, relative and with ``/``.
 
     ``packages`` says for which computer Python packages are included (``machine``, ``python``, ``glibc``), and is
-    empty where they are not.
+    empty if they are not.
     """
 
     name: str
@@ -55,7 +55,7 @@ class BundleListing:
 
     def __post_init__(self) -> None:
         if len(self.files) > MAX_FILES:
-            raise ArtifactError(f"{len(self.files)} files are listed; at most {MAX_FILES} are taken")
+            raise ArtifactError(f"{len(self.files)} files are listed; at most {MAX_FILES} are allowed")
         if sum(each.size for each in self.files.values()) > MAX_BYTES:
             raise ArtifactError(f"the files listed have over {MAX_BYTES} bytes together")
         for name in self.files:
@@ -107,7 +107,7 @@ class BundleListing:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > _MAX_NAME:
-        raise TypeError(f"{str(value)[:80]!r} is no text of at most {_MAX_NAME} characters")
+        raise TypeError(f"{str(value)[:80]!r} is not a text of at most {_MAX_NAME} characters")
     return value
 
 
@@ -123,7 +123,7 @@ def check_name(name: str) -> None:
     parts = name.split("/")
     plain = name.isascii() and name.isprintable() and "\\" not in name and len(name) <= _MAX_NAME
     if not plain or any(part in ("", ".", "..") for part in parts) or parts[0] in _RESERVED:
-        raise ArtifactError(f"file name {name[:200]!r} is not taken: it is no plain path below the bundle's folder")
+        raise ArtifactError(f"file name {name[:200]!r} is not allowed: it is not a plain path below the bundle")
 
 
 def _check_folders(files: Mapping[str, ListedFile]) -> None:

@@ -15,7 +15,7 @@ IGNORED = 255
 class ClassSet:
     """The classes a network tells apart, in label order.
 
-    ``ignored`` is the label value in ground truth that no metric and no loss counts, or None where every
+    ``ignored`` is the label value in ground truth that no metric and no loss counts, or None if every
     pixel counts. It is never predicted.
     """
 
@@ -25,7 +25,7 @@ class ClassSet:
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.names) <= MAX_CLASSES:
-            raise DataError(f"{len(self.names)} classes; allowed are 2 to {MAX_CLASSES}")
+            raise DataError(f"got {len(self.names)} classes; expected 2 to {MAX_CLASSES}")
         if len(set(self.names)) != len(self.names):
             raise DataError(f"class names repeat: {', '.join(self.names)}")
         if len(self.palette) != len(self.names):

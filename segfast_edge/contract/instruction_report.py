@@ -1,4 +1,4 @@
-"""What an emulated board gives in place of a profile: instructions counted, and not one figure of time or power."""
+"""The report of an emulated board: counts of instructions, and no figure of time or power."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ _INVALID = ("emulated board: nothing was timed",)
 class CountReport:
     """Instructions of single inferences on one thread of an emulated board, in all and by kind.
 
-    ``runs`` has one mapping per inference, kind to count, or nothing where the board's emulator does not count.
+    ``runs`` has one mapping per inference, kind to count, or nothing if the board's emulator does not count.
     """
 
     artifact: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Where a network's time goes: per layer as the runtime executed it, and per kind of layer."""
+"""Time per layer, as the runtime executed it, and per kind of layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Layer:
     """One executed layer; a runtime fuses and splits, so these are its layers and not the exporter's.
 
     ``ms`` is the interquartile mean over the traced runs, ``kernel`` what the runtime says it ran, ``macs`` the
-    multiply-accumulates of one inference where they can be told from shapes, ``precision`` what it computed in where
+    multiply-accumulates of one inference if the shapes give them, ``precision`` what it computed in if
     the runtime tells (``float32``, ``bfloat16``, ``float16``, ``int8``). ``limit_gmacs_per_s`` is what the cores
     give in that precision at most, as measured.
     """
@@ -29,12 +29,12 @@ class Layer:
 
     @property
     def gmacs_per_s(self) -> float | None:
-        """Billions of multiply-accumulates a second; None where either is unknown."""
+        """Billions of multiply-accumulates a second; None if either is unknown."""
         return self.macs / self.ms / 1e6 if self.macs is not None and self.ms > 0 else None
 
     @property
     def share_of_limit(self) -> float | None:
-        """What the layer reaches of the limit, 0 to 1; None where either is unknown."""
+        """What the layer reaches of the limit, 0 to 1; None if either is unknown."""
         rate, limit = self.gmacs_per_s, self.limit_gmacs_per_s
         return rate / limit if rate is not None and limit else None
 

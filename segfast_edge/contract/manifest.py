@@ -32,7 +32,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything a device needs to know of the model beside it.
+    """Everything a device needs for the model beside it.
 
     ``files`` maps each file of the artifact (relative, with ``/``) to its SHA-256. ``precision`` is what the
     file holds (``float32``, ``int8``). ``parity`` says how the artifact compared with torch when it was made,

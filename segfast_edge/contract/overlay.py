@@ -11,7 +11,7 @@ VIEWS = ("mask", "colour", "overlay")
 
 
 def colour_table(classes: ClassSet) -> np.ndarray:
-    """Return 256 x 3 uint8: a colour per label value, black where no class has it."""
+    """Return 256 x 3 uint8: a colour per label value, black if no class has it."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(classes)] = classes.palette
     return table

@@ -1,4 +1,4 @@
-"""How a measurement is to be taken: the one list of options that the toolkit hands on and the device reads."""
+"""The options of a measurement: the one list that the toolkit passes on and the device reads."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""What a measurement on a device gives: raw samples, and everything derived from them as a property."""
+"""The report of a measurement on a device: raw samples, and everything derived from them as a property."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ def _number(value: float) -> float | None:
 class Memory:
     """Resident memory in bytes: the high-water mark (VmHWM), and the same before the engine was imported.
 
-    ``phases`` has the mark within each phase where the kernel lets it be reset, ``pss_bytes`` the share of this
+    ``phases`` has the mark within each phase if the kernel lets it be reset, ``pss_bytes`` the share of this
     process (PSS) after the timed runs, ``available_drop_bytes`` how far MemAvailable fell, on boards whose GPU
     shares the memory.
     """
@@ -116,7 +116,7 @@ class Report:
     ``end_to_end``, timed together in a second series. ``cold_start_ms`` runs from the start of the process to the
     first result. ``warm_up`` has ``runs`` and ``stable``, ``stream`` what a constant stream met (frames, drops,
     deadline misses, frame age), ``conditions`` what was sampled along the run. ``reasons`` say why the
-    measurement is invalid; a valid one has none. ``layers`` are times per layer, where asked.
+    measurement is invalid; a valid one has none. ``layers`` are times per layer, if asked for.
     ``executed_device`` is what the network ran on. ``gpu`` is the network's time on a GPU by the GPU's own events,
     copies to and from it left out; each sample is of the run that gave the same sample of ``latency``.
     """
@@ -146,7 +146,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        """The artifact's name, and the device's where it is another than the one that asked."""
+        """The artifact's name, and the device's if it is not the one that asked."""
         return title(self.artifact, self.machine)
 
     @property

@@ -1,4 +1,4 @@
-"""What a report's mappings hold as plain JSON: checked before anything draws or prints it; more may be in them."""
+"""The keys of a report's mappings as JSON, checked before anything is drawn or printed; others may be present."""
 
 from collections.abc import Mapping
 from typing import Any, TypedDict
@@ -7,26 +7,26 @@ from segfast_edge.contract.shared.records import checked
 
 
 class Artifact(TypedDict, total=False):
-    """What is known of an artifact."""
+    """The known facts about an artifact."""
 
     sha256: str | None
 
 
 class Machine(TypedDict, total=False):
-    """What is known of a computer."""
+    """The known facts about a computer."""
 
     memory_bytes: int | None
 
 
 class Age(TypedDict):
-    """How old results were."""
+    """The age of results."""
 
     p50_ms: float
     p99_ms: float
 
 
 class Stream(TypedDict):
-    """What a constant stream met."""
+    """The counts of a constant stream."""
 
     target_fps: float
     deadline_ms: float
@@ -38,7 +38,7 @@ class Stream(TypedDict):
 
 
 class Load(TypedDict):
-    """What other processes did."""
+    """The load by other processes."""
 
     measured_s: float
     disturbed_s: float
@@ -68,7 +68,7 @@ class Spread(TypedDict):
 
 
 class Sampled(TypedDict, total=False):
-    """What was sampled along some runs; a moment of ``timeline`` is its time, and what else is known of it."""
+    """Samples along some runs; a moment of ``timeline`` has its time and whatever else is known."""
 
     foreign_cpu_share: float | None
     energy_per_frame_j: float | None
@@ -85,7 +85,7 @@ class Sampled(TypedDict, total=False):
 
 
 class Conditions(Sampled, total=False):
-    """What was sampled along a run, apart along the traced runs."""
+    """Samples along a run, and separately along the traced runs."""
 
     layers: Sampled | None
 

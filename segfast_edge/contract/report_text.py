@@ -75,7 +75,7 @@ def _memory(memory: Memory) -> dict[str, str]:
 
 
 def _conditions(report: Report) -> dict[str, str]:
-    """Return what went on around the measurement, as far as this machine tells."""
+    """Return what went on around the measurement, as far as this machine reports it."""
     conditions = report.conditions
     share = conditions.get("foreign_cpu_share")
     shown = {

@@ -1,4 +1,4 @@
-"""Whether a computer keeps its speed: the first minute of a long run against the last, with clock and temperature."""
+"""Sustained speed: the first minute of a long run compared with the last, with clock and temperature."""
 
 import statistics
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""When a measurement is invalid, and why."""
+"""The rules by which a measurement is invalid."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

@@ -11,6 +11,7 @@ from segfast_edge.data.pairs import PairedSource
 from segfast_edge.data.protocol import Protocol
 from segfast_edge.data.sample import Dataset, Sample, Source
 from segfast_edge.errors import DataError, unknown
+from segfast_edge.own_code import own_function
 
 __all__ = ["Dataset", "Protocol", "Sample", "Source", "datasets", "native_size", "open_dataset", "open_source"]
 
@@ -24,23 +25,41 @@ def open_source(name: str, root: Path | None) -> Source:
     """Open a dataset before a split is chosen; ``name`` may carry options, as in ``scenes:seed=3,train=100``.
 
     A module in ``sources`` says which options it has (``OPTIONS``); all datasets on disk have those of ``arrange``.
+    The user's own ``package.module:function`` gets the root and gives a ``Source``.
 
     Raises:
         DataError: no such dataset or option, or ``root`` does not hold it.
     """
     stem, options = parse_name(name)
+    if ":" in stem:
+        return _arranged(stem, _own_source(stem, root), root, options)
     if stem not in datasets():
-        raise DataError(unknown("dataset", stem, datasets()))
+        raise DataError(unknown("dataset", stem, datasets()) + ", or your own package.module:function")
     module = importlib.import_module(f"{__name__}.sources.{stem}")
-    allowed = (*module.OPTIONS, *(ON_ANY if hasattr(module, "LAYOUT") else ()))
-    for key in options:
-        if key not in allowed:
-            raise DataError(unknown(f"{stem} option", key, allowed))
     own = {key: value for key, value in options.items() if key in module.OPTIONS}
-    source: Source = module.source(root, own)
-    if not isinstance(source, PairedSource) or root is None:
-        return source
-    return arranged(source, root, {key: value for key, value in options.items() if key not in module.OPTIONS})
+    for key in options.keys() - own.keys():
+        if key not in ON_ANY or not hasattr(module, "LAYOUT"):
+            raise DataError(unknown(f"{stem} option", key, (*module.OPTIONS, *ON_ANY * hasattr(module, "LAYOUT"))))
+    return _arranged(stem, module.source(root, own), root, {k: v for k, v in options.items() if k not in own})
+
+
+def _own_source(name: str, root: Path | None) -> Source:
+    source: Source = own_function("dataset", name, "function(root) that gives a segfast_edge.data.Source")(root)
+    missing = [member for member in ("classes", "size", "splits", "open") if not hasattr(source, member)]
+    if missing:
+        raise DataError(f"dataset '{name}' gave a {type(source).__name__} without {', '.join(missing)}")
+    return source
+
+
+def _arranged(name: str, source: Source, root: Path | None, options: Mapping[str, str]) -> Source:
+    for key in options:
+        if key not in ON_ANY:
+            raise DataError(unknown(f"{name} option", key, ON_ANY))
+    if isinstance(source, PairedSource) and root is not None:
+        return arranged(source, root, options)
+    if options:
+        raise DataError(f"option {next(iter(options))} is for datasets of image and label files below --data-root")
+    return source
 
 
 def parse_name(name: str) -> tuple[str, dict[str, str]]:
@@ -50,6 +69,9 @@ def parse_name(name: str) -> tuple[str, dict[str, str]]:
         DataError: a part without an equals sign.
     """
     stem, _, text = name.partition(":")
+    match = re.match(r"\w+(?=,|$)", text)
+    if match and stem not in datasets():  # one's own package.module:function
+        stem, text = f"{stem}:{match.group()}", text[match.end() :].lstrip(",")
     options: dict[str, str] = {}
     for part in filter(None, re.split(r",(?=[a-z][a-z-]*=)", text)):
         key, equals, value = part.partition("=")
@@ -62,7 +84,8 @@ def parse_name(name: str) -> tuple[str, dict[str, str]]:
 def with_options(name: str, options: Mapping[str, str | None]) -> str:
     """Return the name of a dataset with more options; those that are None are left out."""
     more = ",".join(f"{key}={value}" for key, value in options.items() if value is not None)
-    return name + ("," if ":" in name else ":") + more if more else name
+    stem, before = parse_name(name)
+    return name + ("," if before or ":" in stem else ":") + more if more else name
 
 
 def native_size(name: str, root: Path | None) -> tuple[int, int]:

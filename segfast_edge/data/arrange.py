@@ -1,4 +1,4 @@
-"""What can be asked of any dataset on disk: other splits, other classes, pictures of other kinds."""
+"""Options of every dataset on disk: other splits, other classes, pictures of other modes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +26,7 @@ def arranged(source: PairedSource, root: Path, options: Mapping[str, str]) -> Pa
     """
     lists = {split: options[split] for split in SPLITS if split in options}
     if "val-group" in options and "group" not in options:
-        raise DataError("val-group names groups, and nothing says how they are found: add group=REGEX")
+        raise DataError("val-group names groups, which need group=REGEX to be found")
     if lists:
         source = with_splits(source, root, lists)
     if "group" in options:

@@ -8,6 +8,7 @@ from PIL import Image, ImageFilter
 
 from segfast_edge.contract.preprocess import check_frame
 from segfast_edge.contract.shared.images import Frame, Labels
+from segfast_edge.data.windows import WindowChoice
 from segfast_edge.errors import DataError
 
 _GREY = np.array([0.299, 0.587, 0.114])  # BT.601 luma
@@ -24,12 +25,13 @@ def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What may happen to a pair before it becomes ``height`` x ``width`` (``size``, in pixels).
+    """Random changes of a pair before it becomes ``height`` x ``width`` (``size``, in pixels).
 
     ``scale`` bounds the zoom against plain resizing to ``size``, drawn evenly on a logarithmic axis; above 1 a
     window is cut out, below 1 the rest is filled with ``padding`` as label, or with the picture's edge where that
     is None. ``flip`` and ``blur`` are probabilities. ``brightness``, ``contrast`` and ``saturation`` bound a factor
-    to 1 plus or minus the value; ``hue`` bounds a rotation, as a part of the colour circle.
+    to 1 plus or minus the value; ``hue`` bounds a rotation, as a part of the colour circle. ``window_choice`` says
+    which window is cut out, None for any.
     """
 
     size: tuple[int, int]
@@ -42,6 +44,7 @@ class Augmentation:
     hue: float = 0.05
     blur: float = 0.1
     blur_radius: float = 1.2  # largest, in pixels
+    window_choice: WindowChoice | None = None
 
     def __post_init__(self) -> None:
         low, high = self.scale
@@ -73,7 +76,7 @@ class Augmentation:
                 f"labels are {labels.dtype} {labels.shape} for a frame of {frame.shape[:2]}; expected uint8"
             )
         zoom = float(np.exp(rng.uniform(*np.log(self.scale))))
-        place = rng.uniform(size=2)
+        place = rng.uniform(size=2) if self.window_choice is None else self.window_choice.place(labels, zoom, rng)
         pictures = (Image.fromarray(np.ascontiguousarray(frame)), Image.fromarray(np.ascontiguousarray(labels)))
         image, ids = _cut(pictures, self.size, zoom, place)
         image = self._blurred(self._coloured(image, rng), rng)

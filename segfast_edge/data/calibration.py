@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.contract.shared import records
 from segfast_edge.contract.shared.files import read_json, sha256, write_json
 from segfast_edge.contract.shared.images import Frame, list_pictures, read_frame
 from segfast_edge.data import open_source, parse_name
@@ -40,7 +41,7 @@ class ListedFrame:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationList:
-    """Which frames, of which split of which dataset, chosen with which seed."""
+    """A list of frames, with the dataset, split and seed that they were chosen from."""
 
     dataset: str
     split: str
@@ -57,13 +58,7 @@ class CalibrationList:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
-            "calibration_version": LIST_VERSION,
-            "dataset": self.dataset,
-            "split": self.split,
-            "seed": self.seed,
-            "entries": [{"path": entry.path, "sha256": entry.sha256} for entry in self.entries],
-        }
+        return {"calibration_version": LIST_VERSION, **records.written(self)}
 
     def save(self, path: Path) -> None:
         """Write the list, whole or not at all."""
@@ -84,8 +79,7 @@ class CalibrationList:
         if version != LIST_VERSION:
             raise DataError(f"calibration list {path} has version {version}; this release reads {LIST_VERSION}")
         try:
-            entries = tuple(ListedFrame(str(entry["path"]), str(entry["sha256"])) for entry in value["entries"])
-            return cls(str(value["dataset"]), str(value["split"]), int(value["seed"]), entries)
+            return records.read(cls, value)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"calibration list {path} is malformed: {type(error).__name__} {error}") from error
         except DataError as error:
@@ -150,7 +144,7 @@ class Calibration:
             yield frame
         spread = float(np.std(np.array(small, np.float32), axis=0).mean())
         if spread < ALIKE:
-            _log.warning("the %d calibration frames are almost alike; int8 ranges will fit little else", wanted)
+            _log.warning("the %d calibration frames are almost identical; int8 will fit few other frames", wanted)
 
     def describe(self) -> dict[str, Any]:
         """Return what a manifest keeps of it."""
@@ -186,7 +180,7 @@ def _listed(folder: Path) -> CalibrationList:
 
 
 def _refuse_measured(folders: Sequence[str], where: object) -> None:
-    """Raise DataError where a path leads through a folder that holds what models are measured on."""
+    """Raise DataError if a path leads through a folder that holds what models are measured on."""
     for name in folders:
         if name.lower() in MEASURED:
             raise DataError(f"calibration on {where} is refused: '{name}' is what models are measured on. Use train")

@@ -1,4 +1,4 @@
-"""What is in a dataset, what is wrong with it, and what looks wrong."""
+"""The check of a dataset: its content, errors and likely mistakes."""
 
 import contextlib
 import itertools
@@ -18,7 +18,7 @@ from segfast_edge.data.label_files import LabelFiles, read_label_picture
 from segfast_edge.data.mapping import MappedLabels
 from segfast_edge.data.pairs import EVERYTHING, LabelMap, PairedDataset, PairedSource
 from segfast_edge.data.sample import Dataset, Sample, Source
-from segfast_edge.data.smooth import Slopes, slopes
+from segfast_edge.data.smoothed_labels import Slopes, slopes
 from segfast_edge.data.suspicions import Seen, suspicions
 from segfast_edge.errors import DataError
 from segfast_edge.progress import Progress
@@ -91,7 +91,7 @@ class Check:
 
 
 def check(name: str, source: Source, progress: Progress) -> Check:
-    """Read every sample of every split; ``progress`` is told samples done and in all."""
+    """Read every sample of every split; ``progress`` receives the samples done and the total."""
     opened = [_opened(source, split) for split in parts(source)]
     total = sum(len(dataset) for dataset, _ in opened)
     ticks = itertools.count(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, Colour, distinct_palette
 from segfast_edge.data.label_files import Coding, by_colour
-from segfast_edge.data.once import warn_once
+from segfast_edge.data.warn_once import warn_once
 from segfast_edge.errors import DataError
 
 VOID_NAMES = ("void", "unlabelled", "unlabeled", "ignore", "ignored")

@@ -24,7 +24,7 @@ def drawing(names: Sequence[str], background: str, palette: Sequence[Colour] = (
     As a class it comes first, unless one of the names is background already.
 
     Raises:
-        DataError: another value of ``background``, or names that are no classes.
+        DataError: another value of ``background``, or names that are not classes.
     """
     if background not in ("class", "ignored"):
         raise DataError(f"dataset option background={background}; allowed are class and ignored")

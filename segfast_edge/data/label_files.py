@@ -10,7 +10,7 @@ from PIL import Image
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, Colour
 from segfast_edge.contract.shared.images import Labels, open_picture
-from segfast_edge.data.once import warn_once
+from segfast_edge.data.warn_once import warn_once
 from segfast_edge.errors import DataError
 
 Values = npt.NDArray[np.integer]  # height x width
@@ -54,7 +54,7 @@ def read_label_picture(path: Path) -> LabelPicture:
 
 
 def _depth(path: Path, picture: Image.Image) -> int:
-    """Return the file's bits per channel, which Pillow's mode does not tell."""
+    """Return the file's bits per channel, which Pillow's mode does not show."""
     if picture.format == "PNG":
         with path.open("rb") as stream:
             return stream.read(_DEPTH_AT + 1)[_DEPTH_AT]
@@ -71,7 +71,7 @@ def _palette(picture: Image.Image) -> Palette | None:
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How label files say which class a pixel is.
+    """How the values and colours of label files encode classes.
 
     ``values`` leads from a value in a file to a class id, and ``colours`` from a colour; the latter is empty if the
     classes have no colours that files could be held to. ``trusted`` says that values were given on purpose: then
@@ -192,7 +192,7 @@ class LabelFiles:
             if (pixels == pixels[..., :1]).all():  # one channel, saved three times
                 return self._from_values(path, pixels[..., 0])
             raise DataError(
-                f"label {path} is in colour, and nothing says which colour is which class. Give classes.json a"
+                f"label {path} is in colour, but the colours of the classes are not known. Give classes.json a"
                 ' "palette": [[r, g, b], ...], one colour for each name'
             )
         packed = _packed(pixels)

@@ -1,4 +1,4 @@
-"""Whether the palettes of label files agree with each other."""
+"""A check that the palettes of label files agree with each other."""
 
 import functools
 from pathlib import Path

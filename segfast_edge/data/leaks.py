@@ -1,4 +1,4 @@
-"""Whether two splits share pictures or drives, by their files and names alone."""
+"""Pictures and drives that two splits share, found by files and names alone."""
 
 import bisect
 import functools
@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segfast_edge.data.once import warn_once
 from segfast_edge.data.pairs import Pair, PairedDataset
 from segfast_edge.data.sample import Dataset, Source
+from segfast_edge.data.warn_once import warn_once
 
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 _REGULAR = 0.5  # share of the steps between frame numbers that are alike, from which pictures are taken for a recording
@@ -22,7 +22,7 @@ _HEAD = 1 << 18  # bytes of a picture file that are compared
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What names tell about recordings that two splits share: pictures of the second in them, and the closest pair."""
+    """Recordings that two splits share, by their names: pictures of the second in them, and the closest pair."""
 
     pictures: int
     closest: tuple[str, str]  # names in the first and in the second split

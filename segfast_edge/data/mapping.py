@@ -19,7 +19,7 @@ FORM = 'classes (a table of new = ["old", ...]), ignore (a list), others ("keep"
 
 @dataclass(frozen=True, slots=True)
 class ClassMapping:
-    """Which old classes each new one is made of, in the order of the new ids, and which do not count.
+    """The old classes of each new one, in the order of the new ids, and those that do not count.
 
     ``others`` says what becomes of classes that are not named: refused unless they are to be kept or ignored.
     """
@@ -69,7 +69,7 @@ class ClassMapping:
         rest = [label for label in range(len(published)) if label not in target]
         if rest and self.others == "refuse":
             listed = ", ".join(published.names[label] for label in rest)
-            raise DataError(f'the mapping does not say what becomes of {listed}. Name them, or set others = "keep"')
+            raise DataError(f'the mapping does not mention {listed}. Name them, or set others = "keep"')
         kept = rest if self.others == "keep" else []
         names = (*self.classes, *(published.names[label] for label in kept))
         target |= {label: len(self.classes) + place for place, label in enumerate(kept)}

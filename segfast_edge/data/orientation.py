@@ -6,7 +6,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from segfast_edge.contract.shared.images import Frame, Labels, open_picture, upright_rgb
-from segfast_edge.data.once import warn_once
+from segfast_edge.data.warn_once import warn_once
 
 UPRIGHT = 1
 _TURNS = {  # EXIF orientation -> what brings the stored pixels upright

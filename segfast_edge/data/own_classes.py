@@ -1,4 +1,4 @@
-"""What the label files of one's own pictures mean: from a class list, from options, or from counting what they hold."""
+"""The classes of a user's own label files: from a class list, from options, or from the values in the files."""
 
 import functools
 import logging

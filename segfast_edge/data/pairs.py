@@ -36,14 +36,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one split holds: pairs in order of name, and files whose partner is missing."""
+    """The files of one split: pairs in order of name, and files whose partner is missing."""
 
     pairs: tuple[Pair, ...]
     without_label: tuple[Path, ...] = ()
     without_image: tuple[Path, ...] = ()
 
     def checked(self, what: str) -> "Listing":
-        """Return the listing itself, or raise DataError where it is empty or a partner is missing."""
+        """Return the listing itself, or raise DataError if it is empty or a partner is missing."""
         for missing, partner in ((self.without_label, "label"), (self.without_image, "image")):
             if missing:
                 more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -182,7 +182,7 @@ class PairedSource:
         return names if all(name in self.listings for name in names) else ()
 
     def open(self, split: str) -> "PairedDataset":
-        """Open one split; DataError where it is not there or its files do not pair up."""
+        """Open one split; DataError if it is not there or its files do not pair up."""
         return PairedDataset(self, split, self.listing(split).checked(f"{self.name} {split}").pairs)
 
 
@@ -201,7 +201,7 @@ class PairedDataset:
 
     @property
     def classes(self) -> ClassSet:
-        """The classes that the labels tell apart."""
+        """The classes of the labels."""
         return self.source.classes
 
     def __len__(self) -> int:
@@ -252,7 +252,7 @@ def _part(whole: Listing, *, val: bool) -> Listing:
 
 
 def existing_root(root: Path | None, dataset: str, layout: str) -> Path:
-    """Return ``root``; DataError where the dataset needs one and it is missing. ``layout`` says what is expected."""
+    """Return ``root``; DataError if the dataset needs one and it is missing. ``layout`` says what is expected."""
     if root is None:
         raise DataError(f"dataset {dataset} needs its folder: pass --data-root DIR with {layout}")
     if not root.is_dir():

@@ -19,7 +19,7 @@ ProtocolName = typing.Literal["paper", "standard"]
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """How a figure was obtained: input size in pixels, and whether void counts as a class.
+    """A protocol: input size in pixels, and whether void counts as a class.
 
     ``paper`` is that of the SegFast paper: 224 x 224 and void is a class like any other. ``standard`` is the
     dataset's published size with void left out of loss and metric.
@@ -52,7 +52,7 @@ class Protocol:
         if not self.void_as_class or published.ignored is None:
             return published
         if VOID_NAME in published.names:
-            raise DataError(f"class '{VOID_NAME}' is there already, beside ignored label {published.ignored}")
+            raise DataError(f"class '{VOID_NAME}' already exists, beside ignored label {published.ignored}")
         return dataclasses.replace(
             published, names=(*published.names, VOID_NAME), palette=(*published.palette, VOID_COLOUR), ignored=None
         )

@@ -1,4 +1,4 @@
-"""What every dataset gives: pairs of a frame and its labels."""
+"""Samples of a dataset: pairs of a frame and its labels."""
 
 import typing
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Sample:
 
 
 class Dataset(typing.Protocol):
-    """One split of one dataset; ``labels`` hold ids of ``classes``, or ``classes.ignored`` where it is a number."""
+    """One split of one dataset; ``labels`` hold ids of ``classes``, or ``classes.ignored`` if it is a number."""
 
     @property
     def name(self) -> str:
@@ -36,7 +36,7 @@ class Dataset(typing.Protocol):
 
     @property
     def classes(self) -> ClassSet:
-        """The classes that the labels tell apart."""
+        """The classes of the labels."""
 
     def __len__(self) -> int: ...
 
@@ -59,4 +59,4 @@ class Source(typing.Protocol):
         """The splits that are there."""
 
     def open(self, split: str) -> Dataset:
-        """Open one split; DataError where it is not there or its files do not pair up."""
+        """Open one split; DataError if it is not there or its files do not pair up."""

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from segfast_edge.contract.shared.files import sha256
-from segfast_edge.data.once import warn_once
 from segfast_edge.data.pairs import EVERYTHING, Listing, Pair, PairedSource, joined
+from segfast_edge.data.warn_once import warn_once
 from segfast_edge.errors import DataError, unknown
 
 
@@ -43,7 +43,7 @@ def _file(source: PairedSource, root: Path, text: str) -> Path:
     for path in (Path(text), root / text):
         if path.is_file():
             return path
-    raise DataError(f"'{text}' is no list file, and {unknown('split', text, source.splits)}")
+    raise DataError(f"'{text}' is not a list file, and {unknown('split', text, source.splits)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _read_list(path: Path, source: PairedSource, root: Path) -> Listing:
             continue
         pair = index.find(text) or index.find(text.split()[0])  # lists of pairs have the label in a second column
         if pair is None:
-            raise DataError(f"list {path}, line {number}: '{text}' is no picture with a label in {root}")
+            raise DataError(f"list {path}, line {number}: '{text}' is not a picture with a label in {root}")
         if pair.image in pairs:
             warn_once(("listed twice", path), "list %s names %s twice; it counts once", path, text)
         pairs[pair.image] = pair

@@ -43,7 +43,7 @@ def groups(pairs: Sequence[Pair], pattern: str) -> Groups:
 
 
 def divided_by_group(source: PairedSource, pattern: str, chosen: tuple[str, ...] = ()) -> PairedSource:
-    """Divide train and val anew so that no group is in both; a published test split stays as it is.
+    """Divide train and val again so that no group is in both; a published test split stays as it is.
 
     ``chosen`` are the groups that become val; without them, groups are drawn by a hash of their names until a fifth of
     the pictures is val.

@@ -1,4 +1,4 @@
-"""What a training would work with and what is still likely to be a mistake: leaks, missing classes, odd sizes."""
+"""Likely mistakes in a dataset that a training would accept: leaks, missing classes, unusual sizes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

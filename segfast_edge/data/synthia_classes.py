@@ -1,4 +1,4 @@
-"""What label values mean in SYNTHIA's releases, which differ; 0 is void in all of them."""
+"""The meaning of label values in SYNTHIA's releases, which differ; 0 is void in all of them."""
 
 from segfast_edge.contract.classes import IGNORED, ClassSet, Colour
 from segfast_edge.data.label_files import Coding

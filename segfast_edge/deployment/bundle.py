@@ -1,4 +1,4 @@
-"""What a bundle holds: device code, artifact with its golden frame, requirements, packages if asked, unit, licence."""
+"""Bundles: device code, artifact with its golden frame, requirements, packages if asked for, unit, licence."""
 
 import importlib.metadata
 import re
@@ -23,7 +23,7 @@ _ROOT_FILES = Path("targets/install/templates")  # what stands at the top of a b
 
 @dataclass(frozen=True, slots=True)
 class BundleRequest:
-    """What is to be bundled for which target.
+    """A bundle to write.
 
     ``packages``: the computer to bring Python packages for, None to leave them out. ``with_torch`` allows an artifact
     that needs torch on the device. Without ``model_card`` an artifact of shipped weights gets theirs, which says under
@@ -151,7 +151,7 @@ def _listing(request: BundleRequest, manifest: Manifest, folder: Path) -> Bundle
 
 
 def build(request: BundleRequest, key: Path | None) -> tuple[Prepared, str | None]:
-    """Write a bundle, signed with ``key`` or, where that is None, unsigned; return what it holds and the public key."""
+    """Write a bundle, signed with ``key``, or unsigned if it is None; return what it holds and the public key."""
     with tempfile.TemporaryDirectory(prefix="segfast-bundle-") as name:
         prepared = prepare(request, Path(name))
         signature, public = None, None

@@ -22,7 +22,7 @@ _ALONE_S = 90.0  # longer than a lost connection is tried again
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is to be done on a device: ``words`` for the installer, and the bundle that goes with them, if any.
+    """A task on a device: ``words`` for the installer, and the bundle that goes with them, if any.
 
     ``config`` is the runner's configuration as JSON.
     """
@@ -44,9 +44,9 @@ class Deployment:
 
 
 def deploy(deployment: Deployment, host: str, announce: Callable[[str], None]) -> list[str]:
-    """Run the installer on ``host`` and return the lines it wrote; ``announce`` is told each as it comes.
+    """Run the installer on ``host`` and return the lines it wrote; ``announce`` receives each as it comes.
 
-    A dropped connection does not stop it: it goes on there and is taken up again within a minute. If nobody comes
+    A dropped connection does not stop it: it continues there, and is followed again within a minute. If nobody comes
     back, it ends there and lets go of the installation; a release that it had switched to stays on trial.
 
     Raises:

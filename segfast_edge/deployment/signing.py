@@ -49,9 +49,9 @@ def read_key(path: Path) -> Ed25519PrivateKey:
     except OSError as error:
         raise TargetError(f"cannot read key {path}: {error.strerror or error}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise TargetError(f"{path} is no private key without a password: {error}") from error
+        raise TargetError(f"{path} is not a private key, or has a password: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise TargetError(f"{path} is no Ed25519 key; make one with: segfast-edge bundle --new-key car.key")
+        raise TargetError(f"{path} is not an Ed25519 key; make one with: segfast-edge bundle --new-key car.key")
     return key
 
 

@@ -1,4 +1,4 @@
-"""What travels to a device: the device code, and nothing of the toolkit."""
+"""The device code, which is copied to a device without anything of the toolkit."""
 
 import shutil
 from pathlib import Path

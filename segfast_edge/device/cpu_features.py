@@ -1,4 +1,4 @@
-"""What this computer's processor has of the instructions that networks run faster with, as Linux tells it."""
+"""The instructions of this computer's processor that speed networks up, as Linux reports them."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def cpu_features(machine: str, root: Path = Path("/")) -> dict[str, bool]:
 
 
 def cpu_model(root: Path = Path("/")) -> str:
-    """Return the processor's name, empty if the system does not tell it."""
+    """Return the processor's name, empty if the system does not report it."""
     try:
         text = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

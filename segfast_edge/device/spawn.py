@@ -1,4 +1,4 @@
-"""The device code as a fresh process on this machine: copied, started, and heard line by line."""
+"""The device code as a fresh process on this machine: copied, started, and read line by line."""
 
 import contextlib
 import json
@@ -18,10 +18,11 @@ from segfast_edge.contract.engines import engine_named
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.shared.endings import failure
 from segfast_edge.contract.shared.images import Frame, write_picture
+from segfast_edge.contract.shared.stopping import end_child
 from segfast_edge.device.code import device_code, target_names
 from segfast_edge.errors import TargetError, unknown
 
-_AHEAD = 2  # frames written before the first answer is awaited, so that the child never waits for us
+_AHEAD = 4  # frames written before the first answer is awaited, so that the child never waits for us
 _PATIENCE_S = 10.0  # to end after it is asked to stop
 _ENDING_S = 120.0  # to end by itself after its input is closed: on a busy machine torch takes long to be put away
 
@@ -52,9 +53,9 @@ def process(target: str, words: Sequence[str]) -> Iterator["subprocess.Popen[str
                 _pipe(child.stdin).close()
             _wait(child, _ENDING_S)
         except (BrokenPipeError, EOFError):
-            _wait(child)  # it ended before its time; its exit status and last line say why
+            _wait(child, _PATIENCE_S)  # it ended before its time; its exit status and last line say why
         finally:
-            _stop(child)
+            end_child(child, _PATIENCE_S)
         if child.returncode != 0:
             raise _failure(child.returncode, errors)
 
@@ -64,21 +65,9 @@ def _pipe(stream: Any) -> Any:
     return stream
 
 
-def _wait(child: "subprocess.Popen[str]", patience_s: float = _PATIENCE_S) -> None:
+def _wait(child: "subprocess.Popen[str]", patience_s: float) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(patience_s)
-
-
-def _stop(child: "subprocess.Popen[str]") -> None:
-    if child.poll() is None:
-        child.terminate()
-        _wait(child)
-        child.kill()
-        child.wait()
-    for stream in (child.stdin, child.stdout):
-        if stream is not None:
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
 
 
 def _failure(status: int, errors: Any) -> TargetError:
@@ -122,7 +111,7 @@ class Outputs(Iterator[npt.NDArray[Any]]):
                 _pipe(child.stdin).close()
                 self.session = _answer(child)["session"]
         if self.session["torch_imported"] and not engine_named(self.session["engine"]).imports_torch:
-            raise TargetError(f"the process that ran {artifact} had torch in it; the device side must not import it")
+            raise TargetError(f"the process that ran {artifact} imported torch, which the device code must not do")
 
 
 def _send(child: "subprocess.Popen[str]", path: Path, frame: Frame) -> Path:

@@ -15,7 +15,7 @@ from segfast_edge.export.common.accuracy_gate import baseline, measure, measure_
 from segfast_edge.export.common.conversion import Conversion, begin
 from segfast_edge.export.common.exporter import Exporter, quantizer
 from segfast_edge.export.common.int8_search import Attempts, Measurement, in_int8
-from segfast_edge.export.common.parity import difference, judge
+from segfast_edge.export.common.parity import HALF, difference, judge
 from segfast_edge.export.common.prepared import PreparedNetwork
 from segfast_edge.export.common.proof import prove
 from segfast_edge.export.common.quantization import Gate, Quantization
@@ -45,7 +45,7 @@ def convert_tuned(
 ) -> Manifest:
     """Time every lowering, then write the artifact with the fastest; all timings go into its provenance.
 
-    Stopped in the middle it leaves a hidden folder beside ``request.folder``, and goes on from there when called
+    Stopped in the middle it leaves a hidden folder beside ``request.folder``, and continues from there when called
     again.
 
     Raises:
@@ -78,7 +78,8 @@ def _make(conversion: Conversion, network: PreparedNetwork, asked: Quantization 
 
 def _in_float(conversion: Conversion, network: PreparedNetwork) -> tuple[Manifest, Labels]:
     """Write and judge a float artifact, by its own outputs and by the same graph's logits where it gives labels."""
-    expected, thresholds = network.expected, network.thresholds
+    thresholds = HALF if conversion.draft.precision == "float16" else network.thresholds
+    expected = network.expected.without_flat() if thresholds is HALF else network.expected
     conversion.announce(f"writing {conversion.format}")
     manifest = conversion.export()
     conversion.announce(f"comparing {conversion.format} with torch in a process of its own")
@@ -87,7 +88,8 @@ def _in_float(conversion: Conversion, network: PreparedNetwork) -> tuple[Manifes
         with TemporaryDirectory(prefix="segfast-parity-") as name:
             conversion.giving_logits(Path(name)).export()
             logits = difference(Path(name), expected, thresholds)
-    return replace(manifest, parity=judge(conversion.format, labels, logits, thresholds)), expected.golden[1]
+    golden = labels.golden if thresholds is HALF else expected.golden[1]
+    return replace(manifest, parity=judge(conversion.format, labels, logits, thresholds)), golden
 
 
 def _in_int8(conversion: Conversion, network: PreparedNetwork, asked: Quantization) -> tuple[Manifest, Labels]:

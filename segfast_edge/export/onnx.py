@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +19,7 @@ from segfast_edge.export.common.converter_errors import explained, quiet, writin
 from segfast_edge.export.common.converter_packages import another, require
 from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.graph import Deployable
-from segfast_edge.export.common.metadata import KEY, embedded_text, model_info
+from segfast_edge.export.common.metadata import INPUT, KEY, embedded_text, model_info, named
 
 # SegFast's shipped weights at 224 x 224, one thread of an x86-64 server CPU with AVX-512 VNNI under other load.
 # float32 (``--tune``, three rounds, medians spread twofold): native 28 ms, subpixel 37 ms, the others over 39 ms. int8
@@ -28,7 +27,6 @@ from segfast_edge.export.common.metadata import KEY, embedded_text, model_info
 # TensorRT it is not a matter of speed: it has no grouped transposed convolution in int8
 LOWERINGS = {"float32": "native", "int8": "native", "tensorrt": "subpixel"}
 OPSET = 18
-INPUT = "frames"
 NAME_SCOPES = "pkg.torch.onnx.name_scopes"  # where the exporter says which module a node came from, the node last
 WEIGHTED = ["Conv", "Gemm", "MatMul"]
 MOVED = ["AveragePool", "Clip", "Concat", "DepthToSpace", "GlobalAveragePool", "MaxPool", "Relu"]
@@ -38,9 +36,9 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     """Write ``model.onnx``; return the manifest with the tensors' names.
 
     Raises:
-        ConversionError: the exporter knows no form of one of the network's operators.
+        ConversionError: the exporter has no form for one of the network's operators.
     """
-    manifest = _named(manifest)
+    manifest = named(manifest)
     _save(converted(graph), manifest, folder)
     return manifest
 
@@ -59,7 +57,7 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Re
     import onnx
     from onnxruntime import quantization
 
-    manifest = _named(manifest)
+    manifest = named(manifest)
     model = converted(graph)
     advice = another(manifest.format, integer=True)
     scheme = _for_tensorrt() if recipe.engine == "tensorrt" else _for_onnxruntime()
@@ -127,14 +125,6 @@ class _Frames:
         """Return the next feed, or None after the last."""
         frame = next(self._left, None)
         return None if frame is None else {INPUT: frame[np.newaxis]}
-
-
-def _named(manifest: Manifest) -> Manifest:
-    return replace(
-        manifest,
-        input=replace(manifest.input, name=INPUT),
-        output=replace(manifest.output, name=manifest.output_kind),
-    )
 
 
 def _save(model: Any, manifest: Manifest, folder: Path) -> None:

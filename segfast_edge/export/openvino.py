@@ -1,6 +1,5 @@
 """OpenVINO IR: float32 weights, names and metadata as model_api and Model Server read them."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ from segfast_edge.export.common.converter_packages import another, require
 from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.lowerings import Phases
-from segfast_edge.export.common.metadata import KEY, embedded_text, model_info
+from segfast_edge.export.common.metadata import INPUT, KEY, embedded_text, model_info, named
 
 # SegFast's shipped weights at 224 x 224 on one thread of an x86-64 server CPU with AVX-512 VNNI under other load, least
 # of 60 runs: float32 phases 19.2 ms, subpixel 25.2 ms; int8 phases 7.1 ms, subpixel 11.1 ms, most of which is grouped
 # convolutions with four outputs a group (4.1 ms) and the interleaving of single values (1.7 ms, phases 0.1 ms)
 LOWERINGS = {"float32": "phases", "int8": "phases"}
-INPUT = "frames"
 WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData", "MatMul")
 
 
@@ -29,9 +27,9 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     """Write ``model.xml`` and ``model.bin``; return the manifest with the tensors' names.
 
     Raises:
-        ConversionError: OpenVINO is not installed, or knows no form of one of the network's operators.
+        ConversionError: OpenVINO is not installed, or has no form for one of the network's operators.
     """
-    manifest = _named(manifest)
+    manifest = named(manifest)
     _save(converted(graph), manifest, folder)
     return manifest
 
@@ -45,7 +43,7 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Re
     require(format_named(manifest.format).integer_converter, "int8")
     import nncf
 
-    manifest = _named(manifest)
+    manifest = named(manifest)
     advice = f"{another(manifest.format, integer=True)}, or leave --int8 out"
     model = converted(graph)
     names = {op.get_friendly_name(): _layer_of(op) for op in model.get_ops()}
@@ -96,7 +94,7 @@ def one_range_for_phases(model: Any, graph: Deployable) -> None:
     """Give the phases of each transposed convolution of ``graph`` one range for all their channels, in place.
 
     NNCF takes a range per channel for what a depthwise convolution reads, but OpenVINO carries integers through an
-    interleaving only where all channels have one: else it computes that depthwise convolution in float.
+    interleaving only if all channels have one: else it computes that depthwise convolution in float.
     """
     interleaved = {name for name, layer in graph.lowered().named_modules() if isinstance(layer, Phases)}
     for concatenation in model.get_ops():
@@ -121,14 +119,6 @@ def _widen(quantizers: list[Any]) -> None:
     for quantizer in quantizers:
         for place, value in ((1, low), (2, high), (3, low), (4, high)):
             quantizer.input(place).replace_source_output(opset13.constant(np.float32(value)).output(0))
-
-
-def _named(manifest: Manifest) -> Manifest:
-    return replace(
-        manifest,
-        input=replace(manifest.input, name=INPUT),
-        output=replace(manifest.output, name=manifest.output_kind),
-    )
 
 
 def _save(model: Any, manifest: Manifest, folder: Path) -> None:

@@ -1,28 +1,28 @@
-"""TFLite by our own writer: NHWC throughout, float32 or int8; runs in LiteRT and in tflite-runtime 2.14."""
+"""TFLite by our own writer: NHWC throughout, float32, float16 or int8; runs in LiteRT and in tflite-runtime 2.14."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.export.common.converter_errors import writing
 from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.graph import Deployable
-from segfast_edge.export.common.metadata import embedded_text
+from segfast_edge.export.common.metadata import embedded_text, named
 
 # A SegFast-like network at 224 x 224 on two cores of an x86-64 server CPU with AVX-512 VNNI, one process per candidate,
 # rounds interleaved, median latency: float32 phases 3.2 ms, dense 14.0 ms; int8 phases 2.2 ms, dense 3.8 ms
-LOWERINGS = {"float32": "phases", "int8": "phases"}
+LOWERINGS = {"float32": "phases", "float16": "phases", "int8": "phases"}
 
 
 def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     """Write ``model.tflite`` with the metadata in a buffer of its own; return the manifest with the tensors' names.
 
     Raises:
-        ConversionError: the network cannot be exported, or uses an operator that the writer has no form for.
+        ConversionError: the network cannot be exported, or uses an operator that the writer has no form for; or it is
+            to be in float16 and has a weight beyond its range.
     """
     from segfast_edge.export.tflite_writer.labels import with_labels
 
-    manifest = _named(manifest)
+    manifest = named(manifest)
     content = _written(graph, manifest)
     with writing(folder):
         (folder / manifest.model_file).write_bytes(with_labels(content, manifest))
@@ -38,10 +38,10 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Re
     from segfast_edge.export.tflite_int8 import calibrate
     from segfast_edge.export.tflite_writer.labels import with_labels
 
-    manifest = _named(manifest)
+    manifest = named(manifest)
     calibration = calibrate(bytes(_written(graph, manifest)), recipe.frames)
     kept = [layer for layer in calibration.layers if recipe.keeps(f"network.{layer}")]
-    content, _ = calibration.int8(kept)
+    content = calibration.int8(kept)
     with writing(folder):
         (folder / manifest.model_file).write_bytes(with_labels(content, manifest))
     return manifest
@@ -51,14 +51,5 @@ def _written(graph: Deployable, manifest: Manifest) -> bytearray:
     from segfast_edge.export.tflite_writer.labels import NAME, described
     from segfast_edge.export.tflite_writer.write import write
 
-    return write(graph, embedded_text(manifest), **{NAME: described(manifest)})
-
-
-def _named(manifest: Manifest) -> Manifest:
-    from segfast_edge.export.tflite_writer.input_and_output import INPUT
-
-    return replace(
-        manifest,
-        input=replace(manifest.input, name=INPUT),
-        output=replace(manifest.output, name=manifest.output_kind),
-    )
+    half = manifest.precision == "float16"
+    return write(graph, embedded_text(manifest), half=half, **{NAME: described(manifest)})

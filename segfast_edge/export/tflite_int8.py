@@ -7,19 +7,15 @@ times as long on one AVX-512 core: it leaves DEPTH_TO_SPACE in float, and averag
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segfast_edge.contract.shared.images import Frame
 from segfast_edge.errors import ConversionError, unknown
-from segfast_edge.export.common.converter_errors import writing
 
 if TYPE_CHECKING:
     from segfast_edge.export.tflite_writer.builder import Operator
     from segfast_edge.export.tflite_writer.int8.ranges import Range
     from segfast_edge.export.tflite_writer.reader import Graph
-
-RECIPE = "static_wi8_ai8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +24,14 @@ class RangeRecord:
 
     graph: "Graph"
     ranges: Mapping[int, "Range"]
-    frames: int
 
     @property
     def layers(self) -> list[str]:
-        """The layers with weights, in order, by the names that torch knows them by."""
+        """The layers with weights, in order, by the names that torch has for them."""
         return list(dict.fromkeys(layer_of(step) for step in self._weighted()))
 
-    def int8(self, kept_float: Collection[str] = ()) -> tuple[bytearray, dict[str, Any]]:
-        """Return an int8 file in which ``kept_float`` layers compute in float32, and what was done, for a manifest.
+    def int8(self, kept_float: Collection[str] = ()) -> bytearray:
+        """Return an int8 file in which ``kept_float`` layers compute in float32.
 
         Raises:
             ConversionError: a layer to keep float is not there.
@@ -48,14 +43,7 @@ class RangeRecord:
             if name not in self.layers:
                 raise ConversionError(unknown("layer", name, self.layers))
         kept = {step.outputs[0].name for step in self.graph.operators if layer_of(step) in kept_float}
-        chosen = plan(self.graph, self.ranges, kept)
-        integer = {layer_of(step) for step in self._weighted() if step in chosen.integer}
-        return rewritten(self.graph, chosen).serialise(), {
-            "recipe": RECIPE,
-            "frames": self.frames,
-            "int8_layers": [name for name in self.layers if name in integer],
-            "float_layers": [name for name in self.layers if name not in integer],
-        }
+        return rewritten(self.graph, plan(self.graph, self.ranges, kept)).serialise()
 
     def _weighted(self) -> list["Operator"]:
         from segfast_edge.export.tflite_writer.int8.plan import WEIGHTED
@@ -67,28 +55,13 @@ def calibrate(content: bytes, frames: Iterable[Frame]) -> RangeRecord:
     """Run a float file of ours on uint8 frames of the network's size, as ``Preprocess.image`` gives them.
 
     Raises:
-        ConversionError: no frames, one of another size, or the file is none of ours.
+        ConversionError: no frames, one of another size, or the file is not one of ours.
     """
     from segfast_edge.export.tflite_writer.int8.ranges import observed
     from segfast_edge.export.tflite_writer.reader import read
 
-    graph, kept = read(content), list(frames)
-    return RangeRecord(graph, observed(graph, kept), len(kept))
-
-
-def quantize(
-    artifact_model: Path, frames: Iterable[Frame], destination: Path, *, kept_float: Collection[str] = ()
-) -> dict[str, Any]:
-    """Write an int8 file of a float artifact's; inputs, outputs and metadata stay as they are. Say what was done.
-
-    Raises:
-        ConversionError: as ``calibrate`` and ``RangeRecord.int8``.
-        ArtifactError: the disk is full.
-    """
-    content, said = calibrate(artifact_model.read_bytes(), frames).int8(kept_float)
-    with writing(destination.parent):
-        destination.write_bytes(content)
-    return said
+    graph = read(content)
+    return RangeRecord(graph, observed(graph, list(frames)))
 
 
 def layer_of(step: "Operator") -> str:

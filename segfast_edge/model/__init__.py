@@ -6,14 +6,13 @@ N x classes x H x W at the same height and width. Nothing here imports torch bef
 
 import ast
 import importlib
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from segfast_edge.contract.classes import MAX_CLASSES
 from segfast_edge.contract.shared.found import names_in
 from segfast_edge.errors import SegfastError, unknown
+from segfast_edge.own_code import own_function
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +46,7 @@ def build(name: str, classes: int) -> "nn.Module":
         SegfastError: no such network, a factory that is not there or gives no module, or a class count out of range.
     """
     if not 2 <= classes <= MAX_CLASSES:
-        raise SegfastError(f"{classes} classes; allowed are 2 to {MAX_CLASSES}")
+        raise SegfastError(f"got {classes} classes; expected 2 to {MAX_CLASSES}")
     if ":" in name:
         return _build_foreign(name, classes)
     if name not in networks():
@@ -68,23 +67,5 @@ def _build_foreign(name: str, classes: int) -> "nn.Module":
 
 
 def _made(name: str, classes: int) -> object:
-    place, _, factory_name = name.partition(":")
-    factory = getattr(_import_foreign(place, name), factory_name, None)
-    if not callable(factory):
-        raise SegfastError(f"model '{name}': {place} has no function '{factory_name}'; expected factory(classes)")
-    made: object = factory(classes)
+    made: object = own_function("model", name, "factory(classes)")(classes)
     return made
-
-
-def _import_foreign(place: str, name: str) -> ModuleType:
-    here = str(Path.cwd())
-    if here not in sys.path:  # a console script, unlike `python -m`, does not look there; last, so it shadows nothing
-        sys.path.append(here)
-    try:
-        return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (place == error.name or place.startswith(f"{error.name}.")):
-            raise  # it is there, and lacks something of its own
-        raise SegfastError(f"model '{name}': no module '{error.name}' on the import path or in {here}") from error
-    except ValueError as error:
-        raise SegfastError(f"model '{name}' is not of the form package.module:factory") from error

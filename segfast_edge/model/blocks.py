@@ -89,7 +89,7 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Pad right and bottom with zeros (the mean colour, as every convolution's own border) to multiples.
 
     With this at the input and ``crop`` at the output every map inside halves and doubles exactly, so decoder and
-    encoder maps always match: two ops that every runtime has, instead of one per stage, and none where they are
+    encoder maps always match: two ops that every runtime has, instead of one per stage, and none if they are
     not needed.
     """
     height, width = static_size(x)

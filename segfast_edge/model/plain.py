@@ -1,4 +1,4 @@
-"""Which modules compute exactly what their class does, and a copy of a network with as many of them as there can be.
+"""Modules that compute exactly what their class does, and a copy of a network with as many of them as possible.
 
 Whoever replaces or merges modules asks ``is_plain`` first: a subclass, a hook, a parametrization or a method overridden
 on the instance may compute anything, and such a module is left as it is.

@@ -1,4 +1,4 @@
-"""Weights that somebody else trained and published as a package; they are read from where pip put them."""
+"""Weights that others trained and published as a package; they are read from the installed package."""
 
 import importlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-accumulates, for the whole and per block."""
+"""The cost of a network: parameters and multiply-accumulates, in all and per block."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which of this computer's processors torch uses: the CPU, an NVIDIA or ROCm GPU, or Apple's."""
+"""The processor that torch uses: the CPU, an NVIDIA or ROCm GPU, or Apple's."""
 
 import torch
 
@@ -6,7 +6,7 @@ from segfast_edge.errors import SegfastError
 
 
 def device_for(name: str, local_rank: int = 0) -> torch.device:
-    """Return the device of that name; ``auto`` is a GPU where there is one.
+    """Return the device of that name; ``auto`` is a GPU if there is one.
 
     Raises:
         SegfastError: unknown, or not on this machine.
@@ -22,9 +22,9 @@ def device_for(name: str, local_rank: int = 0) -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise SegfastError(f"device '{name}' is not supported. Known: auto, cpu, cuda, cuda:N, mps")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise SegfastError("device 'mps' is not on this machine; use --device auto")
+        raise SegfastError("device 'mps' does not exist on this machine; use --device auto")
     if device.type == "cuda":
         device = torch.device("cuda", local_rank if device.index is None else device.index)
         if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
-            raise SegfastError(f"device '{name}' is not on this machine; use --device auto")
+            raise SegfastError(f"device '{name}' does not exist on this machine; use --device auto")
     return device

@@ -1,7 +1,7 @@
-"""Importing torchvision where its compiled operators do not fit the torch beside it.
+"""Importing torchvision if its compiled operators do not fit the torch beside it.
 
 torchvision's wheels are built for one torch build, usually a CUDA one. Beside the CPU build of the same torch version
-its compiled library does not load, which it tolerates, but then ``import torchvision`` fails all the same with
+its compiled library does not load, which it tolerates, but then ``import torchvision`` still fails with
 ``RuntimeError: operator torchvision::nms does not exist``: it gives shape rules for operators that were never
 declared. Declaring these (without a kernel: calling them would still fail) is enough for the networks, which use none
 of torchvision's own operators.
@@ -36,7 +36,7 @@ def import_torchvision(name: str = "torchvision") -> ModuleType:
 
 
 def with_operators(imports: Callable[[], T]) -> T:
-    """Return what ``imports`` gives; where torchvision's operators are missing, declare them and call it again."""
+    """Return what ``imports`` gives; if torchvision's operators are missing, declare them and call it again."""
     try:
         return imports()
     except RuntimeError as error:

@@ -9,8 +9,10 @@ from typing import Any
 import jinja2
 from PIL import Image
 
+from segfast_edge import __version__
 from segfast_edge.contract.shared.files import replacing_file
 from segfast_edge.contract.shared.images import Frame
+from segfast_edge.contract.theme import THEME
 
 
 def picture(pixels: Frame) -> str:
@@ -29,6 +31,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template(template).render(**values)
+    theme = THEME.read_text(encoding="utf-8")
+    text = environment.get_template(template).render(**values, theme=theme, version=__version__)
     with replacing_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -14,8 +14,12 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from segfast_edge.contract.report import Latency, Report
 
-INK, GRID, ALARM = "#334155", "#e2e8f0", "#ef4444"
-COLOURS = ("#2563eb", "#f59e0b", "#10b981", "#8b5cf6", "#ec4899", "#0891b2", "#84cc16", "#64748b")
+# A page's own colours take the place of ink and grid, so that they follow its scheme; the others stand out from a light
+# and a dark page alike, 3:1 or better (WCAG 1.4.11).
+INK, GRID = "#334155", "#e2e8f0"
+OF_THE_PAGE = {INK: "var(--ink)", GRID: "var(--line)"}
+ALARM = "#ef4444"
+COLOURS = ("#2563eb", "#d97706", "#059669", "#8b5cf6", "#ec4899", "#0891b2", "#65a30d", "#64748b")
 STAGES = ("read", "preprocess", "inference", "postprocess")
 WIDTH = 9.0  # inches
 AS_PIXELS = 1000  # from so many points on they go into the SVG as one picture, which keeps a page small
@@ -53,6 +57,8 @@ def svg(figure: Figure) -> str:
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # a page names no address
     figure.savefig(stream, format="svg", transparent=True, metadata=nothing, dpi=200)
     text = stream.getvalue()
+    for ours, of_the_page in OF_THE_PAGE.items():
+        text = text.replace(ours, of_the_page)
     return text[text.index("<svg") :]
 
 
@@ -72,7 +78,7 @@ def _plain_log(axis: Any) -> None:
 def latency_bars(reports: Mapping[str, Report]) -> str:
     """Draw each artifact's latency: every sample as a dot, a line at the median and one at the 99th percentile.
 
-    What lies far beyond all 99.9th percentiles is told in words at the edge, so that it does not flatten the rest.
+    What lies far beyond all 99.9th percentiles is given in words at the edge, so that it does not flatten the rest.
     """
     with style():
         figure = Figure(figsize=(WIDTH, 0.9 + 0.62 * len(reports)), layout="constrained")
@@ -127,7 +133,7 @@ def latency_percentiles(reports: Mapping[str, Report]) -> str:
 
 
 def stage_bars(reports: Mapping[str, Report]) -> str:
-    """Draw what each step of a frame's way takes, medians side by side; empty where no report has stages."""
+    """Draw what each step of a frame's way takes, medians side by side; empty if no report has stages."""
     staged = {name: report.stages for name, report in reports.items() if report.stages}
     if not staged:
         return ""

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segfast_edge import __version__
 from segfast_edge.contract.layer_times import Layer, by_kind
 from segfast_edge.contract.report import Report
 from segfast_edge.contract.report_text import KIND_TITLES, LAYER_TITLES, figures, kind_rows, layer_rows
@@ -32,13 +31,12 @@ def write_profiles(page: Path, reports: Sequence[Report], evaluations: Sequence[
         "profiles.html.j2",
         title="segfast-edge profile",
         lead=_lead(reports),
-        version=__version__,
         summary=_summary(named, scores),
         invalid={name: report.reasons for name, report in named.items() if report.reasons},
         plots=plots,
         protocols=sorted({protocol for _, protocol in scores.values()}),
         layers={name: _layers(report) for name, report in named.items() if report.layers},
-        table=_table(named, scores),
+        every=_table(named, scores),
         machines=_machines(named),
     )
     return bool(plots)
@@ -129,6 +127,7 @@ def _summary(named: Mapping[str, Report], scores: _Scores) -> list[list[str]]:
     rows = []
     for name, report in named.items():
         shown = figures(report) | {"mIoU": f"{100 * scores[name][0]:.2f} %" if name in scores else ""}
+        shown["valid"] = "valid" if report.valid else "invalid"
         shown["slower"] = f"{report.latency.p50_ms / fastest:.2f}x" if len(named) > 1 else ""
         rows.append([name, *(shown.get(column, "").removesuffix(" frames/s") for column in _COLUMNS)])
     kept = [place for place in range(len(_COLUMNS) + 1) if any(row[place] for row in rows)]
@@ -151,12 +150,12 @@ def _layers(report: Report) -> dict[str, Any]:
     longest = sorted(range(len(layers)), key=lambda place: -layers[place].ms)[:LAYERS_SHOWN]
     rows = layer_rows(layers)
     return {
-        "kind_titles": KIND_TITLES,
+        "kind_titles": [*KIND_TITLES, ""],
         "kinds": [
-            (row, 100 * kind.ms / total) for row, (kind, _) in zip(kind_rows(layers), by_kind(layers), strict=True)
+            [*row, 100 * kind.ms / total] for row, (kind, _) in zip(kind_rows(layers), by_kind(layers), strict=True)
         ],
-        "titles": LAYER_TITLES,
-        "longest": [(rows[place], 100 * layers[place].ms / total) for place in longest],
+        "titles": [*LAYER_TITLES, ""],
+        "longest": [[*rows[place], 100 * layers[place].ms / total] for place in longest],
         "count": len(layers),
     }
 

@@ -1,4 +1,4 @@
-"""The plot of a run: every sample where it lay, and on the same clock what the machine did meanwhile."""
+"""The plot of a run: every sample at its time, and on the same time axis the machine's state."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate

@@ -1,4 +1,4 @@
-"""How well a checkpoint or an exported artifact segments a labelled split: IoU and all that is published beside it.
+"""Accuracy of a checkpoint or an artifact on a labelled split: IoU and the other published figures.
 
 Under ``standard`` labels are compared at each picture's own size, as published figures are: the network's labels are
 enlarged as a device enlarges them. Under ``paper``, which is defined at 224 x 224, ground truth is brought to the
@@ -42,7 +42,7 @@ Seen = Callable[[Compared], None]
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """Where the ground truth comes from; ``protocol`` is None for the one the network was trained under.
+    """The source of the ground truth; ``protocol`` is None for the one the network was trained under.
 
     ``size`` is where labels are compared: ``own`` (each picture's) or ``network``; None chooses by the protocol.
     """
@@ -100,12 +100,12 @@ class Evaluation:
 
 
 def evaluate(predictor: Predictor, truth: GroundTruth, progress: Progress, seen: Seen | None = None) -> Evaluation:
-    """Run the split through the network and count; ``progress`` is told the frames done and the total.
+    """Run the split through the network and count; ``progress`` receives the frames done and the total.
 
     ``seen`` is called with every picture.
 
     Raises:
-        SegfastError: no protocol is known, or the dataset and the network tell different classes apart.
+        SegfastError: no protocol is known, or the dataset and the network have different classes.
     """
     protocol = _protocol(predictor, truth)
     dataset = open_dataset(truth.data, truth.root, truth.split, protocol)
@@ -170,7 +170,7 @@ def _check_classes(classes: ClassSet, dataset: Dataset, protocol: Protocol) -> N
     ours, theirs = classes.names, dataset.classes.names
     if len(ours) != len(theirs):
         raise DataError(
-            f"the network tells {len(ours)} classes apart and {dataset.name} under protocol {protocol.name} has"
+            f"the network has {len(ours)} classes and {dataset.name} under protocol {protocol.name} has"
             f" {len(theirs)}; evaluate with the dataset and --protocol it was trained with"
         )
     for label, (mine, other) in enumerate(zip(ours, theirs, strict=True)):

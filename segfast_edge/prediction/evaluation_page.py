@@ -101,18 +101,21 @@ def _summary(found: Evaluation) -> str:
     return f"{found.subject}: {summary(found.to_json())}, {low:.4f} to {high:.4f} over pictures drawn with replacement"
 
 
-def _classes(found: Evaluation) -> list[tuple[str, list[str]]]:
+def _classes(found: Evaluation) -> list[list[str]]:
     figures = found.to_json()
     keys = ("iou", "recall", "precision", "dice")
     shown = {name: [figures[key][name] for key in keys] for name in found.matrix.classes.names}
-    return [(name, ["–" if value is None else f"{value:.3f}" for value in values]) for name, values in shown.items()]
+    return [[name, *("–" if value is None else f"{value:.3f}" for value in values)] for name, values in shown.items()]
 
 
-def _shares(matrix: ConfusionMatrix) -> list[list[float]]:
-    """Return each true class's pixels by predicted class, as shares of the row."""
+def _shares(matrix: ConfusionMatrix) -> list[list[str]]:
+    """Return a row per true class: its name, and its pixels by predicted class as shares of the row."""
     counts = matrix.counts.astype(np.float64)
-    shares: list[list[float]] = (counts / np.maximum(counts.sum(1, keepdims=True), 1)).round(4).tolist()
-    return shares
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    return [
+        [name, *(f"{share:.1%}".replace("%", " %") if share >= 0.001 else "" for share in row)]
+        for name, row in zip(matrix.classes.names, shares, strict=True)
+    ]
 
 
 def _confusions(matrix: ConfusionMatrix) -> list[tuple[str, tuple[int, int]]]:

@@ -1,4 +1,4 @@
-"""What there is to segment: files, folders, patterns and standard input, listed before anything is read."""
+"""The inputs of predict: files, folders, patterns and standard input, listed before anything is read."""
 
 import io
 import sys

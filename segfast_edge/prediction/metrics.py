@@ -1,4 +1,4 @@
-"""How good labels are: all figures from one confusion matrix, and how far those of other pictures may lie from them."""
+"""Metrics: all figures from one confusion matrix, and their confidence interval over pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class ConfusionMatrix:
 
     @property
     def iou(self) -> Ratios:
-        """Intersection over union per class, 0 to 1; NaN where a class is neither true nor predicted anywhere."""
+        """Intersection over union per class, 0 to 1; NaN if a class is neither true nor predicted anywhere."""
         correct, true, predicted = self._sums()
         return _ratio(correct, true + predicted - correct)
 
@@ -77,13 +77,13 @@ class ConfusionMatrix:
 
     @property
     def precision(self) -> Ratios:
-        """Share of the pixels predicted as each class that are of it; NaN where it was never predicted."""
+        """Share of the pixels predicted as each class that are of it; NaN if it was never predicted."""
         correct, _, predicted = self._sums()
         return _ratio(correct, predicted)
 
     @property
     def dice(self) -> Ratios:
-        """Dice coefficient (F1) per class, 0 to 1; NaN where a class is neither true nor predicted anywhere."""
+        """Dice coefficient (F1) per class, 0 to 1; NaN if a class is neither true nor predicted anywhere."""
         correct, true, predicted = self._sums()
         return _ratio(2 * correct, true + predicted)
 
@@ -135,7 +135,7 @@ def interval(counts: Counts, *, share: float = 0.95, resamples: int = 2000, seed
 
 @dataclass(slots=True)
 class BoundaryScore:
-    """How well borders between classes are met: F1 of border pixels within ``reach`` pixels, summed over frames.
+    """The accuracy of borders between classes: F1 of border pixels within ``reach`` pixels, summed over frames.
 
     A border pixel of a class has a neighbour above, below, left or right of another class; it is met where the other
     picture has a border pixel of the same class at most ``reach`` rows and columns away. Ground truth's ignored pixels,
@@ -163,7 +163,7 @@ class BoundaryScore:
 
     @property
     def f1(self) -> Ratios:
-        """F1 per class, 0 to 1; NaN where a class has no border in either."""
+        """F1 per class, 0 to 1; NaN if a class has no border in either."""
         met = self.met.astype(np.float64)
         recall, precision = _ratio(met[:, 0], met[:, 1]), _ratio(met[:, 2], met[:, 3])
         both = np.nan_to_num(recall) + np.nan_to_num(precision)

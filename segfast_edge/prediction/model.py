@@ -24,7 +24,7 @@ AnyPath = str | Path
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a model gives for one picture: ``labels`` are uint8 height x width class ids, as large as ``frame``.
+    """The result for one picture: ``labels`` are uint8 height x width class ids, as large as ``frame``.
 
     ``source`` says where the picture came from. In a notebook, a result shows its overlay.
     """

@@ -1,21 +1,30 @@
-"""Masks, coloured masks and overlays of pictures, at the pictures' own size; videos of overlays of videos."""
+"""Pictures and videos segmented into files, at their own size."""
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segfast_edge.contract.masks import class_shares, mask_at
-from segfast_edge.contract.overlay import VIEWS, overlay, view
-from segfast_edge.contract.shared.images import Frame, write_picture
+from segfast_edge.contract.masks import mask_at
+from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import ArtifactError, DataError
+from segfast_edge.prediction.in_order import in_order
 from segfast_edge.prediction.inputs import PredictionInput, distinct_names, list_inputs
 from segfast_edge.prediction.predictor import NamedFrame, Predictor
+from segfast_edge.prediction.saving import (
+    DEFAULT_KINDS,
+    VIDEO_KINDS,
+    Look,
+    Segmentation,
+    ending,
+    problem_of_video,
+    save,
+)
 from segfast_edge.prediction.video import VideoFile, VideoWriter
 
 
@@ -25,15 +34,21 @@ class Planned:
 
     source: PredictionInput
     name: str
+    kinds: tuple[str, ...] = DEFAULT_KINDS
 
     def outputs(self, out: Path) -> dict[str, Path]:
         """Return the files written for it, by kind."""
         if self.source.is_video:
-            return {"overlay": out / f"{self.name}.overlay.mp4"}
-        return {kind: out / f"{self.name}.{kind}.png" for kind in VIEWS}
+            return {kind: out / f"{self.name}.{kind}.mp4" for kind in VIDEO_KINDS if kind in self.kinds}
+        return {kind: out / f"{self.name}{ending(kind)}" for kind in self.kinds}
+
+    def is_done(self, out: Path) -> bool:
+        """Say whether everything of it is written already; each file is written whole or not at all."""
+        found = self.outputs(out).values()
+        return bool(found) and all(path.is_file() for path in found)
 
     def frames(self) -> int:
-        """Return how many frames it says it has, 1 for a picture and for a video that cannot tell."""
+        """Return how many frames it has according to its header, 1 for a picture and if the header does not say."""
         if not self.source.is_video:
             return 1
         try:
@@ -45,32 +60,35 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What was written for one picture or video and each class's share of its pixels, or why nothing was written."""
+    """The files written for one picture or video and each class's share of pixels, or the reason for none."""
 
     picture: Path
     files: Mapping[str, Path] = field(default_factory=dict)
     shares: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
+    done_before: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         if self.problem:
             return {"picture": str(self.picture), "problem": self.problem}
         files = {kind: str(path) for kind, path in self.files.items()}
+        if self.done_before:
+            return {"picture": str(self.picture), "files": files, "done_before": True}
         return {"picture": str(self.picture), "files": files, "shares": dict(self.shares)}
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionOutput:
-    """Where predictions go, how opaque the overlays are, and what is told of every frame that is done."""
+    """Where predictions go and how they look.
+
+    ``done`` is called for each frame; with ``resume``, what is written already is skipped.
+    """
 
     folder: Path
-    opacity: float = 0.5
+    look: Look = field(default_factory=Look)
     done: Callable[[], None] = lambda: None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.opacity <= 1:
-            raise DataError(f"--opacity {self.opacity} is outside 0 to 1")
+    resume: bool = False
 
     def make(self) -> None:
         """Make the folder, when there is something to put into it."""
@@ -80,7 +98,7 @@ class PredictionOutput:
             raise DataError(f"cannot write {self.folder}: {error.strerror or error}") from error
 
 
-def plan(given: Sequence[str]) -> list[Planned]:
+def plan(given: Sequence[str], kinds: tuple[str, ...] = DEFAULT_KINDS) -> list[Planned]:
     """List what files, folders, patterns and standard input stand for, each with a name of its own for its outputs.
 
     Raises:
@@ -88,7 +106,19 @@ def plan(given: Sequence[str]) -> list[Planned]:
     """
     sources = list_inputs(given)
     names = distinct_names([source.path for source in sources])
-    return [Planned(source, name) for source, name in zip(sources, names, strict=True)]
+    return [Planned(source, name, kinds) for source, name in zip(sources, names, strict=True)]
+
+
+def shard_of(jobs: Sequence[Planned], text: str) -> list[Planned]:
+    """Return the part of ``jobs`` that ``I/N`` names: every Nth from the Ith on, so that parts are alike.
+
+    Raises:
+        DataError: the text has another form, or the numbers do not fit.
+    """
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise DataError(f"--shard {text} is not I/N with I from 1 to N, such as 2/8")
+    return list(jobs[int(number) - 1 :: int(count)])
 
 
 def free_folder(out: Path, jobs: Sequence[Planned]) -> Path:
@@ -115,48 +145,72 @@ def predict(predictor: Predictor, jobs: Sequence[Planned], output: PredictionOut
     Raises:
         DataError: the folder is not writable.
     """
-    yield from _pictures(predictor, [job for job in jobs if not job.source.is_video], output)
+    left = []
     for job in jobs:
+        if output.resume and job.is_done(output.folder):
+            yield Prediction(job.source.path, job.outputs(output.folder), done_before=True)
+        else:
+            left.append(job)
+    yield from _pictures(predictor, [job for job in left if not job.source.is_video], output)
+    for job in left:
         if job.source.is_video:
             yield _video(predictor, job, output)
 
 
+def _read(job: Planned) -> tuple[Planned, Frame | DataError]:
+    try:
+        return job, job.source.frame()
+    except DataError as error:
+        return job, error
+
+
 def _pictures(predictor: Predictor, jobs: Sequence[Planned], output: PredictionOutput) -> Iterator[Prediction]:
-    """Segment pictures as one stream, so that the next are read while the network is busy."""
+    """Segment pictures as one stream: some threads read what comes next and write what is done, beside the network."""
     waiting: deque[tuple[Planned, Frame]] = deque()
     failed: list[Prediction] = []
 
     def frames() -> Iterator[NamedFrame]:
-        for job in jobs:
-            try:
-                frame = job.source.frame()
-            except DataError as error:
-                failed.append(Prediction(job.source.path, problem=str(error)))
-                output.done()
-                continue
-            waiting.append((job, frame))
-            yield job.name, frame
+        with closing(in_order(_read, jobs)) as read:
+            for job, frame in read:
+                if isinstance(frame, DataError):
+                    failed.append(Prediction(job.source.path, problem=str(frame)))
+                    output.done()
+                    continue
+                waiting.append((job, frame))
+                yield job.name, frame
 
-    with predictor.labels(frames()) as found:
-        for labels in found:
-            job, frame = waiting.popleft()
-            mask = mask_at(labels, frame.shape[:2])
-            output.make()
-            files = job.outputs(output.folder)
-            for kind, path in files.items():
-                write_picture(path, view(kind, frame, mask, predictor.classes, opacity=output.opacity))
+    def labelled() -> Generator[tuple[Planned, Frame, Labels], None, None]:
+        with predictor.labels(frames()) as found:
+            for labels in found:
+                yield (*waiting.popleft(), labels)
+
+    def write(one: tuple[Planned, Frame, Labels]) -> Prediction:
+        job, frame, labels = one
+        mask = mask_at(labels, (frame.shape[0], frame.shape[1]))
+        segmented = Segmentation(str(job.source.path), frame, mask, predictor.classes, output.look)
+        files = job.outputs(output.folder)
+        output.make()
+        for kind, path in files.items():
+            save(kind, path, segmented)
+        return Prediction(job.source.path, files, segmented.shares())
+
+    with closing(labelled()) as stream, closing(in_order(write, stream)) as written:
+        for prediction in written:
             output.done()
-            yield Prediction(job.source.path, files, class_shares(mask, predictor.classes))
+            yield prediction
     yield from failed
 
 
 def _video(predictor: Predictor, job: Planned, output: PredictionOutput) -> Prediction:
-    """Segment a video into a video of overlays; shares are means over its frames."""
+    """Segment a video into videos; shares are means over its frames."""
+    if problem := problem_of_video(job.kinds):
+        return Prediction(job.source.path, problem=f"{job.source.path}: {problem}")
     files = job.outputs(output.folder)
     waiting: deque[Frame] = deque()
     shares: list[dict[str, float]] = []
     try:
-        with closing(VideoFile(job.source.path)) as video, VideoWriter(files["overlay"], video.rate) as write:
+        with closing(VideoFile(job.source.path)) as video, ExitStack() as stack:
+            writers = {kind: stack.enter_context(VideoWriter(path, video.rate)) for kind, path in files.items()}
 
             def frames() -> Iterator[NamedFrame]:
                 for frame in video.frames():
@@ -166,12 +220,14 @@ def _video(predictor: Predictor, job: Planned, output: PredictionOutput) -> Pred
             with predictor.labels(frames()) as found:
                 for labels in found:
                     frame = waiting.popleft()
-                    mask = mask_at(labels, frame.shape[:2])
+                    mask = mask_at(labels, (frame.shape[0], frame.shape[1]))
+                    one = Segmentation(str(job.source.path), frame, mask, predictor.classes, output.look)
                     output.make()
-                    write(overlay(frame, mask, predictor.classes, output.opacity))
-                    shares.append(class_shares(mask, predictor.classes))
+                    for kind, writer in writers.items():
+                        writer(VIDEO_KINDS[kind](one))
+                    shares.append(one.shares())
                     output.done()
     except DataError as error:
         return Prediction(job.source.path, problem=str(error))
-    means = {name: float(np.mean([each[name] for each in shares])) for name in predictor.classes.names}
+    means = {name: float(np.mean([each[name] for each in shares])) for name in shares[0]}
     return Prediction(job.source.path, files, means)

@@ -20,7 +20,7 @@ AVERAGED = ("flip", "scales")
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """What turns frames of any size into labels at the network's size.
+    """Turns frames of any size into labels at the network's size.
 
     ``described`` says what it is in a few words, ``protocol`` is the text it was trained under, or empty.
     """
@@ -42,10 +42,11 @@ class Predictor:
 
 
 def open_predictor(
-    path: Path, *, device: str = "auto", target: str = "x86", averaged: tuple[str, ...] = ()
+    path: Path, *, device: str = "auto", target: str = "x86", averaged: tuple[str, ...] = (), threads: int = 0
 ) -> Predictor:
     """Open a checkpoint file, run by torch on ``device`` in float32, or an artifact folder, run by ``target``'s code.
 
+    ``threads`` are those of an artifact's engine, 0 for all cores.
     ``averaged`` names variants of each frame, ``flip`` and ``scales``, whose probabilities a checkpoint averages.
 
     Raises:
@@ -58,7 +59,7 @@ def open_predictor(
     if averaged and path.is_dir():
         raise SegfastError("--tta needs a checkpoint: an artifact gives labels, which cannot be averaged")
     if path.is_dir():
-        return _artifact(path, target)
+        return _artifact(path, target, threads)
     if not path.is_file():
         raise ArtifactError(f"no checkpoint file or artifact folder at {path}")
     from segfast_edge.prediction.checkpoint_predictor import checkpoint_labels  # torch, which an artifact does without
@@ -73,15 +74,17 @@ def open_predictor(
     )
 
 
-def _artifact(path: Path, target: str) -> Predictor:
+def _artifact(path: Path, target: str, threads: int) -> Predictor:
     manifest = Manifest.load(path)
-    label = functools.partial(_run, path, manifest, target=target)
+    label = functools.partial(_run, path, manifest, target=target, threads=threads)
     protocol = str(manifest.provenance.get("protocol", ""))
     described = f"{manifest.format} artifact ({manifest.precision})"
     return Predictor(described, manifest.classes, manifest.preprocess, protocol, label)
 
 
-def _run(path: Path, manifest: Manifest, frames: Iterable[NamedFrame], *, target: str) -> Generator[Labels, None, None]:
-    with contextlib.closing(outputs(path, frames, target=target)) as found:
+def _run(
+    path: Path, manifest: Manifest, frames: Iterable[NamedFrame], *, target: str, threads: int
+) -> Generator[Labels, None, None]:
+    with contextlib.closing(outputs(path, frames, target=target, threads=threads)) as found:
         for raw in found:
             yield labels_of(raw, manifest)

@@ -33,12 +33,12 @@ class Runs:
 
     @property
     def device(self) -> str | None:
-        """The device's name, where it is another than the one that asked."""
+        """The device's name, if it is not the one that asked."""
         return self.reports[0].machine.get("device")
 
     @property
     def sha256(self) -> str | None:
-        """The checksum of the artifact's model, where it is known."""
+        """The checksum of the artifact's model, if it is known."""
         return self.reports[0].artifact.get("sha256")
 
     @property
@@ -193,7 +193,7 @@ def _list(values: set[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is compared: a percentile of each run (the median, unless told otherwise) of a stage.
+    """The figure to compare: a percentile of each run (the median, by default) of a stage.
 
     Ratios closer to 1 than ``noise`` count as no difference. ``valid_only`` leaves out invalid runs if a side has
     valid ones.
@@ -216,7 +216,7 @@ def compare(base: Path, others: Sequence[Path], question: Question = _USUAL) -> 
     """Compare files of reports with ``base``, or without others the artifacts in ``base`` with its first one.
 
     A file with one artifact is compared with a base of one, whatever their names; otherwise artifacts of the same
-    name are, and what is left of the same model, or where one name is the other's with fewer folders.
+    name are, and what is left of the same model, or if one name is the other's with fewer folders.
 
     Raises:
         ArtifactError: a file is not a report, or there is no stage of that name, or nothing to compare with.

@@ -42,13 +42,13 @@ def profile(artifact: Path, *, target: str = "x86", plan: ProfileOptions | None 
     except ValueError as error:
         raise TargetError(f"the device process gave no report: {error}") from error
     if report.torch_imported and not engine_named(report.engine).imports_torch:
-        raise TargetError(f"the process that profiled {artifact} had torch in it; the device side must not import it")
+        raise TargetError(f"the process that profiled {artifact} imported torch, which the device code must not do")
     return report
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What several measurements gave: reports, and a line for each artifact or device that failed."""
+    """The results of several measurements: reports, and a line for each artifact or device that failed."""
 
     reports: tuple[Report | CountReport, ...]
     failures: tuple[str, ...]
@@ -59,7 +59,7 @@ def profile_all(
 ) -> Measurements:
     """Measure artifacts on this machine one after another; one that fails does not cost the figures of the others.
 
-    An artifact given several times is measured as often. ``announce`` is told each step, for people.
+    An artifact given several times is measured as often. ``announce`` receives each step as text for people.
     """
     names = distinct_names(artifacts)
     reports: list[Report] = []

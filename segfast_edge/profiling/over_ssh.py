@@ -35,10 +35,10 @@ def _silent(_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RemoteProfile:
-    """What is to be profiled how.
+    """A measurement on another computer.
 
     ``install`` brings the runtime along. ``even_if_busy`` measures beside other load, which makes the report invalid.
-    ``announce`` is told each step, for people. ``partial`` is where the samples go if the connection is lost for good;
+    ``announce`` receives each step as text. ``partial`` is where the samples go if the connection is lost for good;
     the cache folder unless given. ``reconnect_s`` is how long it is tried again.
     """
 
@@ -59,7 +59,7 @@ def profile_remote(artifact: Path, host: str | Ssh, request: RemoteProfile) -> R
     """Measure an artifact on ``host``, which needs nothing of ours; all that was copied is removed again.
 
     Whatever stops this process in order (Ctrl-C, SIGTERM, SIGHUP) stops the job there, too. A lost connection does
-    not: the job goes on, and is taken up again within a minute.
+    not: the job continues, and is taken up again within a minute.
 
     Raises:
         ArtifactError: the artifact is missing, damaged or of another version.

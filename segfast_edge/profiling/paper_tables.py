@@ -32,7 +32,7 @@ PAPER_SLOWER = {"fcn8s": 8.7, "segnet": 5.1, "segfast": 1.0}
 
 @dataclass(frozen=True, slots=True)
 class PaperSetting:
-    """What is measured: ``batch`` frames of ``size`` (height, width) at once, on ``threads`` threads, in float32."""
+    """Settings: ``batch`` frames of ``size`` (height, width) at once, on ``threads`` threads, in float32."""
 
     classes: int = 22
     size: tuple[int, int] = (224, 224)
@@ -107,7 +107,7 @@ class PaperFigures:
 
 
 def _busy_s() -> float:
-    """Return the seconds of work that the cores of this process did so far for anybody; nan where nobody counts."""
+    """Return the seconds of work that the cores of this process did so far for anybody; nan if nobody counts."""
     usable, ticks = {f"cpu{number}" for number in os.sched_getaffinity(0)}, 0
     with contextlib.suppress(OSError):
         for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
@@ -119,7 +119,7 @@ def _busy_s() -> float:
 
 
 def measure(setting: PaperSetting, progress: Progress) -> PaperFigures:
-    """Measure all four networks; ``progress`` is told the measurements done and the total.
+    """Measure all four networks; ``progress`` receives the measurements done and the total.
 
     Raises:
         TargetError: a network's process ended, for lack of memory as a rule.
@@ -165,7 +165,7 @@ def _workers(setting: PaperSetting) -> Iterator[Callable[[str, Callable[[], Any]
                 return pools[name].submit(step).result()
             except BrokenProcessPool as error:
                 raise TargetError(
-                    f"the process of {name} ended unasked. If it was out of memory, try a smaller --size"
+                    f"the process of {name} ended unexpectedly. If it was out of memory, try a smaller --size"
                 ) from error
 
         yield ask

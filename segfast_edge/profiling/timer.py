@@ -43,5 +43,5 @@ class Timer:
             artifact, self.host, RemoteProfile(self.target, plan, install=self.install, announce=announce)
         )
         if not isinstance(report, Report):
-            raise TargetError(f"{self.host} is emulated: it counts instructions and times nothing, so nothing is tuned")
+            raise TargetError(f"{self.host} is an emulated board, which cannot time anything; tune on a real one")
         return report.latency.p50_ms

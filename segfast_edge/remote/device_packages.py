@@ -1,4 +1,4 @@
-"""What a device lacks to run an artifact, brought to it: gathered here, kept there for the next time."""
+"""Packages that a device needs to run an artifact: downloaded here, kept on the device for the next time."""
 
 import json
 import shlex
@@ -79,7 +79,7 @@ def install(ssh: Ssh, board: Board, packages: Path, workspace: str) -> str:
     If the cache folder there is read-only or lets no program run, the packages go to ``workspace`` for this time only.
 
     Raises:
-        UnreachableError: the connection failed; what arrived stays, and the next try goes on from there.
+        UnreachableError: the connection failed; what arrived stays, and the next try continues from there.
         TargetError: the device's disk is full, or no writable folder lets programs run.
     """
     home = ssh.output(f"workspace={shlex.quote(workspace)}\n{_FIND}").decode().strip()

@@ -1,4 +1,4 @@
-"""A command that runs on a device by itself: it outlives a dropped connection, and ends when told or out of time."""
+"""A command that runs alone on a device: it outlives a lost connection, and ends on request or after a time limit."""
 
 import contextlib
 import logging
@@ -82,7 +82,7 @@ class Command:
 
     Standard output goes to the file ``out`` there; ``watched`` is the file whose lines are followed. ``packages``
     are folders that Python looks into before it looks where the device has its own. ``reconnect_s`` is how long a
-    lost connection is tried again. ``alone_s`` is how long the job goes on there without anybody who follows it; None
+    lost connection is tried again. ``alone_s`` is how long the job continues there without anybody who follows it; None
     means until its limit. It must be longer than ``reconnect_s``.
     """
 
@@ -115,7 +115,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a job ended: its exit status, and the end of what it wrote to standard error."""
+    """The end of a job: its exit status, and the end of what it wrote to standard error."""
 
     status: int
     errors: str
@@ -147,7 +147,7 @@ class _Patience:
 
 @contextlib.contextmanager
 def _beating(pipe: IO[bytes] | None, every_s: float | None) -> Iterator[None]:
-    """Send a byte ``every_s`` seconds while the block runs, so that the device hears that somebody is still here."""
+    """Send a byte ``every_s`` seconds while the block runs, so that the device notices if this computer is gone."""
     done = threading.Event()
 
     def beat() -> None:
@@ -182,10 +182,10 @@ class Job:
         self.over = False
 
     def lines(self) -> Iterator[str]:
-        """Yield the watched file line by line until the job ends; a lost connection is taken up where it broke.
+        """Yield the watched file line by line until the job ends; it continues after a lost connection.
 
         Raises:
-            UnreachableError: the connection did not come back in time. The job goes on there until its own limit, or
+            UnreachableError: the connection did not come back in time. The job continues there until its own limit, or
             until it has been alone for too long.
         """
         patience = _Patience(self._reconnect_s)
@@ -217,7 +217,7 @@ class Job:
         said = self._persistently(_RESULT.format(folder=self._folder)).decode(errors="replace")
         status, _, errors = said.partition("\n")
         if not status.isdigit():
-            raise TargetError(f"the job on {self._ssh.host} is gone without a result; did the device restart?")
+            raise TargetError(f"the job on {self._ssh.host} ended without a result; did the device restart?")
         self.over = True
         return Ended(int(status), errors)
 
@@ -235,7 +235,7 @@ class Job:
                 self.reconnections += 1
 
     def kill(self) -> None:
-        """End it and all it started: asked first, killed after a few seconds. Nothing to do where it has ended."""
+        """End it and all it started: asked first, killed after a few seconds. Nothing to do if it has ended."""
         script = _KILL.format(folder=self._folder, tries=(_GRACE_S + 2) * 10)
         try:
             self._ssh.output(script, timeout_s=30, cleaning=True)

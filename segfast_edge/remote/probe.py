@@ -1,4 +1,4 @@
-"""What a device says of itself over ssh, and whether that is enough to work with."""
+"""The facts about a device, read over ssh, and the check that they are enough to work with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ class Board:
 
     @property
     def emulated(self) -> bool:
-        """Whether this is no hardware: what is timed there means nothing."""
+        """Whether this is an emulated board, on which times mean nothing."""
         return bool(self.virtual)
 
     @property
@@ -147,11 +147,11 @@ def _busy(before: str, after: str) -> float:
 
 
 def free_bytes(line: str) -> int:
-    """Read the line that ``df -Pk`` gives for a file system; TargetError where it is none."""
+    """Read the line that ``df -Pk`` gives for a file system; TargetError if it is none."""
     try:
         return int(line.split()[3]) * 1024  # df -P: device, size, used, available
     except (IndexError, ValueError) as error:
-        raise TargetError(f"df -Pk on the device does not tell what is free: '{line.strip()}'") from error
+        raise TargetError(f"df -Pk on the device does not report the free space: '{line.strip()}'") from error
 
 
 def _version(parts: list[str]) -> tuple[int, int]:
@@ -172,18 +172,18 @@ def _python(host: str, found: list[str]) -> tuple[tuple[int, int], str]:
 
 
 def refuse_busy(ssh: Ssh, board: Board) -> None:
-    """Raise TargetError where another job of ours runs, or others keep the cores busy."""
+    """Raise TargetError if another job of ours runs, or others keep the cores busy."""
     if board.jobs:
-        raise TargetError(f"{ssh.host} is busy: another segfast-edge job runs there (process {board.jobs[0]})")
+        raise TargetError(f"{ssh.host} is busy: another segfast-edge job is running there (process {board.jobs[0]})")
     if not board.emulated and board.busy > _BUSY:
         raise TargetError(
-            f"{ssh.host} is busy: {board.busy:.0%} of its {board.cpus} cores' time is in use, at most {_BUSY:.0%} "
-            "leaves a measurement that means something"
+            f"{ssh.host} is busy: {board.busy:.0%} of its {board.cpus} cores' time is in use; at most {_BUSY:.0%} "
+            "is allowed for a valid measurement"
         )
 
 
 def refuse_full(ssh: Ssh, free_bytes: int, needed_bytes: int) -> None:
-    """Raise TargetError where ``free_bytes`` of a device's disk are no room for ``needed_bytes`` and a little more."""
+    """Raise TargetError if ``free_bytes`` of a device's disk are no room for ``needed_bytes`` and a little more."""
     needed = needed_bytes * 11 // 10 + 2_000_000
     if free_bytes < needed:
         raise TargetError(f"{ssh.host} has {free_bytes / 1e6:.0f} MB free; {needed / 1e6:.0f} MB are needed there")

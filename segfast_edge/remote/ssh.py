@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from segfast_edge.contract.shared.endings import failure
+from segfast_edge.contract.shared.stopping import end_child
 from segfast_edge.errors import TargetError, UnreachableError
 
 _FAILED = 255  # ssh's exit status for its own failures; the remote command's own is below
@@ -115,7 +116,7 @@ class Ssh:
                 child.wait()
             finally:
                 self._running.discard(child)
-                _end(child)
+                end_child(child)
             if self.stopped and not cleaning:
                 raise TargetError(f"stopped before the work on {self.host} was done")
             if child.returncode != 0:
@@ -204,19 +205,6 @@ def _is_plain(byte: int) -> bool:
 
 def _first_line(said: bytes) -> str:
     return next((line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()), "")
-
-
-def _end(child: "subprocess.Popen[bytes]") -> None:
-    if child.poll() is None:
-        child.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(5)
-        child.kill()
-        child.wait()
-    for stream in (child.stdin, child.stdout):
-        if stream is not None:
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
 
 
 def rsync(ssh: Ssh, source: Path, destination: str) -> list[str]:

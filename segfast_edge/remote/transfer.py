@@ -51,7 +51,7 @@ def size_of(folder: Path) -> int:
 def copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
     """Make the device's folder ``destination`` hold what the local folder ``source`` holds.
 
-    By rsync where both sides have it, so that a second try sends only what is missing; else by tar through ssh.
+    By rsync if both sides have it, so that a second try sends only what is missing; else by tar through ssh.
 
     Raises:
         UnreachableError: the connection failed.
@@ -69,7 +69,7 @@ def copy(ssh: Ssh, board: Board, source: Path, destination: str) -> None:
 
 
 def _is_full(ssh: Ssh, folder: str) -> bool:
-    """Say whether the device's disk is full; no where the device does not tell."""
+    """Say whether the device's disk is full; no if the device does not tell."""
     try:
         said = ssh.output(f"df -Pk {shlex.quote(folder)} | tail -n 1").decode(errors="replace")
         return free_bytes(said) < _FULL_BYTES

@@ -22,13 +22,13 @@ def cache_folder() -> Path:
     """Return where downloads are kept; TargetError for a user without a home folder."""
     folder = user_cache_folder()
     if folder is None:
-        raise TargetError("there is no home folder to keep downloads in; name one with SEGFAST_CACHE")
+        raise TargetError("there is no home folder to cache downloads in; set SEGFAST_CACHE to a folder")
     return folder
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What decides whether a wheel fits a computer: ``uname -m``, Python's version, and glibc's."""
+    """The facts that decide whether a wheel fits a computer: ``uname -m``, Python's version, and glibc's."""
 
     machine: str
     python: tuple[int, int]
@@ -107,7 +107,7 @@ def needed_glibc(folder: Path) -> tuple[tuple[int, int], Path | None]:
 
 
 def refuse_newer_glibc(folder: Path, platform: Platform) -> None:
-    """Raise TargetError where a library asks for a newer glibc, whatever its wheel's name says (ai-edge-litert 2.3)."""
+    """Raise TargetError if a library asks for a newer glibc, whatever its wheel's name says (ai-edge-litert 2.3)."""
     needed, library = needed_glibc(folder)
     if library is not None and needed > platform.glibc:
         raise TargetError(

@@ -13,13 +13,12 @@ from torch.utils import data
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.data import Dataset
-from segfast_edge.data.augmentation import generator
 from segfast_edge.progress import Progress
 from segfast_edge.training.distributed import World
 from segfast_edge.training.free_memory import free_bytes as _free_bytes
 
 Pixels = tuple[Frame, Labels]
-Augment = Callable[[Frame, Labels, np.random.Generator], Pixels]
+Augment = Callable[[int, int, Callable[[int], Pixels]], Pixels]  # epoch, index, and how to read a native pair
 Key = tuple[int, int]  # epoch and index
 MEMORY_SHARE = 0.4  # of the memory that is free when the data is read
 
@@ -31,13 +30,10 @@ class Examples(data.Dataset[tuple[Tensor, Tensor]]):
     ``augment`` gives the network-sized pair. What does not fit in memory is read again each time.
     """
 
-    def __init__(
-        self, dataset: Dataset, preprocess: Preprocess, *, augment: Augment | None = None, seed: int = 0
-    ) -> None:
+    def __init__(self, dataset: Dataset, preprocess: Preprocess, *, augment: Augment | None = None) -> None:
         self._dataset = dataset
         self._preprocess = preprocess
         self._augment = augment
-        self._seed = seed
         self._kept: list[Pixels] = []
 
     def __len__(self) -> int:
@@ -65,11 +61,12 @@ class Examples(data.Dataset[tuple[Tensor, Tensor]]):
             return sample.frame, sample.labels
         return self._preprocess.image(sample.frame), self._preprocess.labels(sample.labels)
 
+    def _pair(self, index: int) -> Pixels:
+        return self._kept[index] if index < len(self._kept) else self._read(index)
+
     def __getitem__(self, key: Key) -> tuple[Tensor, Tensor]:
         epoch, index = key
-        frame, labels = self._kept[index] if index < len(self._kept) else self._read(index)
-        if self._augment is not None:
-            frame, labels = self._augment(frame, labels, generator(self._seed, epoch, index))
+        frame, labels = self._pair(index) if self._augment is None else self._augment(epoch, index, self._pair)
         return torch.from_numpy(np.array(frame)), torch.from_numpy(np.array(labels))
 
 

@@ -82,3 +82,10 @@ def wrap(module: nn.Module, world: World, device: torch.device) -> nn.Module:
     if world.size == 1:
         return module
     return DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+def sharing(module: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[object]:
+    """Return the context for one part of a step: processes share their gradients in its ``last`` part."""
+    if last or not isinstance(module, DistributedDataParallel):
+        return contextlib.nullcontext()
+    return module.no_sync()

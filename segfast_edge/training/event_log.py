@@ -1,10 +1,33 @@
-"""The same figures as ``metrics.jsonl``, as TensorBoard events."""
+"""Who else gets the records of ``metrics.jsonl``: TensorBoard, and loggers of the user's own."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from segfast_edge.errors import SegfastError
+from segfast_edge.own_code import own_function
+
+
+class Logger(Protocol):
+    """Gets each complete epoch's record, and is closed at the end."""
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Add one epoch's record."""
+
+    def close(self) -> None:
+        """Flush and close."""
+
+
+def own_logger(name: str, folder: Path, config: Mapping[str, Any], epoch: int) -> Logger:
+    """Make the user's ``package.module:factory``; ``epoch`` epochs are complete, and written by an earlier process.
+
+    Raises:
+        SegfastError: no such factory, or what it gives is not a logger.
+    """
+    logger: Logger = own_function("logger", name, "factory(folder, config, epoch)")(folder, config, epoch)
+    if not (callable(getattr(logger, "write", None)) and callable(getattr(logger, "close", None))):
+        raise SegfastError(f"logger '{name}' gave a {type(logger).__name__}; expected write(record) and close()")
+    return logger
 
 
 class EventLog:

@@ -1,4 +1,4 @@
-"""Which device and number format the arithmetic uses."""
+"""The device and number format of the arithmetic."""
 
 import contextlib
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import nn
 
 from segfast_edge.errors import SegfastError
 from segfast_edge.model.torch_device import device_for
-from segfast_edge.training.cpu import with_fast_depthwise, with_fast_upsampling
+from segfast_edge.training.cpu_gradients import with_fast_depthwise, with_fast_upsampling
 from segfast_edge.training.settings import Hardware
 
 
@@ -49,7 +49,7 @@ class Execution:
 
 
 def execution(hardware: Hardware, local_rank: int = 0) -> Execution:
-    """Choose device and precision: bf16 where the processor computes in it, else fp16 on CUDA, else fp32.
+    """Choose device and precision: bf16 if the processor computes in it, else fp16 on CUDA, else fp32.
 
     Raises:
         SegfastError: a device that is not there, or a precision it cannot train in.

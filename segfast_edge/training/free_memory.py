@@ -1,4 +1,4 @@
-"""How much memory this process may still take: of the machine, and of the container that it runs in."""
+"""The memory that this process can still use, of the machine and of its container."""
 
 import os
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,12 +14,13 @@ from segfast_edge.errors import SegfastError
 from segfast_edge.model.normalise import Normalise
 from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training.batches import Order
-from segfast_edge.training.distributed import World
+from segfast_edge.training.distributed import World, sharing
 from segfast_edge.training.execution import Execution
-from segfast_edge.training.finite import first_bad_layer
-from segfast_edge.training.losses import Term, distillation, terms, to_targets
+from segfast_edge.training.losses import Term, distillation, part_counts, terms, to_targets
+from segfast_edge.training.non_finite import first_bad_layer
 from segfast_edge.training.recipe import Recipe, learning_rate
-from segfast_edge.training.state import State, Sums, trained
+from segfast_edge.training.state import State, Sums
+from segfast_edge.training.weights import set_training, trained
 
 Batches = DataLoader[tuple[Tensor, Tensor]]
 
@@ -34,7 +35,7 @@ class Teacher:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSetup:
-    """What stays the same over a training. ``forward`` is the network, compiled or shared between processes."""
+    """The constant parts of a training. ``forward`` is the network, compiled or shared between processes."""
 
     recipe: Recipe
     seed: int
@@ -52,7 +53,7 @@ class TrainingSetup:
 
 @dataclass(frozen=True, slots=True)
 class StepProgress:
-    """Where a training is after a step; epochs and steps count from 1, ``loss`` is the epoch's mean so far."""
+    """The progress of a training after a step; epochs and steps count from 1, ``loss`` is the epoch's mean so far."""
 
     epoch: int
     epochs: int
@@ -68,12 +69,12 @@ OnStep = Callable[[StepProgress], None]
 
 
 def train_epoch(setup: TrainingSetup, state: State, sums: Sums, *, stop: Stop, report: OnStep) -> bool:
-    """Train the rest of the epoch in progress; return False where ``stop`` ended it before its last step.
+    """Train the rest of the epoch in progress; return False if ``stop`` ended it before its last step.
 
     Raises:
         SegfastError: the loss is NaN or infinite; says where it began.
     """
-    state.module.train()
+    set_training(state.module, setup.recipe.freeze)
     setup.order.epoch, setup.order.start = state.epoch, state.step
     began, before = time.perf_counter(), sums.seconds
     for images, labels in setup.batches:
@@ -103,24 +104,65 @@ def _step(setup: TrainingSetup, state: State, sums: Sums, batch: tuple[Tensor, T
     device = setup.execution.device
     pixels = batch[0].to(device, non_blocking=True).permute(0, 3, 1, 2)  # NHWC in memory: channels_last
     targets = to_targets(batch[1].to(device, non_blocking=True), setup.classes.ignored)
-    with setup.execution.autocast():
-        logits = setup.forward(setup.normalise(pixels))
-    weighted = [(1.0, term) for term in terms(setup.recipe.loss, logits, targets, setup.class_weights)]
-    if setup.teacher is not None:
-        weighted.append((setup.recipe.distill, _taught(setup, setup.teacher, logits, pixels)))
-    loss, value, stopping = _global_mean(setup.world, weighted, stop())
-    if not math.isfinite(value):
-        with setup.execution.autocast():
-            where = first_bad_layer(state.module, setup.normalise(pixels))
-        raise SegfastError(
-            f"the loss became {value} in epoch {state.epoch + 1}, step {state.step + 1}: {where}."
-            " The last good state is kept; continue with --resume and a lower --lr, or --clip 1"
-        )
-    _update(setup, state, loss, done)
+    state.optimiser.zero_grad(set_to_none=True)
+    parts = list(zip(pixels.chunk(setup.recipe.accumulate), targets.chunk(setup.recipe.accumulate), strict=True))
+    whole, stopping = 0.0, False
+    for number, (part, shares) in enumerate(zip(parts, _part_shares(setup, parts), strict=True), 1):
+        with sharing(setup.forward, last=number == len(parts)):
+            weighted = _terms(setup, part, shares)
+            loss, value, stopping = _global_mean(setup.world, weighted, number == len(parts) and stop())
+            _check_finite(setup, state, part[0], value)
+            state.scaler.scale(loss).backward()
+        whole += value
+    _update(setup, state, done)
     images = batch[0].shape[0] * setup.world.size
-    sums.loss += value * images
+    sums.loss += whole * images
     sums.images += images
     return stopping
+
+
+Part = tuple[Tensor, Tensor]  # pixels and targets
+Weighted = list[tuple[float | Tensor, Term]]
+
+
+def _part_shares(setup: TrainingSetup, parts: Sequence[Part]) -> Tensor:
+    """Return what part of the whole step's mean each part makes up, for every term of the loss: parts x terms.
+
+    So the gradients of the parts add up to those of the step in one piece, however many pixels of each count.
+    """
+    if len(parts) == 1:
+        return torch.ones(1, 3)
+    counts = []
+    for pixels, targets in parts:
+        found = part_counts(setup.recipe.loss, targets, setup.class_weights)
+        counts.append(torch.stack([*found, found[0].new_tensor(float(pixels.shape[0]))]))  # the last is the teacher's
+    whole = setup.world.sum(torch.stack(counts))
+    return whole / whole.sum(0).clamp(min=1e-12)
+
+
+def _terms(setup: TrainingSetup, part: Part, shares: Tensor) -> Weighted:
+    """Return the terms of the loss on a part of a batch, and the weight of each."""
+    pixels, targets = part
+    with setup.execution.autocast():
+        logits = setup.forward(setup.normalise(pixels))
+    found: Weighted = [
+        (share, term)
+        for term, share in zip(terms(setup.recipe.loss, logits, targets, setup.class_weights), shares, strict=False)
+    ]
+    if setup.teacher is not None:
+        found.append((setup.recipe.distill * shares[-1], _taught(setup, setup.teacher, logits, pixels)))
+    return found
+
+
+def _check_finite(setup: TrainingSetup, state: State, pixels: Tensor, value: float) -> None:
+    if math.isfinite(value):
+        return
+    with setup.execution.autocast():
+        where = first_bad_layer(state.module, setup.normalise(pixels))
+    raise SegfastError(
+        f"the loss became {value} in epoch {state.epoch + 1}, step {state.step + 1}: {where}."
+        " The last good state is kept; continue with --resume and a lower --lr, or --clip 1"
+    )
 
 
 def _taught(setup: TrainingSetup, teacher: Teacher, logits: Tensor, pixels: Tensor) -> Term:
@@ -129,7 +171,7 @@ def _taught(setup: TrainingSetup, teacher: Teacher, logits: Tensor, pixels: Tens
     return distillation(logits, target)
 
 
-def _global_mean(world: World, weighted: list[tuple[float, Term]], stop: bool) -> tuple[Tensor, float, bool]:
+def _global_mean(world: World, weighted: Weighted, stop: bool) -> tuple[Tensor, float, bool]:
     """Return the loss to differentiate here, its value over all processes, and whether any of them should stop.
 
     DistributedDataParallel averages gradients over processes, hence the factor ``world.size``.
@@ -141,9 +183,7 @@ def _global_mean(world: World, weighted: list[tuple[float, Term]], stop: bool) -
     return (totals / counts).sum() * world.size, float((sums / counts).sum()), bool(shared[-1] > 0)
 
 
-def _update(setup: TrainingSetup, state: State, loss: Tensor, done: int) -> None:
-    state.optimiser.zero_grad(set_to_none=True)
-    state.scaler.scale(loss).backward()
+def _update(setup: TrainingSetup, state: State, done: int) -> None:
     if setup.recipe.clip:
         state.scaler.unscale_(state.optimiser)
         nn.utils.clip_grad_norm_(trained(state.module), setup.recipe.clip)
@@ -155,7 +195,7 @@ def _update(setup: TrainingSetup, state: State, loss: Tensor, done: int) -> None
 
 @torch.no_grad()
 def validate(setup: TrainingSetup, module: nn.Module, *, stop: Stop) -> ConfusionMatrix | None:
-    """Return the confusion matrix on val at the network's size, in float32; None where ``stop`` ended it."""
+    """Return the confusion matrix on val at the network's size, in float32; None if ``stop`` ended it."""
     setup.world.same_buffers(module)
     module.eval()
     matrix = ConfusionMatrix(setup.classes)

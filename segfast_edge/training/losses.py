@@ -7,11 +7,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segfast_edge.training.recipe import ClassWeights, Loss
+from segfast_edge.errors import SegfastError
+from segfast_edge.own_code import own_function
+from segfast_edge.training.recipe import ClassWeights
 
 NOT_COUNTED = -100  # the label torch's cross-entropy leaves out
 _SURE = -math.log(0.7)  # OHEM: pixels predicted with less than 0.7 are hard
 _SORTED = 4096  # Lovasz sorts about so many pixels per frame: all of 224x224 would cost as much as the network
+_FOCUS = 2.0  # focal: the paper's gamma
+_MISSED = 0.7  # Tversky: what a missed pixel costs; a wrong one costs the rest to 1
 _LEAST_HARD = 16  # OHEM: but at least a sixteenth of a frame's pixels is used
 
 
@@ -29,15 +33,19 @@ def to_targets(labels: Tensor, ignored: int | None) -> Tensor:
     return targets if ignored is None else targets.masked_fill(targets == ignored, NOT_COUNTED)
 
 
-def terms(loss: Loss, logits: Tensor, targets: Tensor, weights: Tensor | None) -> list[Term]:
+def terms(loss: str, logits: Tensor, targets: Tensor, weights: Tensor | None) -> list[Term]:
     """Return the loss's parts; its value is the sum of their means.
 
     ``logits`` are N x classes x H x W, ``targets`` N x H x W from ``to_targets``, ``weights`` one per class or None.
     """
     logits = logits.float()
+    if ":" in loss:
+        return [_own(loss, logits, targets)]
     pixels = F.cross_entropy(logits, targets, weights, ignore_index=NOT_COUNTED, reduction="none")
     if loss == "ohem":
         return [_hard_pixels(pixels, targets)]
+    if loss == "focal":
+        pixels = pixels * (1 - _probability(logits, targets)) ** _FOCUS
     found = [Term(pixels.sum(), _weight_sum(targets, weights, pixels))]
     if loss == "ce+lovasz":
         step = max(1, round(math.sqrt(targets[0].numel() / _SORTED)))
@@ -45,7 +53,20 @@ def terms(loss: Loss, logits: Tensor, targets: Tensor, weights: Tensor | None) -
         found.append(_lovasz(logits[thin], targets[thin]))
     if loss == "ce+dice":
         found.append(_dice(logits, targets))
+    if loss == "ce+tversky":
+        found.append(_tversky(logits, targets))
     return found
+
+
+def part_counts(loss: str, targets: Tensor, weights: Tensor | None) -> list[Tensor]:
+    """Return the counts that ``terms`` would give for these targets, as far as they follow from the targets.
+
+    How many pixels are hard does not, so for ``ohem`` it is the number of frames.
+    """
+    like = torch.ones((), device=targets.device)
+    frames = like * len(targets)
+    pixels = frames if loss == "ohem" or ":" in loss else _weight_sum(targets, weights, like)
+    return [pixels, frames] if loss.startswith("ce+") else [pixels]
 
 
 def distillation(logits: Tensor, teacher: Tensor) -> Term:
@@ -74,6 +95,14 @@ def balanced_weights(shares: Tensor, weighing: ClassWeights = "enet") -> Tensor:
     return torch.where(seen, weights, torch.ones_like(weights))
 
 
+def _own(name: str, logits: Tensor, targets: Tensor) -> Term:
+    values = own_function("loss", name, "function(logits, targets)")(logits, targets)
+    if not isinstance(values, Tensor) or values.shape != logits.shape[:1]:
+        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise SegfastError(f"loss '{name}' gave {shape}; expected one value for each of {len(logits)} frames")
+    return Term(values.sum(), values.new_tensor(float(len(values))))
+
+
 def _weight_sum(targets: Tensor, weights: Tensor | None, like: Tensor) -> Tensor:
     counted = targets[targets != NOT_COUNTED]
     return like.new_tensor(float(counted.numel())) if weights is None else weights[counted].sum()
@@ -87,6 +116,11 @@ def _hard_pixels(pixels: Tensor, targets: Tensor) -> Term:
     place = torch.arange(ranked.shape[1], device=ranked.device)
     kept = ((ranked > _SURE) | (place < counts // _LEAST_HARD)) & (place < counts)
     return Term((ranked * kept).sum(), kept.sum().to(pixels.dtype))
+
+
+def _probability(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the probability of each pixel's own class, N x H x W; pixels that do not count have any."""
+    return logits.softmax(1).gather(1, targets.clamp(min=0)[:, None])[:, 0]
 
 
 def _one_hot(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -126,3 +160,12 @@ def _dice(logits: Tensor, targets: Tensor) -> Term:
     probabilities, truth, present = _one_hot(logits, targets)
     overlap = 2 * (probabilities * truth).sum(2) + 1
     return _mean_over_present(1 - overlap / (probabilities.sum(2) + truth.sum(2) + 1), present)
+
+
+def _tversky(logits: Tensor, targets: Tensor) -> Term:
+    """Tversky loss of each frame over its classes (Salehi et al. 2017, equation 3): missed pixels cost more."""
+    probabilities, truth, present = _one_hot(logits, targets)
+    hits = (probabilities * truth).sum(2)
+    missed, wrong = truth.sum(2) - hits, probabilities.sum(2) - hits
+    whole = hits + _MISSED * missed + (1 - _MISSED) * wrong
+    return _mean_over_present(1 - hits / whole.clamp(min=1e-12), present)

@@ -7,25 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from segfast_edge.contract.classes import ClassSet, find_name
-from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.shared.files import sha256
-from segfast_edge.data import Dataset, Protocol, open_source
-from segfast_edge.data.augmentation import Augmentation
+from segfast_edge.data import Protocol, open_source
+from segfast_edge.data.effects import parse_effects
 from segfast_edge.data.leaks import training_splits
-from segfast_edge.data.protocol import check_counts, padding_label
+from segfast_edge.data.protocol import check_counts
 from segfast_edge.data.splits import recorded
+from segfast_edge.data.subset import drawn_fraction
 from segfast_edge.errors import DataError, SegfastError
 from segfast_edge.model import build
 from segfast_edge.model.checkpoint import Checkpoint
 from segfast_edge.model.fake_int8 import with_fake_int8
 from segfast_edge.model.normalise import Normalise
 from segfast_edge.model.pretrained import pretrained_of, start_from_pretrained
+from segfast_edge.own_code import own_function
 from segfast_edge.progress import Progress
+from segfast_edge.training.augmenting import augmented, class_shares
 from segfast_edge.training.batches import Examples, Order, in_order, loader
 from segfast_edge.training.distributed import World, wrap
 from segfast_edge.training.ema import Average
@@ -34,7 +35,8 @@ from segfast_edge.training.loop import Teacher, TrainingSetup
 from segfast_edge.training.losses import balanced_weights
 from segfast_edge.training.recipe import Recipe
 from segfast_edge.training.settings import TrainingSettings
-from segfast_edge.training.state import State, optimiser
+from segfast_edge.training.state import State
+from segfast_edge.training.weights import freeze, optimiser
 
 _log = logging.getLogger(__name__)
 
@@ -60,61 +62,56 @@ class TrainingData:
         return self.protocol.describe(self.classes)
 
 
+def check_own_code(recipe: Recipe) -> None:
+    """Import what the recipe names as package.module:function.
+
+    Raises:
+        SegfastError: one of them does not exist.
+    """
+    effects = [
+        ("effect", effect.name, "function(frame, labels, generator)") for effect in parse_effects(recipe.effects)
+    ]
+    losses = [("loss", recipe.loss, "function(logits, targets)"), ("schedule", recipe.schedule, "function(progress)")]
+    for kind, name, expected in (*effects, *losses):
+        if ":" in name:
+            own_function(kind, name, expected)
+
+
 def read_data(settings: TrainingSettings, world: World, progress: Progress) -> TrainingData:
-    """Open both splits and take them into memory where they fit, beside those of this machine's other processes.
+    """Open both splits and take them into memory if they fit, beside those of this machine's other processes.
 
     Raises:
         SegfastError: the data is not there or not as it should be.
     """
+    check_own_code(settings.recipe)
     source = open_source(settings.data, settings.data_root)
     protocol = Protocol.named(settings.protocol, source.size, settings.size)
     train, val = (protocol.apply(split) for split in training_splits(source))
+    train = drawn_fraction(train, settings.recipe.fraction, settings.seed)
     for split in (train, val):
         check_counts(split, protocol.preprocess())
-    augment = None
-    if settings.recipe.augment:
-        whole = _augmentation(settings.recipe, protocol, padding_label(train.classes))
-        augment = whole.window(settings.recipe.crop).apply
     preprocess = protocol.preprocess()
-    examples = Examples(train, preprocess, augment=augment, seed=settings.seed), Examples(val, preprocess)
+    augment = augmented(settings.recipe, protocol, train, settings.seed) if settings.recipe.augment else None
+    examples = Examples(train, preprocess, augment=augment), Examples(val, preprocess)
     total = len(train) + len(val)
     examples[0].keep(world, lambda done, _: progress(done, total))
     examples[1].keep(world, lambda done, _: progress(len(train) + done, total))
     weighing = settings.recipe.class_weights
-    weights = None if weighing == "none" else balanced_weights(_shares(train, protocol.preprocess()), weighing)
+    weights = (
+        None
+        if weighing == "none"
+        else balanced_weights(torch.from_numpy(class_shares(train, preprocess)).float(), weighing)
+    )
     started: dict[str, Any] = {} if settings.start is None else {"start": _named(settings.start)}
     if settings.pretrained:
         started["pretrained"] = pretrained_of(settings.model).to_json()
     return TrainingData(protocol, train.classes, *examples, weights, started, recorded(source))
 
 
-def _augmentation(recipe: Recipe, protocol: Protocol, padding: int | None) -> Augmentation:
-    size, colour = (protocol.height, protocol.width), recipe.colour
-    return Augmentation(
-        size,
-        padding,
-        scale=recipe.scale,
-        brightness=colour,
-        contrast=colour,
-        saturation=colour,
-        hue=recipe.hue,
-        blur=recipe.blur,
-    )
-
-
 def _named(start: Path) -> dict[str, str]:
     if not start.is_file():
         raise DataError(f"no such checkpoint: {start}")
     return {"checkpoint": start.name, "sha256": sha256(start)}
-
-
-def _shares(dataset: Dataset, preprocess: Preprocess) -> Tensor:
-    """Return each class's share of the counted pixels, in label order."""
-    counts = np.zeros(256, np.int64)
-    for index in range(len(dataset)):
-        counts += np.bincount(preprocess.labels(dataset[index].labels).ravel(), minlength=256)
-    counted = counts[: len(dataset.classes)]
-    return torch.from_numpy(counted / max(1, counted.sum())).float()
 
 
 def make_state(settings: TrainingSettings, classes: ClassSet, execution: Execution) -> State:
@@ -131,6 +128,7 @@ def make_state(settings: TrainingSettings, classes: ClassSet, execution: Executi
         module.load_state_dict(_first_weights(settings.start, settings.model, module, classes))
     if settings.recipe.fake_int8:
         module = with_fake_int8(module)
+    freeze(module, settings.recipe.freeze)
     module = execution.place(module)
     average = Average(module, settings.recipe.ema) if settings.recipe.ema else None
     return State(module, optimiser(settings.recipe, module), execution.scaler(), average)
@@ -209,7 +207,7 @@ def make_setup(
 
 
 def _forward(state: State, world: World, execution: Execution, settings: TrainingSettings) -> nn.Module:
-    """Return the network as the loop calls it: shared between processes, compiled where asked."""
+    """Return the network as the loop calls it: shared between processes, compiled if asked for."""
     if world.size > 1 and execution.cuda and not settings.recipe.fake_int8:  # its statistics are frozen
         state.module = nn.SyncBatchNorm.convert_sync_batchnorm(state.module)
     module = wrap(state.module, world, execution.device)
@@ -224,7 +222,7 @@ def _teacher(settings: TrainingSettings, classes: ClassSet, execution: Execution
     checkpoint = Checkpoint.load(settings.teacher)
     if checkpoint.classes.names != classes.names:
         raise SegfastError(
-            f"teacher {settings.teacher} tells {len(checkpoint.classes)} classes apart"
+            f"teacher {settings.teacher} has {len(checkpoint.classes)} classes"
             f" ({', '.join(checkpoint.classes.names)}); this training has {len(classes)}: {', '.join(classes.names)}"
         )
     module = execution.place(checkpoint.module()).requires_grad_(False)

@@ -1,15 +1,17 @@
-"""How a network is trained: everything that decides the outcome except the network and the data."""
+"""Recipes: everything that decides the outcome of a training except the network and the data."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+from segfast_edge.data.effects import parse_effects
 from segfast_edge.errors import SegfastError, unknown
+from segfast_edge.own_code import own_function
 
 Optimiser = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "cosine", "poly"]
-Loss = Literal["ce", "ohem", "ce+lovasz", "ce+dice"]
+SCHEDULES = ("constant", "cosine", "poly")  # or one's own function
+LOSSES = ("ce", "ohem", "focal", "ce+lovasz", "ce+dice", "ce+tversky")  # or one's own function
 ClassWeights = Literal["none", "enet", "soft", "median"]
 
 
@@ -20,7 +22,7 @@ class Recipe:
     ``lr`` is the peak learning rate for the global batch; ``warmup_epochs`` rise to it linearly. ``ema`` is the
     decay per step of the averaged weights that are validated and kept, 0 for none. ``clip`` bounds the gradient's
     L2 norm, 0 for none. ``patience`` is how many epochs without a better mIoU on val end the training, 0 for never.
-    ``distill`` weighs the teacher's term, where there is a teacher. ``crop`` is the side of the window that an
+    ``distill`` weighs the teacher's term, if there is a teacher. ``crop`` is the side of the window that an
     augmented example shows, as a share of the network's input: smaller ones train faster, objects keep their size,
     val is always whole. ``val_every`` is after how many epochs val is looked at; it always is after the last.
     ``fake_int8`` trains, and looks at val, with weights and inputs of layers rounded as int8 rounds them.
@@ -28,7 +30,10 @@ class Recipe:
     1 / ln(1.02 + p) (Paszke et al. 2016), ``soft`` with 1 / ln(1.10 + p), ``median`` with the median share over p
     (Eigen and Fergus 2015). ``scale``, ``colour``, ``hue`` and ``blur`` are the bounds of the augmentation: zoom,
     brightness, contrast and saturation, hue, and how often the picture is blurred. ``encoder_lr`` is the part of the
-    learning rate with which weights of a network's ``encoder`` are trained, where they come pretrained.
+    learning rate with which weights of a network's ``encoder`` are trained, where they come pretrained; ``lr_groups``
+    gives such parts for other modules by the prefix of their name, and ``layer_decay`` multiplies it once more for
+    every layer before the last. ``freeze`` names modules that are not trained. ``accumulate`` computes a step in so
+    many parts, to need less memory. ``fraction`` of the training pictures are used, drawn by the seed.
     """
 
     name: str
@@ -37,9 +42,9 @@ class Recipe:
     optimiser: Optimiser = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
-    schedule: Schedule = "constant"
+    schedule: str = "constant"
     warmup_epochs: int = 0
-    loss: Loss = "ce"
+    loss: str = "ce"
     class_weights: ClassWeights = "none"
     augment: bool = False
     scale: tuple[float, float] = (0.5, 2.0)
@@ -54,9 +59,16 @@ class Recipe:
     val_every: int = 1
     fake_int8: bool = False
     encoder_lr: float = 1.0
+    lr_groups: tuple[tuple[str, float], ...] = ()
+    layer_decay: float = 1.0
+    freeze: tuple[str, ...] = ()
+    accumulate: int = 1
+    fraction: float = 1.0
+    effects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for key, least in (("epochs", 1), ("batch_size", 1), ("warmup_epochs", 0), ("patience", 0), ("val_every", 1)):
+        for key in ("epochs", "batch_size", "warmup_epochs", "patience", "val_every", "accumulate"):
+            least = 0 if key in ("warmup_epochs", "patience") else 1
             if getattr(self, key) < least:
                 raise SegfastError(f"{_flag(key)} {getattr(self, key)} is too small; at least {least}")
         for key in ("lr", "weight_decay", "clip", "distill"):
@@ -67,20 +79,29 @@ class Recipe:
                 )
         if not 0 <= self.ema < 1:
             raise SegfastError(f"--ema {self.ema} must lie from 0 (off) to below 1")
-        if not 0 < self.encoder_lr <= 1:
-            raise SegfastError(f"--encoder-lr {self.encoder_lr} must be over 0 and at most 1")
+        for key in ("encoder_lr", "layer_decay", "fraction"):
+            if not 0 < getattr(self, key) <= 1:
+                raise SegfastError(f"{_flag(key)} {getattr(self, key)} must be over 0 and at most 1")
+        for prefix, share in self.lr_groups:
+            if not 0 < share < float("inf"):
+                raise SegfastError(f"--lr-groups {prefix}={share} must be a finite number over 0; --freeze trains none")
+        if self.batch_size % self.accumulate:
+            raise SegfastError(f"--accumulate {self.accumulate} does not divide --batch-size {self.batch_size}")
         if not 0.25 <= self.crop <= 1:
             raise SegfastError(f"--crop {self.crop} must lie from 0.25 to 1")
         if self.crop < 1 and not self.augment:
             raise SegfastError(f"--crop {self.crop} needs --augment: without it, examples are whole")
-        for key, kind in (
-            ("optimiser", Optimiser),
-            ("schedule", Schedule),
-            ("loss", Loss),
-            ("class_weights", ClassWeights),
+        if parse_effects(self.effects) and not self.augment:
+            raise SegfastError(f"--effects {','.join(self.effects)} needs --augment")
+        for key, known in (
+            ("optimiser", get_args(Optimiser)),
+            ("schedule", SCHEDULES),
+            ("loss", LOSSES),
+            ("class_weights", get_args(ClassWeights)),
         ):
-            if getattr(self, key) not in get_args(kind):
-                raise SegfastError(unknown(key, str(getattr(self, key)), get_args(kind)))
+            value = str(getattr(self, key))
+            if value not in known and not (":" in value and key in ("schedule", "loss")):
+                raise SegfastError(unknown(key, value, known))
 
     def changed(self, changes: Mapping[str, Any]) -> "Recipe":
         """Return this recipe with some fields changed; a value of None changes nothing."""
@@ -96,9 +117,12 @@ class Recipe:
         known = {field.name: value[field.name] for field in fields(cls) if field.name in value}
         if isinstance(known.get("class_weights"), bool):  # as releases before 0.7 wrote it
             known["class_weights"] = "enet" if known["class_weights"] else "none"
-        if "scale" in known:
-            known["scale"] = tuple(known["scale"])
-        return cls(**known)
+        return cls(**{key: _immutable(found) for key, found in known.items()})
+
+
+def _immutable(value: Any) -> Any:
+    """Return JSON lists as tuples."""
+    return tuple(map(_immutable, value)) if isinstance(value, list) else value
 
 
 def _flag(field: str) -> str:
@@ -165,6 +189,8 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     if step < warmup:
         return recipe.lr * (step + 1) / warmup
     done = (step - warmup) / max(1, total - warmup)
+    if ":" in recipe.schedule:
+        return recipe.lr * float(own_function("schedule", recipe.schedule, "function(progress)")(done))
     if recipe.schedule == "poly":
         return recipe.lr * float(max(0.0, 1 - done) ** 0.9)  # the power that DeepLab made customary
     if recipe.schedule == "cosine":

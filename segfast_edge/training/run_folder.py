@@ -49,7 +49,7 @@ class RunFolder:
         return read_json(self.path / "config.json", "training configuration")
 
     def check_free(self, *, overwrite: bool) -> None:
-        """Raise SegfastError where the folder holds a training already and ``overwrite`` is off."""
+        """Raise SegfastError if the folder holds a training already and ``overwrite`` is off."""
         there = [name for name in _OURS if (self.path / name).exists()]
         if there and not overwrite:
             raise SegfastError(

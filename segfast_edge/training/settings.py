@@ -1,10 +1,11 @@
-"""What a training run is: kept as config.json beside its checkpoints, and read again when it continues."""
+"""The settings of a training: stored as config.json beside its checkpoints, and read again when it continues."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from segfast_edge.contract.shared import records
 from segfast_edge.errors import SegfastError, unknown
 from segfast_edge.training.recipe import Recipe, recipe
 
@@ -13,10 +14,11 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Where and how the arithmetic runs; may differ when a run continues.
+    """Device and precision of the arithmetic; they may differ when a run continues.
 
-    ``workers`` is the number of loading processes, None to choose: none where the data is in memory and needs
-    no augmentation.
+    ``workers`` is the number of loading processes, None to choose: none if the data is in memory and needs
+    no augmentation. ``max_hours`` after its start, the process saves its state and ends; None for no limit.
+    ``loggers`` are the user's own: package.module:factory of the folder, the configuration and the first epoch.
     """
 
     device: str = "auto"
@@ -25,12 +27,16 @@ class Hardware:
     compile: bool = False
     tensorboard: bool = False
     deterministic: bool = False
+    max_hours: float | None = None
+    loggers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise SegfastError(unknown("precision", self.precision, get_args(Precision)))
         if self.workers is not None and self.workers < 0:
             raise SegfastError(f"--num-workers {self.workers} is below 0")
+        if self.max_hours is not None and not self.max_hours > 0:
+            raise SegfastError(f"--max-hours {self.max_hours} must be over 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +67,10 @@ class TrainingSettings:
             raise SegfastError("--pretrained and --start both give the first weights; choose one")
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values, without the hardware, which is no part of what is trained."""
-        return {
-            "model": self.model,
-            "data": self.data,
-            "data_root": _text(self.data_root),
-            "protocol": self.protocol,
-            "size": None if self.size is None else list(self.size),
-            "seed": self.seed,
-            "teacher": _text(self.teacher),
-            "start": _text(self.start),
-            "pretrained": self.pretrained,
-            "recipe": self.recipe.to_json(),
-        }
+        """Return plain JSON values, without the hardware, which is not part of what is trained."""
+        value = records.written(self)
+        del value["hardware"]
+        return value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], hardware: Hardware) -> "TrainingSettings":
@@ -83,27 +80,6 @@ class TrainingSettings:
             SegfastError: a field missing or of the wrong kind.
         """
         try:
-            size = value["size"]
-            return cls(
-                model=str(value["model"]),
-                data=str(value["data"]),
-                data_root=_path(value["data_root"]),
-                protocol=str(value["protocol"]),
-                size=None if size is None else (int(size[0]), int(size[1])),
-                seed=int(value["seed"]),
-                teacher=_path(value["teacher"]),
-                start=_path(value["start"]),
-                pretrained=bool(value.get("pretrained", False)),
-                recipe=Recipe.from_json(value["recipe"]),
-                hardware=hardware,
-            )
+            return replace(records.read(cls, value, ("pretrained", "hardware")), hardware=hardware)
         except (KeyError, TypeError, ValueError) as error:
             raise SegfastError(f"config.json is not valid: {type(error).__name__} {error}") from error
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)

@@ -1,18 +1,16 @@
 """Everything that changes while training, and the file it continues from."""
 
 import pickle
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from segfast_edge.contract.shared.files import replacing_file
 from segfast_edge.errors import ArtifactError
 from segfast_edge.training.ema import Average
-from segfast_edge.training.recipe import Recipe
 
 KIND = "segfast-edge training state"
 VERSION = 1
@@ -51,7 +49,7 @@ class State:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network whose figures count: the averaged one where there is one."""
+        """The network whose figures count: the averaged one if there is one."""
         return self.module if self.average is None else self.average.module
 
     def save(self, path: Path, sums: Sums) -> None:
@@ -108,29 +106,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict) or value.get("kind") != KIND or value.get("version") != VERSION:
         raise ArtifactError(f"{path} is not a training state of this release")
     return value
-
-
-def optimiser(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser; biases and normalisation weights are never decayed.
-
-    Each group's ``share`` is the part of the learning rate that its weights get.
-    """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, weight in module.named_parameters():
-        share = recipe.encoder_lr if name.startswith("encoder.") else 1.0
-        groups.setdefault((recipe.weight_decay if weight.ndim > 1 else 0.0, share), []).append(weight)
-    parts: list[dict[str, Any]] = [
-        {"params": weights, "weight_decay": decay, "share": share} for (decay, share), weights in groups.items()
-    ]
-    match recipe.optimiser:
-        case "adam":
-            return torch.optim.Adam(parts, lr=recipe.lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(parts, lr=recipe.lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
-        case "sgd":
-            return torch.optim.SGD(parts, lr=recipe.lr, momentum=0.9)
-
-
-def trained(module: nn.Module) -> Iterator[Tensor]:
-    """Return the weights that training changes."""
-    return (weight for weight in module.parameters() if weight.requires_grad)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import torch
@@ -11,9 +11,9 @@ from segfast_edge.contract.shared.allocator import keep_freed_memory
 from segfast_edge.model.torch_device import device_for
 from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training import curves
-from segfast_edge.training.best import checkpoint, versions
+from segfast_edge.training.best_checkpoint import checkpoint, versions
 from segfast_edge.training.distributed import World, joined
-from segfast_edge.training.event_log import EventLog
+from segfast_edge.training.event_log import EventLog, Logger, own_logger
 from segfast_edge.training.execution import execution
 from segfast_edge.training.interruption import Interruption
 from segfast_edge.training.loop import StepProgress, TrainingSetup, train_epoch, validate
@@ -23,13 +23,13 @@ from segfast_edge.training.run_folder import RunFolder
 from segfast_edge.training.settings import TrainingSettings
 from segfast_edge.training.state import State, Sums
 
-Ending = Literal["finished", "stopped early", "interrupted"]
+Ending = Literal["finished", "stopped early", "interrupted", "out of time"]
 SAVE_EVERY_S = 600.0  # within a long epoch
 DRAW_EVERY = 5  # epochs; drawing takes a third of a second
 
 
 class Observer(Protocol):
-    """Who is told how a training goes; only the leading process tells."""
+    """Receives the progress of a training; only the leading process reports it."""
 
     def reading(self, done: int, total: int) -> None:
         """So many of the frames have been read."""
@@ -56,7 +56,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How to begin: anew, anew in a folder that holds a training (``overwrite``), or where it stopped (``resume``)."""
+    """How to begin: in a new folder, in one that holds a training (``overwrite``), or where it stopped (``resume``)."""
 
     resume: bool = False
     overwrite: bool = False
@@ -64,7 +64,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a training ended, after how many epochs, and its best mIoU on val (-1 where no epoch was completed)."""
+    """The end of a training: its reason, number of epochs, and best mIoU on val (-1 if no epoch was completed)."""
 
     ending: Ending
     epochs: int
@@ -84,8 +84,9 @@ class _Run:
     state: State
     observer: Observer
     sums: Sums
-    events: EventLog | None = None
+    loggers: list[Logger] = field(default_factory=list)
     saved_at: float = 0.0
+    deadline: float = float("inf")  # of time.monotonic()
 
     @property
     def leads(self) -> bool:
@@ -98,7 +99,9 @@ class _Run:
 
 
 def train(settings: TrainingSettings, folder: RunFolder, observer: Observer, *, start: Start) -> Outcome:
-    """Train until the recipe's end, early stopping, or SIGINT or SIGTERM, which end it after the step in progress.
+    """Train until the recipe's end, early stopping, the time limit, or SIGINT or SIGTERM.
+
+    The limit and the signals end it after the step in progress; it then saves its state.
 
     A training that was interrupted and resumed gives the same weights as one that was not, on the same hardware. On a
     CPU this process keeps the memory that it frees from then on.
@@ -106,6 +109,7 @@ def train(settings: TrainingSettings, folder: RunFolder, observer: Observer, *, 
     Raises:
         SegfastError: anything wrong with settings, data or folder; or a loss that is not finite.
     """
+    began = time.monotonic()
     device = device_for(settings.hardware.device)
     if device.type == "cpu":
         keep_freed_memory()
@@ -114,12 +118,14 @@ def train(settings: TrainingSettings, folder: RunFolder, observer: Observer, *, 
     with joined(device.type) as world:
         run = _prepare(settings, folder, observer, world)
         _begin(run, start)
+        if settings.hardware.max_hours is not None:
+            run.deadline = began + 3600 * settings.hardware.max_hours
         try:
             with Interruption() as interruption:
                 ending = _epochs(run, interruption)
         finally:
-            if run.events is not None:
-                run.events.close()
+            for logger in run.loggers:
+                logger.close()
         if world.leads:
             curves.draw(folder.history(), folder.curves)
     state = run.state
@@ -150,10 +156,15 @@ def _begin(run: _Run, start: Start) -> None:
         else:
             run.folder.begin(_config(run), overwrite=start.overwrite)
             run.save()
-        if run.settings.hardware.tensorboard:
-            run.events = EventLog(run.folder.path / "tensorboard", run.state.epoch)
+        run.loggers = _loggers(run)
     run.saved_at = time.monotonic()
     run.setup.world.barrier()
+
+
+def _loggers(run: _Run) -> list[Logger]:
+    hardware, epoch = run.settings.hardware, run.state.epoch
+    found: list[Logger] = [own_logger(name, run.folder.path, _config(run), epoch) for name in hardware.loggers]
+    return [*found, EventLog(run.folder.path / "tensorboard", epoch)] if hardware.tensorboard else found
 
 
 def _config(run: _Run) -> dict[str, Any]:
@@ -171,7 +182,10 @@ def _epochs(run: _Run, interruption: Interruption) -> Ending:
     while state.epoch < recipe.epochs:
         if recipe.patience and state.epoch - state.best_epoch >= recipe.patience:
             return "stopped early"
-        stop = interruption.requested
+
+        def stop() -> bool:
+            return interruption.requested() or time.monotonic() > run.deadline
+
         done = train_epoch(run.setup, state, run.sums, stop=stop, report=lambda progress: _after_step(run, progress))
         matrix, began = None, time.perf_counter()
         if done and (state.epoch + 1 == recipe.epochs or (state.epoch + 1) % recipe.val_every == 0):
@@ -179,7 +193,8 @@ def _epochs(run: _Run, interruption: Interruption) -> Ending:
             done = matrix is not None
         if not done:
             run.save()
-            return "interrupted"
+            late = time.monotonic() > run.deadline and not interruption.requested()
+            return "out of time" if late else "interrupted"
         _complete(run, matrix, time.perf_counter() - began)
     return "finished"
 
@@ -192,7 +207,7 @@ def _after_step(run: _Run, progress: StepProgress) -> None:
 
 
 def _complete(run: _Run, matrix: ConfusionMatrix | None, val_seconds: float) -> None:
-    """Close an epoch: the record, the best checkpoint, the state; ``matrix`` is None where val was not looked at."""
+    """Close an epoch: the record, the best checkpoint, the state; ``matrix`` is None if val was not looked at."""
     state, sums = run.state, run.sums
     state.epoch, state.step = state.epoch + 1, 0
     state.elapsed_s += sums.seconds + val_seconds
@@ -209,8 +224,8 @@ def _complete(run: _Run, matrix: ConfusionMatrix | None, val_seconds: float) -> 
         best.save(run.folder.best)
     run.folder.append(record)  # before the state: continuing forgets a record that no state was written for
     run.save()
-    if run.events is not None:
-        run.events.write(record)
+    for logger in run.loggers:
+        logger.write(record)
     if state.epoch % DRAW_EVERY == 0:
         curves.draw(run.folder.history(), run.folder.curves)
     run.observer.validated(record)

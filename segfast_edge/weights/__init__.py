@@ -15,14 +15,14 @@ def shipped() -> list[str]:
 
 
 def card_of(checkpoint_sha256: str) -> Path | None:
-    """Return the model card of shipped weights by their checksum, None where none of them has it."""
+    """Return the model card of shipped weights by their checksum, None if none of them has it."""
     found = (name for name in shipped() if sha256(_FOLDER / f"{name}.pt") == checkpoint_sha256)
     name = next(found, None)
     return None if name is None else _FOLDER / f"{name}.md"
 
 
 def find(given: Path) -> Path:
-    """Return a path as it is, or where it is the name of shipped weights their checkpoint.
+    """Return a path as it is, or the checkpoint of shipped weights if it is their name.
 
     Raises:
         ArtifactError: nothing is there, and no weights of that name come with the package.

@@ -1,4 +1,4 @@
-"""The device side's verbs: one line on stderr and exit 2 for what a user can put right."""
+"""The device side's verbs: one line on stderr and exit 2 for what a user can fix."""
 
 import argparse
 import json
@@ -42,29 +42,29 @@ def _parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("run", help="segment pictures")
     _common(run)
     run.add_argument("input", help="a picture, a folder of pictures, or - for picture paths on standard input")
-    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the results go")
-    run.add_argument("--write", default=",".join(VIEWS), help=f"of {', '.join(WRITERS)} (default %(default)s)")
-    run.add_argument("--convert-rgb", action="store_true", help="convert pictures of other modes instead of refusing")
+    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    run.add_argument("--write", default=",".join(VIEWS), help=f"any of {', '.join(WRITERS)} (default %(default)s)")
+    run.add_argument("--convert-rgb", action="store_true", help="convert pictures of other modes to RGB")
     run.add_argument("--json", action="store_true", help="one JSON object per line")
     run.set_defaults(handle=_run)
     measured = verbs.add_parser("profile", help="measure an artifact")
-    measured.add_argument("artifact", type=Path, help="an artifact folder")
-    measured.add_argument("--json", action="store_true", help="the whole report as JSON")
+    measured.add_argument("artifact", type=Path, help="artifact folder")
+    measured.add_argument("--json", action="store_true", help="print the whole report as JSON")
     measured.add_argument("--require-valid", action="store_true", help="exit 5 if the measurement is invalid")
-    measured.add_argument("--end-with-stdin", action="store_true", help="end when standard input does")
+    measured.add_argument("--end-with-stdin", action="store_true", help="stop when standard input is closed")
     add_profile_arguments(measured)
     measured.set_defaults(handle=_profile)
     traced = verbs.add_parser("layers", help="time each layer of an artifact")
-    traced.add_argument("artifact", type=Path, help="an artifact folder")
-    traced.add_argument("--json", action="store_true", help="the layers as JSON")
+    traced.add_argument("artifact", type=Path, help="artifact folder")
+    traced.add_argument("--json", action="store_true", help="print the layers as JSON")
     add_profile_arguments(traced)
     traced.set_defaults(handle=_layers)
-    install = verbs.add_parser("needs", help="say what to install for a format, as JSON: lists of pip's requirements")
-    install.add_argument("format", help=f"an artifact's format: {', '.join(format_names())}")
+    install = verbs.add_parser("needs", help="print what to install for a format, as JSON: lists of pip requirements")
+    install.add_argument("format", help=f"format of an artifact: {', '.join(format_names())}")
     install.set_defaults(handle=_needs)
-    about = verbs.add_parser("about", help="say what this kind of computer is, as JSON")
+    about = verbs.add_parser("about", help="describe this kind of computer, as JSON")
     about.set_defaults(handle=_about)
-    stream = verbs.add_parser("stream", help="segment a camera, stream or video until told to stop")
+    stream = verbs.add_parser("stream", help="segment a camera, stream or video until it ends or is stopped")
     _common(stream)
     stream_arguments(stream)
     stream.set_defaults(handle=_stream)
@@ -86,9 +86,9 @@ def _stream(args: argparse.Namespace) -> int:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("artifact", type=Path, help="an artifact folder")
+    parser.add_argument("artifact", type=Path, help="artifact folder")
     parser.add_argument("--threads", type=int, default=0, help="threads of the engine (default: all cores)")
-    parser.add_argument("--engine", metavar="NAME", help=f"instead of the target's choice: {', '.join(engine_names())}")
+    parser.add_argument("--engine", metavar="NAME", help=f"engine: {', '.join(engine_names())}")
     parser.add_argument("--precision", metavar="P", help=PRECISION_HELP)
     parser.add_argument("--device", metavar="D", help=DEVICE_HELP)
 

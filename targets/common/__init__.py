@@ -1,1 +1,1 @@
-"""What every target shares: sessions, the run loop, the profiler and the probes of a board."""
+"""Code shared by every target: sessions, the run loop, the profiler and the probes of a board."""

@@ -39,4 +39,6 @@ def _of_power(wish: str, allowed: list[int], root: Path) -> set[int]:
         if len(set(powers.values())) > 1:
             chosen = max(powers.values()) if wish == BIG else min(powers.values())
             return {core for core, power in powers.items() if power == chosen}
-    raise TargetError(f"--pin {wish}: this computer's cores are alike, or their power is not known; name them, as 0-1")
+    raise TargetError(
+        f"--pin {wish}: this computer's cores are alike, or their power is unknown; name some, such as 0-1"
+    )

@@ -1,4 +1,4 @@
-"""The device side's argument parser: one line on stderr and exit 2 where the words are wrong."""
+"""The device side's argument parser: one line on stderr and exit 2 if the words are wrong."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What kind of board this is, from the files where Linux says so; ``root`` is ``/`` in earnest."""
+"""The kind of a board, from Linux's files; ``root`` is ``/`` except in tests."""
 
 import platform
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What went on around a measurement, sampled along the run by a thread: the load ten times a second, the rest twice."""
+"""Conditions of a measurement, sampled by a thread: the load ten times a second, the rest twice."""
 
 import statistics
 import threading
@@ -15,7 +15,7 @@ _WINDOWS_A_SAMPLE = 5  # sensors are read in every fifth window: some boards tel
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One sample; None where the board has no such sensor. ``energy_j`` is a counter, ``watts`` a reading."""
+    """One sample; None if the board has no such sensor. ``energy_j`` is a counter, ``watts`` a reading."""
 
     at_s: float
     cpu: CpuTime
@@ -81,7 +81,7 @@ class Sampler:
         return at_s
 
     def mean_watts(self, start_s: float, end_s: float) -> float | None:
-        """Return the mean power between two times, by the energy counter where there is one."""
+        """Return the mean power between two times, by the energy counter if there is one."""
         inside = sorted((m for m in self._moments if start_s <= m.at_s <= end_s), key=lambda m: m.at_s)
         counted = [m for m in inside if m.energy_j is not None]
         if len(counted) > 1:
@@ -133,7 +133,7 @@ def _event_counts(root: Path) -> dict[str, int]:
 
 
 def _foreign_shares(moments: list[Moment]) -> list[float | None]:
-    """Return the share of others since a moment long enough before, for each; None where that was too short ago."""
+    """Return the share of others since a moment long enough before, for each; None if that was too short ago."""
     shares: list[float | None] = []
     before = moments[0].cpu if moments else None
     for moment in moments:

@@ -1,4 +1,4 @@
-"""What an engine needs of NVIDIA's CUDA runtime, through ctypes: a board with a GPU has the library, if nothing else.
+"""The functions of NVIDIA's CUDA runtime that an engine needs, through ctypes, because every board with a GPU has them.
 
 Memory, copies, one stream, and events that time it. Nothing here launches a kernel.
 """
@@ -69,7 +69,7 @@ class Cuda:
         raise TargetError(f"no NVIDIA GPU that CUDA can use: {failures[0]}")
 
     def call(self, name: str, *words: Any) -> None:
-        """Call ``cuda<name>``; TargetError where it fails."""
+        """Call ``cuda<name>``; TargetError if it fails."""
         status = getattr(self._functions, f"cuda{name}")(*words)
         if status != 0:
             said = self._functions.cudaGetErrorString(status).decode()
@@ -97,7 +97,7 @@ class Cuda:
         return f"{number.value // 1000}.{number.value % 1000 // 10}"
 
     def gpus(self) -> int:
-        """Return how many GPUs there are; TargetError where there is no driver for any."""
+        """Return how many GPUs there are; TargetError if there is no driver for any."""
         return self._number("GetDeviceCount")
 
     def gpu(self) -> Gpu:
@@ -117,7 +117,7 @@ class Cuda:
 
 
 def libraries() -> Iterator[str]:
-    """Yield the CUDA runtime libraries that may be on this machine, the newest first where the loader knows several."""
+    """Yield the CUDA runtime libraries that may be on this machine, the newest first if the loader finds several."""
     for name in _SONAMES:
         if _loads(name):
             yield name

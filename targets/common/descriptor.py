@@ -1,4 +1,4 @@
-"""What a target is: a kind of computer, how to know one, and the engines that serve it. Standard library only.
+"""The descriptor of a target: a kind of computer, how to recognise it, and its engines. Standard library only.
 
 A target is one file in ``targets/`` with ``TARGET``.
 """
@@ -18,7 +18,7 @@ _FOLDER = Path(__file__).parent.parent
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What is usually installed on a kind of computer: Python's version and glibc's."""
+    """The usual versions of Python and glibc on a kind of computer."""
 
     python: tuple[int, int]
     glibc: tuple[int, int]
@@ -28,7 +28,7 @@ class System:
 class Target:
     """A kind of computer that runs artifacts.
 
-    ``machine`` is its processor as ``uname -m`` says it. ``is_here`` looks at a root folder (``/`` in earnest) and
+    ``machine`` is its processor as ``uname -m`` says it. ``is_here`` looks at a root folder (``/`` except in tests) and
     says whether this machine is one. ``usual`` is None if no system is usual. ``memory_shared_with_gpu`` is true if the
     GPU has no memory of its own, ``prefers_gpu`` if an engine that can run on either is to take the GPU unless told
     otherwise. ``only_engine`` runs every format, whatever else is installed.

@@ -25,7 +25,7 @@ _WARM_UP, _COUNTED = 2, 3
 
 
 def facts(root: Path) -> dict[str, str]:
-    """Return what an emulated board says of itself: nothing, where ``root`` is that of a real one."""
+    """Return what an emulated board reports of itself: nothing, if ``root`` is that of a real one."""
     try:
         text = (root / _SIGN).read_text(encoding="utf-8")
     except OSError:
@@ -58,7 +58,7 @@ def run_counted(words: list[str], root: Path) -> int:
 
 
 def count(step: Callable[[], Any]) -> tuple[dict[str, int], ...]:
-    """Return the instructions of single calls, by kind; nothing where this process is not counted."""
+    """Return the instructions of single calls, by kind; nothing if this process is not counted."""
     for _ in range(_WARM_UP):
         step()
     for number in range(_COUNTED):

@@ -1,4 +1,4 @@
-"""What other processes take of the cores that this one may use, in windows of a tenth of a second."""
+"""Load by other processes on the cores that this one may use, in windows of a tenth of a second."""
 
 import math
 import os
@@ -51,7 +51,7 @@ def _busy_s(root: Path) -> tuple[float, ...]:
 
 
 def foreign_share(start: CpuTime, end: CpuTime) -> float | None:
-    """Return what other processes took of the usable cores, 0 to 1; None where it was too short to tell."""
+    """Return what other processes took of the usable cores, 0 to 1; None if it was too short to tell."""
     wall_s = end.wall_s - start.wall_s
     if start.busy_s is None or end.busy_s is None or wall_s < _SHORTEST_S:
         return None

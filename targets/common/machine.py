@@ -1,4 +1,4 @@
-"""What this machine is, for the report. ``root`` is ``/`` in earnest."""
+"""Facts about this machine for the report. ``root`` is ``/`` except in tests."""
 
 import os
 import platform
@@ -49,7 +49,7 @@ def describe(root: Path) -> dict[str, Any]:
 
 
 def process_age_ms() -> float | None:
-    """Return the time since this process was started, to 10 ms as the kernel notes starts; None where it does not."""
+    """Return the time since this process was started, to 10 ms as the kernel notes starts; None if it does not."""
     try:
         started_ticks = int(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
         now_s = time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -31,7 +31,7 @@ def milliseconds(samples_ns: list[int]) -> Latency:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When to stop: by the plan's count and seconds."""
+    """The end of a series of runs, by the plan's count and seconds."""
 
     plan: ProfileOptions
 

@@ -1,4 +1,4 @@
-"""Resident memory as Linux counts it: the high-water mark, per phase where the mark can be reset."""
+"""Resident memory as Linux counts it: the high-water mark, per phase if the mark can be reset."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class MemoryMeter:
             _reset_peak()
 
     def memory(self, *, shared_with_gpu: bool) -> Memory:
-        """Return what was seen; the fall of MemAvailable only where a GPU's memory is part of it."""
+        """Return what was seen; the fall of MemAvailable only if a GPU's memory is part of it."""
         available = available_bytes(self._root)
         drop = None
         if shared_with_gpu and self._available is not None and available is not None:

@@ -1,4 +1,4 @@
-"""Power and energy sensors. ``root`` is ``/`` in earnest; None where a board has none or keeps it from users."""
+"""Power and energy sensors. ``root`` is ``/`` except in tests; None if a board has none or keeps it from users."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ def rails_w(root: Path) -> dict[str, float]:
 
 
 def total_w(rails: dict[str, float]) -> float | None:
-    """Return the whole board's watts: the input rail where there is one, else the sum of a Pi 5's rails."""
+    """Return the whole board's watts: the input rail if there is one, else the sum of a Pi 5's rails."""
     for name in _INPUT_RAILS:
         if name in rails:
             return rails[name]

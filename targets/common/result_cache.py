@@ -1,4 +1,4 @@
-"""Results of long work kept for the next start: one file each, that says what it was made from and what it holds.
+"""Results of long work, cached for the next start: one file each, with what it was made from and its checksum.
 
 The first line is JSON: the facts the content was made from, and the content's SHA-256. A file whose facts differ by
 anything, or that is damaged, counts as absent; nothing of it reaches whoever asked.
@@ -26,16 +26,16 @@ def find(path: Path, facts: Mapping[str, str]) -> bytes | None:
     except OSError:
         return None
     except (ValueError, RecursionError):
-        log.info("%s is damaged, and made again", path)
+        log.info("%s is damaged and is made again", path)
         return None
     if said != _head(facts, content):
-        log.info("%s is damaged, or was made from something else, and is made again", path)
+        log.info("%s is damaged or was made from something else, and is made again", path)
         return None
     return content
 
 
 def keep(path: Path, facts: Mapping[str, str], content: bytes) -> None:
-    """Write ``content`` whole or not at all; where that fails, say so and go on without."""
+    """Write ``content`` whole or not at all; if that fails, say so and go on without."""
     head = json.dumps(_head(facts, content)).encode()
     try:
         with replacing_file(path) as temporary:

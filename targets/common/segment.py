@@ -1,5 +1,7 @@
 """The run loop: pictures in, masks and raw outputs out."""
 
+import queue
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,7 @@ def mask_of(raw: RawOutput, manifest: Manifest, frame: Frame) -> Labels:
 
 
 WRITERS = (*VIEWS, "raw")
+AHEAD = 2  # pictures that wait for the network
 
 
 def _write(kind: str, path: Path, result: Segmented) -> Path:
@@ -74,9 +77,38 @@ def run_pictures(
 ) -> Iterator[tuple[Path, list[Path]]]:
     """Segment each picture as it comes and write what was asked; yield it with the files written.
 
+    The next pictures are read and brought to the network's size meanwhile, in a thread of their own.
+
     Raises:
         DataError: a picture is unreadable or of another mode, or ``out`` is not writable.
     """
-    for picture in pictures:
-        result = segment(session, read_frame(picture, convert=convert))
+    manifest = session.manifest
+    for picture, frame, given in _ahead(pictures, manifest, convert=convert):
+        raw = session.run(given)
+        result = Segmented(frame, raw, labels_of(raw, manifest), manifest)
         yield picture, [_write(name, out / picture.stem, result) for name in outputs]
+
+
+_Ready = tuple[Path, Frame, Frame]  # a picture's path, its pixels, and the network's input
+
+
+def _ahead(pictures: Iterable[Path], manifest: Manifest, *, convert: bool) -> Iterator[_Ready]:
+    """Give pictures that are ready for the network; at most ``AHEAD`` wait."""
+    ready: queue.Queue[_Ready | BaseException | None] = queue.Queue(AHEAD)
+    threading.Thread(target=_read, args=(pictures, manifest, convert, ready), name="reading", daemon=True).start()
+    while (item := ready.get()) is not None:
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def _read(
+    pictures: Iterable[Path], manifest: Manifest, convert: bool, ready: "queue.Queue[_Ready | BaseException | None]"
+) -> None:
+    try:
+        for picture in pictures:
+            frame = read_frame(picture, convert=convert)
+            ready.put((picture, frame, network_input(frame, manifest)))
+        ready.put(None)
+    except BaseException as error:  # noqa: BLE001 (raised again where the pictures are taken)
+        ready.put(error)

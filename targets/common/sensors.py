@@ -1,4 +1,4 @@
-"""What a board tells of itself: clocks, temperature, throttling, power. ``root`` is ``/`` in earnest.
+"""A board's sensors: clocks, temperature, throttling, power. ``root`` is ``/`` except in tests.
 
 Every reading is None, or empty, where the board has no such sensor.
 """
@@ -22,7 +22,7 @@ _GPU_LOADS = ("sys/devices/platform/*/load", "sys/class/devfreq/*/device/load")
 
 
 def read(path: Path) -> str | None:
-    """Return a file's text without surrounding space, or None where it cannot be read."""
+    """Return a file's text without surrounding space, or None if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0 \n\t")
     except OSError:
@@ -42,7 +42,7 @@ def _integers(root: Path, pattern: str) -> list[int]:
 
 
 def tool(root: Path, name: str, *words: str) -> str | None:
-    """Return what a system tool prints, or None where there is no such tool or it fails."""
+    """Return what a system tool prints, or None if there is no such tool or it fails."""
     path = next((root / folder / name for folder in _TOOL_FOLDERS if (root / folder / name).is_file()), None)
     if path is None:
         return None
@@ -144,7 +144,7 @@ def power_mode(root: Path) -> str | None:
 
 
 def gpu_load(root: Path) -> tuple[str, float] | None:
-    """Return the Jetson GPU's load from 0 to 1 and the file that told."""
+    """Return the Jetson GPU's load from 0 to 1 and the file that it was read from."""
     more = [name for pattern in _GPU_LOADS for name in sorted(_relative(root, pattern))]
     for name in ("sys/devices/gpu.0/load", *more):
         value = _integer(root / name)

@@ -29,9 +29,9 @@ DEVICES = ("cpu", "cuda")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to open an artifact; 0 threads mean all that this process may use, no precision the engine's exact one.
+    """Options for opening an artifact; 0 threads means all usable ones, no precision means the engine's exact one.
 
-    No ``device`` is the processor; with ``prefer_gpu`` a GPU where the engine and its runtime have one.
+    No ``device`` is the processor; with ``prefer_gpu`` a GPU if the engine and its runtime have one.
     """
 
     threads: int = 0
@@ -54,7 +54,7 @@ class Options:
 
     @property
     def thread_count(self) -> int:
-        """The threads an engine is told to use."""
+        """The threads that an engine is to use."""
         return self.threads or usable_cores()
 
     def uses_gpu(self, *, available: bool) -> bool:
@@ -76,16 +76,16 @@ class Session(Protocol):
         executed, and ``layer_precisions`` how many have which.
 
         They are read back from the runtime, which may take long, so ask last. A session on a GPU that times itself
-        also has an attribute ``gpu_ms``: what the last run took there, None where it is not known.
+        also has an attribute ``gpu_ms``: what the last run took there, None if it is not known.
         """
         ...
 
 
 class EngineModule(Protocol):
-    """What a module in ``targets/engines`` has; its descriptor is ``segfast_edge/contract/engines/NAME.py``."""
+    """The interface of a module in ``targets/engines``; its descriptor is ``segfast_edge/contract/engines/NAME.py``."""
 
     def runtime(self) -> ModuleType:
-        """Import the runtime; TargetError where it is missing."""
+        """Import the runtime; TargetError if it is missing."""
         ...
 
     def load(self, artifact: Path, manifest: Manifest, options: Options) -> Session:
@@ -103,7 +103,7 @@ class EngineModule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LayerTrace:
-    """What to trace: the options the session would have, one input, and how many runs to take the mean of."""
+    """A trace to take: the options the session would have, one input, and how many runs to take the mean of."""
 
     options: Options
     batch: RawOutput  # as the model takes it
@@ -156,7 +156,7 @@ def import_runtime(name: str) -> ModuleType:
             try:
                 return importlib.import_module(module)
             except ImportError as error:
-                raise TargetError(f"{module} is installed but does not import: {first_line(error)}") from error
+                raise TargetError(f"{module} is installed but cannot be imported: {first_line(error)}") from error
     choices = " or ".join(f"pip install {shlex.join(packages)}" for packages in wanted.packages)
     raise TargetError(f"{wanted.modules[0]} is missing. Run: {choices}")
 

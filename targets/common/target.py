@@ -24,7 +24,7 @@ def preferring(where: Target, options: Options) -> Options:
 
 
 def choose_engine(where: Target, manifest: Manifest, name: str | None = None) -> tuple[str, EngineModule]:
-    """Return the engine for an artifact: ``name`` where given, else the first of the target's that is installed.
+    """Return the engine for an artifact: ``name`` if given, else the first of the target's that is installed.
 
     Raises:
         TargetError: the target has none for this format, the artifact is refused there, or none is installed.
@@ -55,7 +55,7 @@ def open_artifact(where: Target, artifact: Path, options: Options, name: str | N
 
 
 def refuse_elsewhere(where: Target, root: Path) -> None:
-    """Raise TargetError where this machine is not the target: its figures would be another computer's."""
+    """Raise TargetError if this machine is not the target: its figures would be another computer's."""
     if where.is_here(root):
         return
     fitting = [name for name in targets() if target(name).only_engine is None and target(name).is_here(root)]

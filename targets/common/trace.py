@@ -21,7 +21,7 @@ def typical_layers(run: Callable[[], Sequence[Layer]], runs: int) -> list[Layer]
     traces = [run() for _ in range(runs)]
     names = [[(layer.name, layer.kernel) for layer in trace] for trace in traces]
     if any(each != names[0] for each in names):
-        raise TargetError("the runtime executed different layers from one run to the next; that has no typical time")
+        raise TargetError("the runtime executed other layers from one run to the next, so they have no typical time")
     return [
         replace(layer, ms=_interquartile_mean([trace[place].ms for trace in traces]))
         for place, layer in enumerate(traces[0])

@@ -134,7 +134,7 @@ class Messages:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An engine ready for an execution context, and the seconds that building it took; None where it was kept."""
+    """An engine ready for an execution context, and the seconds that building it took; None if it was kept."""
 
     engine: Any
     runtime: Any  # has to outlive the engine
@@ -156,7 +156,7 @@ def load_engine(tensorrt: ModuleType, cuda: Cuda, recipe: BuildSettings, model: 
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is not None:
             return Loaded(engine, runtime, None)
-        log.info("the kept plan %s does not load (%s), and is built again", path, messages.first_error())
+        log.info("the cached plan %s does not load (%s) and is built again", path, messages.first_error())
         messages.errors.clear()
     log.warning("building a TensorRT engine of %s for this GPU; it takes minutes on a small board, once", model)
     start = time.perf_counter()

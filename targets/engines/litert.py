@@ -1,6 +1,8 @@
-"""TFLite files through LiteRT, or through the older tflite_runtime where LiteRT does not serve the board."""
+"""TFLite files through LiteRT, or through the older tflite_runtime if LiteRT does not serve the board."""
 
+import platform
 import re
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +21,8 @@ from targets.engines._litert_trace import Event, Tracer
 _WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"}
 _XNNPACK_TYPES = {"F32": "float32", "F16": "float16", "QS8": "int8", "QU8": "uint8", "QD8": "int8"}
 _XNNPACK_TYPE = re.compile(rf"\b({'|'.join(_XNNPACK_TYPES)})\b")
+_HALF_MARK = b"reduced_precision_support"  # in files whose weights are float16
+_HWCAP, _ASIMDHP = 16, 1 << 10  # Linux's number for an ARM processor's capabilities, and float16 arithmetic in them
 _XNNPACK_WEIGHTED = ("Convolution", "Deconvolution", "Fully Connected")
 
 
@@ -33,11 +37,25 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "LiteRtSession
     path = artifact / manifest.model_file
     try:
         # by content: given a path it maps the file, and a failing card or a file cut short ends the process (SIGBUS)
-        opened = interpreter.Interpreter(model_content=path.read_bytes(), num_threads=options.thread_count)
+        content = path.read_bytes()
+        opened = interpreter.Interpreter(model_content=content, num_threads=options.thread_count)
         opened.allocate_tensors()
     except (OSError, ValueError, RuntimeError) as error:
         raise unreadable(path, "litert", error) from error
-    return LiteRtSession(opened, interpreter.__name__.partition(".")[0])
+    half = _HALF_MARK in content and computes_in_float16()
+    return LiteRtSession(opened, interpreter.__name__.partition(".")[0], half=half)
+
+
+def computes_in_float16(auxiliary: Path = Path("/proc/self/auxv")) -> bool:
+    """Say whether XNNPACK computes marked files in float16 here: on 64-bit ARM with float16 arithmetic."""
+    if platform.machine() != "aarch64":
+        return False
+    try:
+        content = auxiliary.read_bytes()
+    except OSError:
+        return False
+    pairs = dict(struct.iter_unpack("QQ", content[: len(content) // 16 * 16]))
+    return bool(pairs.get(_HWCAP, 0) & _ASIMDHP)
 
 
 def layers(artifact: Path, manifest: Manifest, trace: LayerTrace) -> list[Layer]:
@@ -78,7 +96,8 @@ def _precision(kernel: str) -> str | None:
 class LiteRtSession:
     """One interpreter with its tensors allocated."""
 
-    def __init__(self, interpreter: Any, package: str) -> None:
+    def __init__(self, interpreter: Any, package: str, *, half: bool = False) -> None:
+        self._half = half
         self._interpreter = interpreter
         self._package = package
         self._input = interpreter.get_input_details()[0]["index"]
@@ -106,7 +125,7 @@ class LiteRtSession:
         return found
 
     def facts(self) -> Mapping[str, Any]:
-        """Tell the precision from the type of what flows into each layer with weights, which TFLite kernels follow."""
+        """Derive the precision from the type that flows into each layer with weights, which TFLite kernels follow."""
         from importlib.metadata import version  # 3 MB that a runner, which never asks, does without
 
         types = {tensor["index"]: np.dtype(tensor["dtype"]).name for tensor in self._interpreter.get_tensor_details()}
@@ -114,7 +133,9 @@ class LiteRtSession:
         found = []
         for operator in self._weighted():
             place = 2 if operator["op_name"] == "TRANSPOSE_CONV" else 0  # its first input is the output's shape
-            found.append((names[operator["outputs"][0]], types[operator["inputs"][place]]))
+            computed = types[operator["inputs"][place]]
+            computed = "float16" if self._half and computed == "float32" else computed
+            found.append((names[operator["outputs"][0]], computed))
         return {
             **executed_layers(found),
             "versions": {

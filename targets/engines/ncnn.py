@@ -40,7 +40,7 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "NcnnSession":
 
 
 def _refuse_unknown(ncnn: ModuleType, path: Path) -> None:
-    """Raise ArtifactError for a layer that this release does not know: running into one ends the process."""
+    """Raise ArtifactError for a layer that this release does not have: running into one ends the process."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()[2:]
     except (OSError, ValueError) as error:
@@ -74,7 +74,7 @@ class NcnnSession:
         return largest(logits)[np.newaxis]
 
     def facts(self) -> Mapping[str, Any]:
-        """Tell the precision from what each layer with weights can store in on this processor."""
+        """Derive the precision from what each layer with weights can store in on this processor."""
         half = self._net.opt.use_fp16_storage
         weighted = [layer for layer in self._net.layers() if layer.type in _WEIGHTED]
         stored = [PRECISIONS["f16" if half and layer.support_fp16_storage else "f32"] for layer in weighted]

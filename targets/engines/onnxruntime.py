@@ -39,7 +39,7 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "OnnxRuntimeSe
 
 
 def _providers(onnxruntime: ModuleType, options: Options) -> list[Any]:
-    """Return what to run nodes with, the preferred first; TargetError where CUDA is asked for and not built in."""
+    """Return what to run nodes with, the preferred first; TargetError if CUDA is asked for and not built in."""
     available = onnxruntime.get_available_providers()
     if not options.uses_gpu(available=_CUDA in available):
         return [_CPU]
@@ -92,7 +92,7 @@ class OnnxRuntimeSession:
         return np.asarray(self._session.run(None, {self._name: batch})[0])
 
     def facts(self) -> Mapping[str, Any]:
-        """Tell the precision from the kernels that a traced run of a second session executed."""
+        """Derive the precision from the kernels that a traced run of a second session executed."""
         blank = np.zeros(self._input.shape, self._input.dtype)
         traced = _trace(self._path, LayerTrace(self._options, blank, runs=1))[0]
         places = {place for _, place in traced}
@@ -155,7 +155,7 @@ def _precision(kernel: str) -> str:
 
 
 def _macs(kernel: str, said: Mapping[str, Any]) -> int | None:
-    """Return the multiply-accumulates of a convolution, from the shapes in its trace; None where it has none."""
+    """Return the multiply-accumulates of a convolution, from the shapes in its trace; None if it has none."""
     if _kind(kernel) not in _WEIGHTED:
         return None
     shapes = [next(iter(each.values())) for each in said["input_type_shape"]]

@@ -1,4 +1,4 @@
-"""OpenVINO on a CPU, in float32 unless asked: its own default is bfloat16 where the CPU has it."""
+"""OpenVINO on a CPU, in float32 unless asked: its own default is bfloat16 if the CPU has it."""
 
 from collections.abc import Container, Mapping
 from dataclasses import replace

@@ -66,7 +66,7 @@ def load(artifact: Path, manifest: Manifest, options: Options) -> "TensorRtSessi
 
 
 def layers(artifact: Path, manifest: Manifest, trace: LayerTrace) -> list[Layer]:
-    """Time each layer by TensorRT's profiler, on the GPU. No multiply-accumulates: it tells no shape of the weights."""
+    """Time each layer by TensorRT's profiler, on the GPU. No multiply-accumulates: it reports no shape of weights."""
     session = load(artifact, manifest, trace.options)
     return typical_layers(lambda: session.traced(trace.batch), trace.runs)
 
@@ -152,13 +152,13 @@ class TensorRtSession:
 
 
 def described_layers(text: str) -> list[dict[str, Any]]:
-    """Return the layers of what TensorRT's inspector says as JSON; none where it names them only."""
+    """Return the layers of what TensorRT's inspector says as JSON; none if it names them only."""
     said = json.loads(text)
     return [layer for layer in said.get("Layers", []) if isinstance(layer, dict)]
 
 
 def layer_types(layers: list[dict[str, Any]]) -> Counter[str]:
-    """Count the layers with weights by the type of their weights; where none tells it, all layers by their inputs."""
+    """Count the layers with weights by the type of their weights; if none has it, all layers by their inputs."""
     weighted = [layer for layer in layers if layer.get("ParameterType") in _WEIGHTED]
     types = [_type(str(layer.get("Weights", {}).get("Type", ""))) for layer in weighted]
     if not any(types):

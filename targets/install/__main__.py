@@ -27,40 +27,36 @@ def default_root() -> Path:
 
 def _parser(own: Path | None) -> argparse.ArgumentParser:
     parser = ExactParser(
-        prog="install", description="Install a bundle on this device: verified, proven, taken back if bad."
+        prog="install", description="Install a bundle on this device, and roll back if it does not run."
     )
     add = parser.add_argument
     if own is None:
-        add("bundle", nargs="?", type=Path, help="a bundle, tar.gz or unpacked")
+        add("bundle", nargs="?", type=Path, help="bundle: a tar.gz file, or the folder it was unpacked to")
     else:
         parser.set_defaults(bundle=own)
-    add("--root", type=Path, default=default_root(), help="where releases go (default %(default)s)")
+    add("--root", type=Path, default=default_root(), help="folder of the releases (default %(default)s)")
     key = parser.add_mutually_exclusive_group()
-    key.add_argument(
-        "--trust", action="append", default=[], metavar="KEY.pub", help="take bundles signed with this key, for good"
-    )
-    key.add_argument("--unsigned", action="store_true", help="take this bundle without a signature")
-    add("--input", metavar="INPUT", help="where frames come from, as for run.py; kept for later releases")
-    add(
-        "--config", type=Path, metavar="FILE", help="JSON with input, outputs and options: keeps a password out of argv"
-    )
-    add("--output", action="append", default=[], metavar="OUTPUT", help="where results go; may be repeated")
+    key.add_argument("--trust", action="append", default=[], metavar="KEY.pub", help="trust this key, now and later")
+    key.add_argument("--unsigned", action="store_true", help="install this bundle although it is not signed")
+    add("--input", metavar="INPUT", help="input of the runner, as for run.py; kept for later releases")
+    add("--config", type=Path, metavar="FILE", help="JSON file with input, outputs and options")
+    add("--output", action="append", default=[], metavar="OUTPUT", help="output of the runner; may be repeated")
     add("--option", action="append", default=[], metavar="OPTION", help="an option for run.py, such as --rate=10")
     add(
         "--service",
         choices=KINDS,
         default="auto",
-        help="what keeps the runner running (default: as before, else systemd if there)",
+        help="what keeps the runner running (default: as before, else systemd if it runs)",
     )
-    add("--python", default=sys.executable, help="the interpreter that runs it (default %(default)s)")
-    add("--health-s", type=float, default=60.0, metavar="S", help="a new release must be well by then (default 60)")
-    add("--well-s", type=float, default=5.0, metavar="S", help="for this long without a break (default 5)")
-    add("--keep", type=int, default=3, metavar="N", help="releases kept (default 3)")
+    add("--python", default=sys.executable, help="interpreter for the runner (default %(default)s)")
+    add("--health-s", type=float, default=60.0, metavar="S", help="roll back if not healthy by then (default 60)")
+    add("--well-s", type=float, default=5.0, metavar="S", help="seconds that it must stay healthy (default 5)")
+    add("--keep", type=int, default=3, metavar="N", help="number of releases to keep (default 3)")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--verify", action="store_true", help="verify the bundle to its last byte, and nothing else")
-    what.add_argument("--dry-run", action="store_true", help="verify everything and change nothing")
-    what.add_argument("--rollback", action="store_true", help="go back to the release before")
-    what.add_argument("--list", action="store_true", help="say what is installed, as JSON")
+    what.add_argument("--verify", action="store_true", help="verify the whole bundle, and do nothing else")
+    what.add_argument("--dry-run", action="store_true", help="verify everything, but change nothing")
+    what.add_argument("--rollback", action="store_true", help="go back to the previous release")
+    what.add_argument("--list", action="store_true", help="list the installed releases, as JSON")
     return parser
 
 

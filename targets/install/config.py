@@ -1,4 +1,4 @@
-"""What the runner of an installation runs on: input, outputs, options, in config.json, which only its owner reads."""
+"""The configuration of an installed runner: input, outputs and options in config.json, which only its owner reads."""
 
 import json
 from pathlib import Path

@@ -42,7 +42,7 @@ def _equal(one: Point, other: Point) -> bool:
 
 
 def _decoded(data: bytes) -> Point | None:
-    """Return the point that 32 bytes stand for: y, and the lowest bit of x on top; None where there is none."""
+    """Return the point that 32 bytes stand for: y, and the lowest bit of x on top; None if there is none."""
     number = int.from_bytes(data, "little")
     sign, y = number >> 255, number & (2**255 - 1)
     if y >= _P:

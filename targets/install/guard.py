@@ -3,7 +3,7 @@
 The installer watches a new release and rolls it back itself. This is for when the installer cannot do that (the power
 went, the connection broke): ``pending.json`` names the release on trial, each start of it is counted here, and after
 three starts without proving itself the release before it is put back. The runner removes ``pending.json`` when it has
-been well for a while. If the release came with another configuration, ``pending.json`` has the one before, which is
+been healthy for a while. If the release came with another configuration, ``pending.json`` has the one before, which is
 restored with it. Whatever the power cut left, a release that is not whole does not run if one that is whole is there.
 
 Packed with what it imports as guard.pyz at the root of the installation, so it uses the standard library only.
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from segfast_edge.contract.shared.durable import link_durably, remove_durably, sync_folder, write_durably
-from targets.install.whole import damage
+from targets.install.release_check import damage
 
 STARTS = 3
 STATE = "STATE_DIRECTORY"  # names the folder that systemd lets the runner write to

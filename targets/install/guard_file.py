@@ -12,7 +12,7 @@ _MODULES = (
     ("segfast_edge.contract.shared", "durable.py"),
     ("targets", "__init__.py"),
     ("targets.install", "__init__.py"),
-    ("targets.install", "whole.py"),
+    ("targets.install", "release_check.py"),
     ("targets.install", "guard.py"),
 )
 _MAIN = "from targets.install.guard import main\n\nmain()\n"

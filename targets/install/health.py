@@ -1,4 +1,4 @@
-"""Whether the release that was just started is well."""
+"""The health check of a release that was just started."""
 
 import json
 import time
@@ -16,7 +16,7 @@ ENDED = "ended"  # a folder or file was read to its end
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """A release must be well for ``well_s`` seconds without a break, and must manage that within ``limit_s``."""
+    """A release must be healthy for ``well_s`` seconds without a break, and must manage that within ``limit_s``."""
 
     limit_s: float = 60.0
     well_s: float = 5.0
@@ -24,12 +24,12 @@ class Patience:
     def __post_init__(self) -> None:
         if not 0 < self.well_s <= self.limit_s <= 3600:
             raise TargetError(
-                f"a release must be well for {self.well_s:g} s within {self.limit_s:g} s; allowed are 0 < s <= 3600"
+                f"a release must be healthy for {self.well_s:g} s within {self.limit_s:g} s; allowed are 0 < s <= 3600"
             )
 
     @property
     def fresh_s(self) -> float:
-        """How old a status, written every second, may be; more where one is ready to wait for a slow device."""
+        """How old a status, written every second, may be; more if one is ready to wait for a slow device."""
         return max(3.0, self.limit_s / 20)
 
 
@@ -38,9 +38,9 @@ def _never() -> bool:
 
 
 def watch(status_file: Path, release: str, patience: Patience, over: Callable[[], bool] = _never) -> str:
-    """Watch the runner's status until ``release`` has been well for long enough; return "" then, else what is wrong.
+    """Watch the runner's status until ``release`` has been healthy for long enough; return "" then, else what is wrong.
 
-    A release that came to the end of its input and gave results is well, too. ``over`` says that the runner has ended
+    A release that read its input to the end and gave results is healthy. ``over`` says that the runner has ended
     and is not started again, so that there is nothing to wait for.
     """
     began = time.monotonic()

@@ -15,20 +15,20 @@ from segfast_edge.contract.shared.endings import failure
 from segfast_edge.errors import ArtifactError, SegfastError, TargetError
 from targets.install.guard_file import GUARD, packed
 from targets.install.health import Patience, watch
+from targets.install.kill_points import passed
 from targets.install.layout import NAME_LENGTH, Layout
+from targets.install.release_check import damage
 from targets.install.service_manager import ServiceManager
-from targets.install.steps import passed
 from targets.install.trial import configuration, open_trial, restore
 from targets.install.trust import Trust
 from targets.install.unpack import Opened, inspect, unpack
-from targets.install.whole import damage
 
 _SELF_TEST_S = 600  # an emulated board takes minutes for one frame
 
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """Installs into ``layout`` with the interpreter ``python``; ``announce`` is told each step, for people."""
+    """Installs into ``layout`` with the interpreter ``python``; ``announce`` receives each step as text for people."""
 
     layout: Layout
     service: ServiceManager
@@ -40,12 +40,12 @@ class Installer:
     def install(self, bundle: Path, trust: Trust, *, config: dict[str, Any] | None = None, keep: int = 3) -> str:
         """Install a bundle, switch to it, and return its release's name.
 
-        Nothing that runs is touched before the new release has passed its self-test. If it is not well after the
+        Nothing that runs is touched before the new release has passed its self-test. If it is not healthy after the
         switch, the release before it runs again when this raises.
 
         Raises:
             ArtifactError: the bundle is not trusted or not whole, or fails its self-test.
-            TargetError: the device lacks something, or the release was not well and was taken back.
+            TargetError: the device lacks something, or the release was not healthy and was rolled back.
         """
         with self.layout.locked(self.patience.limit_s):
             passed("begun")
@@ -73,7 +73,7 @@ class Installer:
         """Switch back to the previous release and return its name.
 
         Raises:
-            TargetError: there is none, or it was not well either.
+            TargetError: there is none, or it was not healthy either.
         """
         with self.layout.locked(self.patience.limit_s):
             current, previous = self.layout.pointed("current"), self.layout.pointed("previous")
@@ -102,7 +102,7 @@ class Installer:
             self.announce(f"release {name}: {_signed(opened)}, {len(opened.listing.files)} files")
             trouble = damage(self.layout.folder(name)) if self.layout.folder(name).is_dir() else "not there"
             if not trouble:
-                self.announce("it is installed already")
+                self.announce("it is already installed")
                 self._test_installed(name)
             else:
                 self._self_test(part, name)  # which also leaves Python's bytecode there
@@ -132,10 +132,10 @@ class Installer:
                 stdin=subprocess.DEVNULL,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ArtifactError(f"release {name} does not run its self-test: {error}") from error
+            raise ArtifactError(f"release {name} fails its self-test: {error}") from error
         if done.returncode != 0:
             why = failure("its self-test", done.returncode, done.stderr, prefix="segfast: ")
-            raise ArtifactError(f"release {name} is not taken into use: {why}")
+            raise ArtifactError(f"release {name} is not activated: {why}")
         self.announce(done.stdout.strip().rpartition("\n")[2])
 
     def _keep(self, trust: Trust) -> None:
@@ -193,7 +193,7 @@ class Installer:
         passed("switched")
 
     def _undo(self, config: dict[str, Any] | None, previous: str | None, *, keep_trial: bool) -> None:
-        """Undo what came before a switch that failed; where that fails, the guard or the next installation does it."""
+        """Undo what came before a switch that failed; if that fails, the guard or the next installation does it."""
         with contextlib.suppress(OSError):
             restore(self.layout, config)
             if not keep_trial:
@@ -217,7 +217,7 @@ class Installer:
             return ""
         if not self.layout.config.is_file():
             self.service.stop()
-            self.announce(f"not started: {self.layout.config} does not say on which input. Pass --input once")
+            self.announce(f"not started: {self.layout.config} names no input. Pass --input once")
             passed("restarted")
             return ""
         self.service.restart()
@@ -244,13 +244,15 @@ class Installer:
             self.layout.point("previous", older)
         if before is None:
             self.service.stop()
-            raise TargetError(f"release {name} is not well: {trouble}. There was none before it, so nothing runs now")
-        self.announce(f"taking it back: {trouble}")
+            raise TargetError(
+                f"release {name} is not healthy: {trouble}. There is no previous release, so nothing runs"
+            )
+        self.announce(f"rolling back: {trouble}")
         worse = self._started(before)
         after = f"{before} does not run well either: {worse}" if worse else f"release {before} runs again"
         if not self.layout.config.is_file():
             after = f"release {before} had no configuration, so nothing runs now"
-        raise TargetError(f"release {name} was taken back, {trouble}; {after}")
+        raise TargetError(f"release {name} was rolled back, {trouble}; {after}")
 
 
 def _signed(opened: Opened) -> str:
@@ -264,5 +266,5 @@ def stored_keys(layout: Layout) -> tuple[bytes, ...]:
         try:
             keys.append(bytes.fromhex(json.loads(path.read_text(encoding="utf-8"))["key"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TargetError(f"{path} is no trusted key: {error}. Remove it and pass --trust again") from error
+            raise TargetError(f"{path} is not a valid key: {error}. Remove it and pass --trust again") from error
     return tuple(keys)

@@ -1,11 +1,11 @@
-"""How releases lie on a device, and the one switch that is either made or not.
+"""The folders of the releases on a device, and the switch between releases, which happens completely or not at all.
 
-ROOT/releases/NAME/   a bundle's files, complete: a folder gets this name only when all is on the disk; see whole.py
+ROOT/releases/NAME/   a bundle's files, complete: a folder gets this name when all is on the disk; see release_check.py
 ROOT/current          link to the release that runs; another link is renamed over it, which cannot be half done
 ROOT/previous         link to the one before
 ROOT/trusted_keys/    public keys whose bundles are taken
 ROOT/config.json      what to run on: input, outputs, options; never touched by a bundle
-ROOT/service.json     what keeps the runner running, where that was said once; see service.py
+ROOT/service.json     what keeps the runner running, if it was once given; see service_manager.py
 ROOT/pending.json     the release on trial, until it has proven itself; see guard.py
 ROOT/guard.pyz        run before each start; see guard.py
 """
@@ -31,7 +31,7 @@ from segfast_edge.contract.shared.durable import (
 )
 from segfast_edge.errors import SegfastError, TargetError
 from targets.install.guard import ASIDE
-from targets.install.whole import COMPLETE, marker
+from targets.install.release_check import COMPLETE, marker
 
 NAME_LENGTH = 16  # of a release's name, from its SHA-256
 _NAME = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}")
@@ -123,7 +123,7 @@ class Layout:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise TargetError(f"another installation is at work in {self.root}{_holder(descriptor)}") from error
+                raise TargetError(f"another installation is in progress in {self.root}{_holder(descriptor)}") from error
             with contextlib.suppress(OSError):  # a full disk must not keep anyone from going back a release
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{os.getpid()} {time.monotonic():.0f} {limit_s:.0f}".encode(), 0)

@@ -1,4 +1,4 @@
-"""What a service of the system's may do: its own user, and the folders that it writes to."""
+"""The rights of a system service: its own user, and the folders that it writes to."""
 
 import grp
 import os
@@ -40,7 +40,7 @@ def service_user() -> tuple[int, int]:
 
 
 def make_writable(folder: Path, owner: tuple[int, int]) -> None:
-    """Make a folder for the service's user; one that is there and that it may not write is for people to decide."""
+    """Make a folder for the service's user; one that exists and that it may not write is left for people to decide."""
     try:
         missing = [each for each in (folder, *folder.parents) if not each.exists()]
         make_folder_durably(folder)

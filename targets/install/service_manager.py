@@ -1,4 +1,4 @@
-"""What keeps the runner running: systemd, or a plain process where there is no systemd, or nothing."""
+"""Keeps the runner running: by systemd, as a plain process if there is no systemd, or not at all."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from segfast_edge.contract.shared.durable import make_folder_durably, replace_durably, sync_folder
 from segfast_edge.contract.shared.endings import failure, how_ended
@@ -26,42 +26,42 @@ KINDS = ("auto", "systemd", "process", "none")
 _STOP_S = 15.0  # the runner drains for 5
 
 
-class ServiceManager(Protocol):
-    """Restarts and stops the runner of the current release; ``status_file`` is where that runner says how it is."""
+class ServiceManager:
+    """Restarts and stops the runner of the current release. This one does nothing: somebody else starts the runner.
 
-    name: str
-    status_file: Path | None
-    owner: tuple[int, int] | None  # user and group that the runner is, if not those of the installer
-    proof: Path | None  # where the runner leaves word that its release is well, if it may not write anywhere else
+    ``status_file`` is where that runner writes its status, ``owner`` the user and group that it is, if not the
+    installer's, ``proof`` where it notes that its release is healthy, if it may not write anywhere else.
+    """
+
+    name = "none"
+    status_file: Path | None = None
+    owner: tuple[int, int] | None = None
+    proof: Path | None = None
 
     def prepare(self, config: dict[str, Any]) -> None:
         """Make what a runner on ``config`` needs, before anything is switched."""
-        ...
 
     def set_up(self) -> None:
         """Make ready to run the current release, now and after the next start of the device."""
-        ...
 
     def restart(self) -> None:
         """Run the current release instead of whatever runs."""
-        ...
 
     def stop(self) -> None:
         """Run nothing."""
-        ...
 
     @property
     def over(self) -> bool:
         """Whether the runner has ended and nobody starts it again."""
-        ...
+        return False
 
     def ending(self) -> str:
         """Return how the runner ended, as ``the runner ended with status 2``; "" if it runs or nothing is known."""
-        ...
+        return ""
 
 
 def choose(kind: str, layout: Layout, python: str) -> ServiceManager:
-    """Return the service of a kind; ``auto``: what was said before, else systemd where it runs here, else nothing.
+    """Return the service of a kind; ``auto``: what was said before, else systemd if it runs here, else nothing.
 
     Raises:
         TargetError: no such kind, systemd is asked for and not there, or it would misread a path.
@@ -75,7 +75,7 @@ def choose(kind: str, layout: Layout, python: str) -> ServiceManager:
         raise TargetError("systemd does not run here; use --service process or none")
     if kind == "systemd" or (kind == "auto" and booted):
         return Systemd(layout, python, user=os.getuid() != 0)
-    return Process(layout, python) if kind == "process" else Nothing()
+    return Process(layout, python) if kind == "process" else ServiceManager()
 
 
 def _said_before(layout: Layout) -> str:
@@ -90,51 +90,21 @@ def _said_before(layout: Layout) -> str:
     return str(kind)
 
 
-class Nothing:
-    """No service: somebody else starts the runner."""
-
-    name = "none"
-    over = False
-    owner: tuple[int, int] | None = None
-    proof: Path | None = None
-
-    def __init__(self) -> None:
-        self.status_file: Path | None = None
-
-    def prepare(self, config: dict[str, Any]) -> None:
-        """Do nothing."""
-
-    def set_up(self) -> None:
-        """Do nothing."""
-
-    def restart(self) -> None:
-        """Do nothing."""
-
-    def stop(self) -> None:
-        """Do nothing."""
-
-    def ending(self) -> str:
-        """Return nothing: what was not started has not ended."""
-        return ""
-
-
-class Systemd:
-    """A unit of the system's, or of the user's where the installer is not root."""
+class Systemd(ServiceManager):
+    """A unit of the system's, or of the user's if the installer is not root."""
 
     name = "systemd"
-    over = False
 
     def __init__(self, layout: Layout, python: str, *, user: bool) -> None:
         for path in (str(layout.root), python):
             if not re.fullmatch(r"[\w/.,+@=-]+", path):
-                raise TargetError(f"'{path}' has characters that a systemd unit takes for its own; choose another path")
+                raise TargetError(f"'{path}' has characters that systemd treats specially; choose another path")
         self._layout = layout
         self._python = python
         self._user = user
         runtime = Path(os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")) if user else Path("/run")
-        self.status_file: Path | None = runtime / "segfast-edge" / "status.json"
-        self.proof: Path | None = None if user else Path("/var/lib/segfast-edge") / PROOF
-        self.owner: tuple[int, int] | None = None
+        self.status_file = runtime / "segfast-edge" / "status.json"
+        self.proof = None if user else Path("/var/lib/segfast-edge") / PROOF
 
     def prepare(self, config: dict[str, Any]) -> None:
         """Make the service's user and the folders that it writes to; give it the configuration to read."""
@@ -185,7 +155,7 @@ class Systemd:
                 sync_folder(folder)
 
     def restart(self) -> None:
-        """Restart the unit; whether it is well is for the health watch to see."""
+        """Restart the unit; the health watch sees whether it is healthy."""
         self._systemctl("reset-failed", UNIT, check=False)
         self._systemctl("restart", "--no-block", UNIT)
 
@@ -210,23 +180,18 @@ class Systemd:
         return done.stdout
 
 
-class Process:
+class Process(ServiceManager):
     """A process of its own, for devices without systemd and for trying out; it does not start with the device."""
 
     name = "process"
-    owner: tuple[int, int] | None = None
-    proof: Path | None = None
 
     def __init__(self, layout: Layout, python: str) -> None:
         self._layout = layout
         self._python = python
         self._run = layout.root / "run"
-        self.status_file: Path | None = self._run / "status.json"
+        self.status_file = self._run / "status.json"
         self._child: int | None = None
         self._status: int | None = None
-
-    def prepare(self, config: dict[str, Any]) -> None:
-        """Do nothing: it is the installer's own user."""
 
     def set_up(self) -> None:
         """Make the folder for what it says."""
@@ -278,7 +243,7 @@ class Process:
                 self._child, self._status = None, os.waitstatus_to_exitcode(status)
 
     def stop(self) -> None:
-        """End the runner, by force where it does not end in time."""
+        """End the runner, by force if it does not end in time."""
         pid = self._pid()
         if pid is None:
             return
@@ -294,7 +259,7 @@ class Process:
         raise TargetError(f"the runner, process {pid}, does not end")
 
     def _pid(self) -> int | None:
-        """Return the runner's process, None where it is gone or its number has gone to another."""
+        """Return the runner's process, None if it is gone or its number has gone to another."""
         try:
             pid, started = (self._run / "pid").read_text().split()
         except (OSError, ValueError):

@@ -14,7 +14,7 @@ from targets.install.layout import Layout
 
 
 def configuration(layout: Layout) -> dict[str, Any]:
-    """Return the configuration as it is, {} where there is none that is worth going back to."""
+    """Return the configuration as it is, {} if there is none that is worth going back to."""
     return _object(layout.config)
 
 
@@ -35,7 +35,7 @@ def restore(layout: Layout, config: dict[str, Any] | None) -> None:
 def open_trial(layout: Layout, current: str | None, proof: Path | None) -> dict[str, Any] | None:
     """Return the trial that the current release is on, None for none; one that was never switched to is undone.
 
-    ``proof`` is where a runner that may not end its trial itself leaves word that it is well.
+    ``proof`` is where a runner that may not end its trial itself notes that it is healthy.
     """
     trial = _object(layout.pending)
     if proof is not None and trial.get("release") == _object(proof).get("release") == current:
@@ -53,7 +53,7 @@ def open_trial(layout: Layout, current: str | None, proof: Path | None) -> dict[
 
 
 def proven(layout: Layout, release: str) -> None:
-    """End the trial of a release that is well; one of another release, which an installer began since, goes on.
+    """End the trial of a release that is healthy; one of another release, which an installer began since, continues.
 
     A service of systemd's may write to its own folder only: the guard reads there, before the next start.
     """

@@ -1,4 +1,4 @@
-"""Whose bundles a device takes."""
+"""The keys whose bundles a device accepts."""
 
 import base64
 import binascii
@@ -31,7 +31,7 @@ def public_key(text: str, name: str) -> bytes:
         key = data[len(_DER_PREFIX) :]
         if data.startswith(_DER_PREFIX) and valid_key(key):
             return key
-    raise TargetError(f"{name} is no Ed25519 public key; make a pair with: segfast-edge bundle --new-key car.key")
+    raise TargetError(f"{name} is not an Ed25519 public key; make a pair with: segfast-edge bundle --new-key car.key")
 
 
 def read_public_key(path: Path) -> bytes:
@@ -44,7 +44,7 @@ def read_public_key(path: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """The public keys whose signatures count, and whether a bundle without one is taken all the same."""
+    """The public keys whose signatures count, and whether a bundle without one is accepted, too."""
 
     keys: Sequence[bytes]
     unsigned: bool = False

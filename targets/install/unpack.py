@@ -123,7 +123,7 @@ def _from_archive(archive: Archive, trust: Trust, folder: Path | None) -> Opened
     entries = iter(archive)
     first = next(entries, None)
     if first is None or first.name != LISTING:
-        raise ArtifactError(f"this is no bundle: {LISTING} does not come first")
+        raise ArtifactError(f"this is not a bundle: {LISTING} does not come first")
     listing = archive.content(MAX_LISTING_BYTES)
     entry = next(entries, None)
     signature = None
@@ -154,7 +154,7 @@ def _from_folder(bundle: Path, trust: Trust, folder: Path | None) -> Opened:
         listing = _small(bundle / LISTING, MAX_LISTING_BYTES)
         signature = _small(bundle / SIGNATURE, MAX_SIGNATURE_BYTES) if (bundle / SIGNATURE).is_file() else None
     except OSError as error:
-        raise ArtifactError(f"{bundle} is no bundle: {error.strerror or error}") from error
+        raise ArtifactError(f"{bundle} is not a bundle: {error.strerror or error}") from error
     opened = _opened(listing, signature, trust)
     if folder is not None:
         _begin(folder, opened)

@@ -15,7 +15,7 @@ _PIECE = 1 << 20
 
 
 class ByteStream(Protocol):
-    """What gives the unpacked tar."""
+    """A stream of the unpacked tar."""
 
     def read(self, count: int, /) -> bytes:
         """Return ``count`` bytes, fewer only at the end."""
@@ -23,7 +23,7 @@ class ByteStream(Protocol):
 
 
 class Sink(Protocol):
-    """What takes the content of an entry."""
+    """A receiver for the content of an entry."""
 
     def write(self, data: bytes, /) -> object:
         """Take a piece."""
@@ -69,9 +69,9 @@ class Archive:
         return data
 
     def content(self, limit: int) -> bytes:
-        """Return the present entry's content; ArtifactError where it is over ``limit`` bytes."""
+        """Return the present entry's content; ArtifactError if it is over ``limit`` bytes."""
         if self._left > limit:
-            raise ArtifactError(f"an entry of {self._left} bytes is in the archive; at most {limit} are taken")
+            raise ArtifactError(f"an entry of {self._left} bytes is in the archive; at most {limit} are allowed")
         count, self._left = self._left, 0
         return self._exactly(count)
 
@@ -96,7 +96,7 @@ def _entry(block: bytes) -> Member:
     if _octal(block[148:156]) != total:
         raise ArtifactError("the archive has a header with a wrong checksum")
     if block[156:157] not in (b"0", b"\x00"):
-        raise ArtifactError(f"the archive has an entry of type {block[156:157]!r}; only plain files are taken")
+        raise ArtifactError(f"the archive has an entry of type {block[156:157]!r}; only plain files are allowed")
     name, prefix = _text(block[0:100]), _text(block[345:500])
     return Member(f"{prefix}/{name}" if prefix else name, _octal(block[124:136]), bool(_octal(block[100:108]) & 0o100))
 

@@ -1,4 +1,4 @@
-"""The runner of a bundle: its own artifact, on what the installation's config.json says or the command line."""
+"""The runner of a bundle: runs its own artifact with the settings of config.json or the command line."""
 
 import argparse
 import os

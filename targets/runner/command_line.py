@@ -24,11 +24,11 @@ from targets.runner.inputs import forms as source_forms
 from targets.runner.journal import write_log, write_what_was_held
 from targets.runner.main_loop import Service, signals
 from targets.runner.model import Model, ModelChoice, open_model
-from targets.runner.notify import Notifier
 from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext, open_output
 from targets.runner.outputs import forms as output_forms
 from targets.runner.pipeline import Pipeline, PipelineSettings
+from targets.runner.systemd_notify import Notifier
 from targets.runner.telemetry import Telemetry
 
 log = logging.getLogger("segfast.runner")
@@ -42,7 +42,7 @@ TOKEN_VARIABLE = "SEGFAST_TOKEN"  # noqa: S105 - the name of a variable
 def engine_arguments(parser: Parser) -> None:
     """Add how the artifact is run, for a command line that has not done so."""
     parser.add_argument("--threads", type=int, default=0, help="threads of the engine (default: all cores)")
-    parser.add_argument("--engine", metavar="NAME", help="instead of the target's choice")
+    parser.add_argument("--engine", metavar="NAME", help="engine to use instead of the target's choice")
     parser.add_argument("--precision", metavar="P", help=PRECISION_HELP)
     parser.add_argument("--device", metavar="D", help=DEVICE_HELP)
 
@@ -54,10 +54,10 @@ def arguments(parser: Parser) -> None:
     add = parser.add_argument
     add("input", help="where frames come from, see below")
     add("outputs", nargs="*", metavar="output", help="where results go, see below")
-    add("--raw", metavar="WxH", help="width and height of raw frames on standard input")
-    add("--rate", type=float, metavar="FPS", help="give a folder or file at this rate, as a camera would")
+    add("--raw", metavar="WxH", help="width x height of raw frames on standard input")
+    add("--rate", type=float, metavar="FPS", help="read a folder or file at this rate, as a camera would give it")
     add("--repeat", action="store_true", help="start a folder or file again at its end")
-    add("--convert-rgb", action="store_true", help="convert frames of other modes instead of counting them corrupt")
+    add("--convert-rgb", action="store_true", help="convert frames of other modes to RGB")
     add(
         "--max-pixels",
         type=int,
@@ -65,30 +65,36 @@ def arguments(parser: Parser) -> None:
         metavar="N",
         help="count larger pictures as corrupt (default %(default)s, 4K)",
     )
-    add("--every-frame", action="store_true", help="process every frame, even of a live source, however late")
-    add("--deadline-ms", type=float, default=200.0, metavar="MS", help="a mask older than this is late (default 200)")
-    add("--stall-s", type=float, default=2.0, metavar="S", help="no frame for this long is no result (default 2)")
+    add("--every-frame", action="store_true", help="process every frame, even from a live source, however late")
+    add("--deadline-ms", type=float, default=200.0, metavar="MS", help="age from which a mask is late (default 200)")
+    add(
+        "--stall-s",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="report no_frames after S seconds without one (default 2)",
+    )
     add(
         "--stuck-s",
         type=float,
         default=5.0,
         metavar="S",
-        help="engine or decoder busy so long is stuck (default 5)",
+        help="report what is busy for S seconds as stuck (default 5)",
     )
     add(
         "--reduced-decode",
         action="store_true",
-        help="decode JPEG at reduced scale while that is seen to change nothing",
+        help="decode JPEGs at reduced scale while the labels stay the same",
     )
-    add("--any-picture", action="store_true", help="only mark a camera's frozen, black or overexposed pictures")
+    add("--any-picture", action="store_true", help="use a camera's frozen, black and overexposed pictures, only marked")
     add("--drivable", metavar="NAMES", help="classes that can be driven on, comma-separated (default: by usual name)")
-    add("--fallback", type=Path, metavar="ARTIFACT", help="a smaller artifact for when it is too hot or too slow")
-    add("--hot-c", type=float, default=80.0, metavar="C", help="too hot from here (default 80)")
-    add("--cool-c", type=float, default=75.0, metavar="C", help="cool again from here (default 75)")
-    add("--token-file", type=Path, metavar="FILE", help=f"the live page's token (or set {TOKEN_VARIABLE})")
-    add("--status-file", type=Path, metavar="FILE", help="write the runner's status there every second, as JSON")
+    add("--fallback", type=Path, metavar="ARTIFACT", help="smaller artifact to use when it is too hot or too slow")
+    add("--hot-c", type=float, default=80.0, metavar="C", help="reduce the load at or above this (default 80)")
+    add("--cool-c", type=float, default=75.0, metavar="C", help="restore the load at or below this (default 75)")
+    add("--token-file", type=Path, metavar="FILE", help=f"file with the live page's token (or set {TOKEN_VARIABLE})")
+    add("--status-file", type=Path, metavar="FILE", help="file to write the runner's status to every second, as JSON")
     add("--no-self-test", action="store_true", help="do not run the golden frame before starting")
-    add("--quiet", action="store_true", help="say only what goes wrong")
+    add("--quiet", action="store_true", help="log warnings and errors only")
 
 
 def _forms() -> str:
@@ -97,7 +103,7 @@ def _forms() -> str:
 
 
 def run(args: argparse.Namespace, target: Target) -> int:
-    """Run until the input ends, SIGTERM, or nobody takes results any more; exit 0 in each of these cases.
+    """Run until the input ends, SIGTERM, or no output takes results any more; exit 0 in each of these cases.
 
     Raises:
         SegfastError: something is wrong from the start: the artifact, the input, an output.
@@ -194,7 +200,7 @@ def _outputs(texts: Sequence[str], context: OutputContext) -> dict[str, Output]:
     """Open the outputs, of which one at most may write to standard output."""
     to_stdout = sorted({text for text in texts if text in ("jsonl:-", "pipe:-")})
     if len(to_stdout) > 1:
-        raise DataError(f"{' and '.join(to_stdout)} would mix on standard output; give one of them a place of its own")
+        raise DataError(f"{' and '.join(to_stdout)} would both write to standard output; send one of them elsewhere")
     return {text: open_output(text, context) for text in texts}
 
 
@@ -207,6 +213,6 @@ def _drivable(text: str | None, model: Model) -> tuple[str, ...] | None:
 
 
 def self_test(choice: ModelChoice) -> str:
-    """Return one line that says how the golden frame came out; SegfastError where it did not."""
+    """Return one line that says how the golden frame came out; SegfastError if it did not."""
     model = open_model(choice)
     return f"golden frame: {model.golden:.3%} of labels agree, engine {model.session.engine}"

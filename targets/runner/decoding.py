@@ -37,7 +37,7 @@ DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class PictureRules:
-    """What is decoded: pictures of other modes than RGB with ``convert``, and none of over ``max_pixels``."""
+    """Rules for decoding: other modes than RGB are converted if ``convert``; at most ``max_pixels`` are decoded."""
 
     convert: bool = False
     max_pixels: int = MAX_PIXELS
@@ -55,7 +55,7 @@ class Encoded:
     rules: PictureRules = RULES
 
     def decode(self, at_least: Size | None, /) -> tuple[Image.Image, Size]:
-        """Decode; a JPEG by a half, a quarter or an eighth where that is still at least ``at_least``."""
+        """Decode; a JPEG by a half, a quarter or an eighth if that is still at least ``at_least``."""
         try:
             picture = Image.open(io.BytesIO(self.data), formats=FORMATS)
             size = picture.height, picture.width
@@ -82,7 +82,7 @@ class Encoded:
 
 
 class ReducedScale:
-    """Whether frames may be decoded at a reduced scale: only while both ways are seen to give the same labels.
+    """Allows decoding at a reduced scale as long as comparisons show that both ways give the same labels.
 
     One frame in ``every`` is decoded both ways and both are run. Less agreement than ``floor`` on any of them, and
     frames are decoded in full from then on. ``wanted`` off means always in full. On CamVid's validation pictures as
@@ -105,7 +105,7 @@ class ReducedScale:
 
     @property
     def lowest_agreement(self) -> float | None:
-        """The smallest share of equal labels seen, or None where nothing was compared."""
+        """The smallest share of equal labels seen, or None if nothing was compared."""
         return self._lowest
 
     def due(self) -> bool:

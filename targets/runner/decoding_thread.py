@@ -10,17 +10,17 @@ from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import DataError
 from targets.runner.decoding import ReducedScale
 from targets.runner.degradation import Pace
+from targets.runner.doubtful_picture import PictureJudge
 from targets.runner.frames import Decoded, Packet, now_ns
 from targets.runner.ledger import CORRUPT, Ledger
 from targets.runner.newest_frame import ClosedError, Slot
 from targets.runner.threads import Pulse
-from targets.runner.trust import PictureJudge
 
 log = logging.getLogger("segfast.runner")
 
 
 class Decoder:
-    """Decodes and resizes what ``inbox`` gives; damaged frames are counted and the stream goes on."""
+    """Decodes and resizes what ``inbox`` gives; damaged frames are counted and the stream continues."""
 
     def __init__(
         self,

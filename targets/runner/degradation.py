@@ -1,7 +1,7 @@
-"""What the runner gives up when the computer is too hot or too slow, in which order, and when it takes it back.
+"""The steps by which the runner reduces its load if the computer is too hot or too slow, and restores it.
 
 Down one step after ``SUSTAINED_S`` seconds of being over the temperature limit or of missing too many deadlines; up one
-step after ``hold_s`` seconds without either. A step taken back too early (trouble returns within ``hold_s``) doubles
+step after ``hold_s`` seconds without either. A step undone too early (trouble returns within ``hold_s``) doubles
 the next wait, up to five minutes, so that the runner does not swing between two steps.
 """
 
@@ -26,7 +26,7 @@ class Pace:
         self.divisor = 1
 
     def admits(self) -> bool:
-        """Count a frame and say whether it goes on."""
+        """Count a frame and return whether to process it."""
         with self._lock:
             self._count += 1
             return self._count % self.divisor == 0
@@ -43,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a step down is due: degrees Celsius, and the share of frames that miss their deadline."""
+    """The limits for a step down: degrees Celsius, and the share of frames that miss their deadline."""
 
     hot_c: float = 80.0
     cool_c: float = 75.0

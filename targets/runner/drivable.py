@@ -1,4 +1,4 @@
-"""How much of the way ahead can be driven on, from the labels alone."""
+"""The share of the way ahead that can be driven on, from the labels alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def _way(height: int, width: int) -> np.ndarray:
 
 
 def ahead(labels: Labels, drivable: Sequence[int]) -> Ahead | None:
-    """Look at uint8 height x width labels; None where no class can be driven on."""
+    """Look at uint8 height x width labels; None if no class can be driven on."""
     if not drivable:
         return None
     height, width = labels.shape

@@ -1,4 +1,4 @@
-"""What travels through the runner: packets as captured, frames as decoded, results as delivered."""
+"""The data that passes through the runner: packets as captured, frames as decoded, results as delivered."""
 
 import time
 from collections.abc import Mapping
@@ -68,11 +68,11 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One frame ready for the network; ``exact`` is the batch from a full decode where both are to be compared.
+    """One frame ready for the network; ``exact`` is the batch from a full decode if both are to be compared.
 
     ``doubt`` is what makes its picture doubtful, "" for nothing.
 
-    The packet is not kept, nor the picture where no output shows it: at 1280x720 each would be 3 or 4 MB, several at a
+    The packet is not kept, nor the picture if no output shows it: at 1280x720 each would be 3 or 4 MB, several at a
     time.
     """
 
@@ -91,7 +91,7 @@ class Decoded:
 class Result:
     """One frame's answer: ``labels`` at the network's size, ``mask`` at the frame's, both uint8 height x width.
 
-    ``picture`` is the decoded frame, mode RGB, possibly at a reduced scale; None where no output shows it.
+    ``picture`` is the decoded frame, mode RGB, possibly at a reduced scale; None if no output shows it.
     ``timings_ms`` has a figure per stage. ``doubt`` is what makes the picture doubtful, "" for nothing; see trust.py.
     """
 
@@ -125,7 +125,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Said to every consumer while there is no result to trust: the state's name and the reason in words."""
+    """A notice to every consumer that there is no valid result: the state's name and the reason."""
 
     state: str
     reason: str

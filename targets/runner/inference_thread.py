@@ -1,4 +1,4 @@
-"""The inference thread: batches to masks, and an engine that fails is opened again or says that there is no result."""
+"""The inference thread: turns batches into masks; if the engine fails, it reports no result and opens it again."""
 
 import logging
 import threading

@@ -5,12 +5,12 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from segfast_edge.contract.shared.stopping import handling
 from targets.common.sensors import temperature_c
 from targets.runner.degradation import Policy, ladder
 from targets.runner.frames import now_ns
@@ -18,9 +18,9 @@ from targets.runner.journal import write_what_was_held
 from targets.runner.ledger import Tally
 from targets.runner.model import Model, ModelChoice
 from targets.runner.model_reload import Loader
-from targets.runner.notify import Notifier
 from targets.runner.pipeline import NO_FRAMES, NO_RESULT, RUNNING, Pipeline
 from targets.runner.status import facts
+from targets.runner.systemd_notify import Notifier
 from targets.runner.telemetry import LATE_WINDOW_S
 
 log = logging.getLogger("segfast.runner")
@@ -29,7 +29,7 @@ PROVEN_S = 30.0
 
 
 class Service:
-    """Runs a pipeline until its input ends, nobody listens any more, or SIGTERM; SIGHUP opens the model again."""
+    """Runs a pipeline until its input ends, no output is left, or SIGTERM; SIGHUP opens the model again."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Service:
         """Run to the end and return the final tally.
 
         Raises:
-            Exception: whatever a thread met that no further attempt would mend.
+            Exception: whatever a thread met that retrying cannot fix.
         """
         self._pipeline.start()
         self._notifier.ready()
@@ -178,20 +178,10 @@ def _other(choice: ModelChoice, artifact: Path) -> ModelChoice:
     return replace(choice, artifact=artifact, engine=None)
 
 
-@contextlib.contextmanager
-def signals(service: Service) -> Iterator[None]:
+def signals(service: Service) -> contextlib.AbstractContextManager[None]:
     """Lead SIGTERM and SIGINT to ``stop`` and SIGHUP to ``reload`` while the block runs."""
 
-    def stop(_: int, __: FrameType | None) -> None:
+    def stop(*_: object) -> None:
         service.stop()
 
-    def reload(_: int, __: FrameType | None) -> None:
-        service.reload()
-
-    wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
-    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return handling({signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: lambda *_: service.reload()})

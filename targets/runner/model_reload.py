@@ -1,4 +1,4 @@
-"""Opening another model while the present one goes on answering."""
+"""Opens another model while the present one continues to work."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ log = logging.getLogger("segfast.runner")
 
 
 class Loader:
-    """Opens what was last asked for and hands it over; where that fails the present model stays in use."""
+    """Opens what was last asked for and hands it over; if that fails the present model stays in use."""
 
     def __init__(self, adopt: Callable[[Model], None], crashed: Crashed) -> None:
         self._adopt = adopt
@@ -46,11 +46,11 @@ class Loader:
             model = open_model(choice)
         except Exception as error:
             # an engine may raise anything on a damaged file; the model in use is not touched by that
-            log.warning("%s is not taken over", choice.artifact, exc_info=error)
+            log.warning("could not load model %s; keeping the current one", choice.artifact, exc_info=error)
             self.failures += 1
             self.trouble = f"{type(error).__name__}: {error}"
             return
         self.loads += 1
         self.trouble = ""
-        log.info("model %s is taken over", choice.artifact)
+        log.info("model %s is loaded", choice.artifact)
         self._adopt(model)

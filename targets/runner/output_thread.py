@@ -1,4 +1,4 @@
-"""One output and its thread: a slow or broken output holds up nobody, and every result is accounted for."""
+"""One output and its thread: a slow or broken output delays no other, and every result is accounted for."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Item = TypeVar("Item", Result, Notice)
 
 
 class Output(Protocol):
-    """What takes results; it may raise OSError or SegfastError, which the lane counts and survives.
+    """A receiver of results; it may raise OSError or SegfastError, which the output's thread counts and survives.
 
     A frame that no output wants is let go as soon as it is resized for the network.
     """
@@ -30,13 +30,13 @@ class Output(Protocol):
         """Take a result."""
         ...
 
-    def notice(self, notice: Notice) -> None:
+    def notice(self, _: Notice, /) -> None:
         """Take the news that there is no result to trust; repeated about once a second while it lasts."""
-        ...
+        return
 
     def close(self) -> None:
         """Finish what is open."""
-        ...
+        return
 
 
 class Lane:
@@ -70,7 +70,7 @@ class Lane:
             self.ledger.leave(left[0], "closed" if left[0] == number else "superseded")
 
     def announce(self, notice: Notice) -> None:
-        """Hand over a notice; it is said as soon as the thread is free."""
+        """Hand over a notice; it is delivered as soon as the thread is free."""
         self._notice = notice
 
     def abandon(self) -> None:
@@ -117,7 +117,7 @@ class Lane:
         try:
             act(what)
         except BrokenPipeError:
-            log.warning("output %s: whoever read it is gone", self.name)
+            log.warning("output %s: its reader is gone", self.name)
             self.trouble, self.ended = "its reader is gone", True
         except (OSError, SegfastError) as error:
             reason = one_line(error)
@@ -133,4 +133,4 @@ class Lane:
         try:
             self.output.close()
         except (OSError, SegfastError) as error:
-            log.warning("output %s did not close well: %s", self.name, error)
+            log.warning("output %s could not be closed: %s", self.name, error)

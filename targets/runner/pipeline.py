@@ -13,6 +13,7 @@ from targets.runner.capture_thread import Reader
 from targets.runner.decoding import ReducedScale
 from targets.runner.decoding_thread import Decoder
 from targets.runner.degradation import Limits, Pace
+from targets.runner.doubtful_picture import PictureJudge
 from targets.runner.frames import Decoded, Notice, Packet, Result, now_ns
 from targets.runner.inference_thread import Inference
 from targets.runner.inputs import Input
@@ -22,7 +23,6 @@ from targets.runner.newest_frame import Slot
 from targets.runner.output_thread import Lane, Output
 from targets.runner.telemetry import Telemetry
 from targets.runner.threads import worker
-from targets.runner.trust import PictureJudge
 
 log = logging.getLogger("segfast.runner")
 
@@ -32,7 +32,7 @@ NO_FRAMES, NO_RESULT = "no_frames", "no_result"  # the states in which consumers
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:
-    """How the runner runs; ``keep_all`` None means: every frame of a folder or file, the newest of what is live.
+    """Settings of the runner; ``keep_all`` None means: every frame of a folder or file, the newest of what is live.
 
     ``withhold`` withholds a camera's frames while its picture is frozen, black or overexposed for long.
     """
@@ -130,7 +130,7 @@ class Pipeline:
             lane.offer(result)
 
     def crashed(self, error: Exception) -> None:
-        """Stop everything: a thread has met a bug, or an error that no other attempt will mend."""
+        """Stop everything: a thread has met a bug, or an error that retrying cannot fix."""
         self.crash = self.crash or error
         for slot in self._slots:
             slot.close()
@@ -140,7 +140,7 @@ class Pipeline:
 
     @property
     def all_outputs_ended(self) -> bool:
-        """Whether there were outputs and nobody takes results any more."""
+        """Whether there were outputs and no output takes results any more."""
         return bool(self.lanes) and all(lane.ended for lane in self.lanes)
 
     @property
@@ -157,7 +157,7 @@ class Pipeline:
         return ""
 
     def state(self) -> tuple[str, str]:
-        """Return the state and, where there is no result to trust, the reason."""
+        """Return the state and, if there is no valid result, the reason."""
         if self._stopping:
             return (ENDED, self.reader.trouble) if self.reader.at_end else (STOPPING, "")
         if self.inference.failure:
@@ -207,5 +207,5 @@ class Pipeline:
                 log.warning("output %s did not finish in time", lane.name)
         tally = self.ledger.tally()
         if tally.in_flight:
-            log.warning("%d frames were still under way", tally.in_flight)
+            log.warning("%d frames were still in progress", tally.in_flight)
         return tally

@@ -43,7 +43,7 @@ _About = tuple[int, int, int, int, int, int, int]  # classes, height, width, fla
 
 @dataclass(frozen=True, slots=True)
 class SharedMask:
-    """What a reader gets; ``mask`` is None unless ``state`` is ``running``. Times are of the monotonic clock."""
+    """The newest result; ``mask`` is None unless ``state`` is ``running``. Times are monotonic."""
 
     state: str
     frame: int
@@ -79,6 +79,8 @@ class MaskWriter:
     Raises:
         DataError: another runner writes there, or the memory is another program's.
     """
+
+    wants_frame = False
 
     def __init__(self, name: str) -> None:
         self._path = _path(name)
@@ -140,7 +142,7 @@ class MaskWriter:
         HEADER.pack_into(self._map, 0, MAGIC, self._number, capacity)
         self._capacity = capacity
 
-    def publish(self, result: Result) -> None:
+    def write(self, result: Result) -> None:
         """Write a mask; larger frames than before get new memory."""
         height, width = result.mask.shape
         if self._map is None or height * width > self._capacity:
@@ -150,7 +152,7 @@ class MaskWriter:
         self._last = (*about, result.number, result.captured_ns, result.finished_ns)
         self._put("running", result.mask.tobytes(), self._last)
 
-    def withdraw(self, notice: Notice) -> None:
+    def notice(self, notice: Notice) -> None:
         """Keep the memory and say that its mask is not to be used."""
         self._put(notice.state, b"", self._last)
 
@@ -186,7 +188,7 @@ class MaskReader:
         """Return what is there now; memory that was replaced by larger is left for the new one.
 
         Raises:
-            DataError: no runner has made this memory, or it is no mask.
+            DataError: no runner has made this memory, or it is not a mask.
         """
         found = self._read()
         if found.state == "replaced":
@@ -211,18 +213,18 @@ class MaskReader:
             late, doubtful = bool(flags & LATE), bool(flags & DOUBTFUL)
             times = (captured_ns, finished_ns, published_ns)
             return SharedMask(STATES[state], frame, *times, late, doubtful, classes, mask)
-        raise DataError(f"shared memory {self._path.name} is never whole; is its writer still there?")
+        raise DataError(f"shared memory {self._path.name} is never complete; is its writer still running?")
 
     def _open(self) -> mmap.mmap:
         try:
             with self._path.open("rb") as stream:
                 memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
-            raise DataError(f"no shared memory {self._path.name}; is the runner there with shm:NAME?") from error
+            raise DataError(f"no shared memory {self._path.name}; is a runner with output shm:NAME running?") from error
         magic, _, capacity = HEADER.unpack_from(memory[: HEADER.size].ljust(HEADER.size, b"\0"))
         if magic != MAGIC or len(memory) != _size(capacity):
             memory.close()
-            raise DataError(f"shared memory {self._path.name} is no mask of this runner")
+            raise DataError(f"shared memory {self._path.name} was not written by a segfast-edge runner")
         self._map = memory
         return memory
 

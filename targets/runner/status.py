@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from targets.runner.degradation import Policy
+from targets.runner.doubtful_picture import DOUBTS
 from targets.runner.frames import now_ns
 from targets.runner.pipeline import Pipeline
-from targets.runner.trust import DOUBTS
 
 STATUS_VERSION = 1
 
@@ -69,7 +69,7 @@ def _resolution(size: tuple[int, int] | None) -> str | None:
 
 
 def resident_bytes() -> int | None:
-    """Return this process's resident memory, or None where /proc does not say."""
+    """Return this process's resident memory, or None if /proc does not say."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""What the runner knows of itself, for the status file, the web page and Prometheus."""
+"""The runner's own figures, for the status file, the web page and Prometheus."""
 
 import threading
 from bisect import bisect_left
@@ -51,7 +51,7 @@ class LastLabels:
 
 
 class Telemetry:
-    """Collects results; ``describe`` is asked for everything else at the moment somebody looks.
+    """Collects results; ``describe`` is called for everything else when somebody looks.
 
     ``drivable`` names the classes that can be driven on, None for the usual names.
     """
@@ -82,7 +82,7 @@ class Telemetry:
         return self._last
 
     def ahead(self, result: Result | LastLabels) -> dict[str, float] | None:
-        """Return how much of the way ahead can be driven on, 0 to 1; None where no class can be."""
+        """Return how much of the way ahead can be driven on, 0 to 1; None if no class can be."""
         way = ahead(result.labels, drivable_labels(result.classes, self._drivable))
         return None if way is None else {"drivable": round(way.share, 4), "free": round(way.free, 4)}
 

@@ -13,7 +13,7 @@ Crashed = Callable[[Exception], None]
 
 
 class Pulse:
-    """Tells for how long a thread has been in a step that may hang: a read, a decode, an inference."""
+    """Measures for how long a thread has been in a step that may hang: a read, a decode, an inference."""
 
     def __init__(self) -> None:
         self._since_ns: int | None = None

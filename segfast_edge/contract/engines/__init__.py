@@ -1,4 +1,4 @@
-"""What an engine is: one file each, with ``ENGINE``. Standard library only, for the toolkit and the device read it.
+"""Descriptors of the engines: one file each, with ``ENGINE``. Standard library only; toolkit and device read them.
 
 The module that runs it is ``targets/engines/NAME.py``; the formats that it opens name it (``contract/formats``).
 """
@@ -18,7 +18,7 @@ Gpu = Literal["never", "possible", "only"]
 
 
 class Computer(Protocol):
-    """What a refusal may depend on."""
+    """The facts about a computer that a refusal may depend on."""
 
     @property
     def machine(self) -> str:
@@ -27,7 +27,7 @@ class Computer(Protocol):
 
     @property
     def prefers_gpu(self) -> bool:
-        """Whether there is a GPU that engines take unless told otherwise."""
+        """Whether there is a GPU that engines take by default."""
         ...
 
 
@@ -40,8 +40,8 @@ class Engine:
     """A runtime on the device.
 
     Any one of ``modules`` that can be imported will do; none: nothing is needed. ``packages`` are pip's requirements
-    that a device installs, several sets where any one of them will do, the best first; none: it comes with the system.
-    ``precisions`` are what ``--precision`` can ask for, none where it runs what the file holds. ``layers`` says
+    that a device installs, several sets if any one of them is enough, the best first; none: it comes with the system.
+    ``precisions`` are what ``--precision`` can ask for, none if it runs what the file holds. ``layers`` says
     whether it can time each layer, ``machines`` which processors it is served on, ``refusal`` why a model of a
     precision (``float32``, ``int8``) must not run on a computer, or None.
     """

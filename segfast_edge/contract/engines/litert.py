@@ -1,4 +1,4 @@
-"""LiteRT, or the older tflite-runtime where LiteRT does not serve the board.
+"""LiteRT, or the older tflite-runtime if LiteRT does not serve the board.
 
 LiteRT's wheels need glibc 2.34, whatever their tag says. tflite-runtime 2.14 refuses numpy 2, and int8 is several times
 slower in it, because it never uses the dot product instructions.

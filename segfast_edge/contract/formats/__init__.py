@@ -1,4 +1,4 @@
-"""What a format is: one file each, with ``FORMAT``. Standard library only, for the toolkit and the device read it.
+"""Descriptors of the formats: one file each, with ``FORMAT``. Standard library only; toolkit and device read them.
 
 The module that converts to it is ``segfast_edge/export/NAME.py``.
 """
@@ -17,7 +17,8 @@ class Format:
 
     ``engines`` are those that open it, the preferred first. ``extra`` is the pip extra that brings ``converter``, what
     converting takes besides torch (pip's requirements), and the packages of the first engine that has any. A format
-    with ``integer`` can be written in int8, for which ``integer_converter`` comes from the extra ``int8``; if engines
+    with ``half`` can be written with float16 weights, which processors that can also compute in. One with ``integer``
+    can be written in int8, for which ``integer_converter`` comes from the extra ``int8``; if engines
     need int8 in forms of their own, ``integer_engines`` names those that it can be written for, the default first.
     ``other_converters`` are other projects', each a module in ``segfast_edge/export/converters``.
     """
@@ -28,6 +29,7 @@ class Format:
     extra: str
     converter: tuple[str, ...] = ()
     more_files: tuple[str, ...] = ()
+    half: bool = False
     integer: bool = False
     integer_converter: tuple[str, ...] = ()
     integer_engines: tuple[str, ...] = ()
@@ -58,6 +60,11 @@ def format_named(name: str) -> Format:
 def integer_formats() -> list[str]:
     """Return the formats that can be written in int8."""
     return [name for name in format_names() if format_named(name).integer]
+
+
+def half_formats() -> list[str]:
+    """Return the formats that can be written in float16."""
+    return [name for name in format_names() if format_named(name).half]
 
 
 def formats_of(engine: str) -> list[str]:

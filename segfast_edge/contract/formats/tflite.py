@@ -8,6 +8,7 @@ FORMAT = Format(
     engines=("litert",),
     extra="litert",
     converter=("ai-edge-litert>=1.2", "flatbuffers>=24.3"),
+    half=True,
     integer=True,
     other_converters=("litert-torch",),
 )

@@ -1,1 +1,1 @@
-"""Code that both sides carry and that is no part of what they agree on: files, pictures, processes."""
+"""Code that both sides carry and that is not part of what they agree on: files, pictures, processes."""

@@ -1,4 +1,4 @@
-"""How a process gets its memory from the system. Standard library only."""
+"""Settings of glibc's memory allocator. Standard library only."""
 
 import contextlib
 import ctypes
@@ -11,7 +11,7 @@ ARENAS = 2
 def keep_freed_memory() -> None:
     """Tell glibc to use freed memory again instead of giving it back; nothing is done elsewhere.
 
-    torch allocates and frees every map of a network each time it runs. Fetched anew from the system, they cost page
+    torch allocates and frees every map of a network each time it runs. Fetched again from the system, they cost page
     faults: SegFast in TorchScript takes 37 ms at 224x224 with them and 26 ms without (one thread of a virtual
     machine), and a training step 105,000 of them, 15 % of its time (batches of 8 at 240x320 in bfloat16).
     """

@@ -17,7 +17,24 @@ class ExactParser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.given: dict[str, list[str]] = {}  # the words that were given, by the argument that they were given for
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Note the words, and return what they mean."""
+        if arg_strings:
+            self.given[action.dest] = list(arg_strings)
+        return super()._get_values(action, arg_strings)
+
+    def value_of(self, action: argparse.Action, word: str) -> Any:
+        """Return what one word means for an argument.
+
+        Raises:
+            argparse.ArgumentError: the argument does not take it.
+        """
+        value = self._get_value(action, word)
+        self._check_value(action, value)
+        return value
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit."""
@@ -54,5 +71,5 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _hands_on(parser: argparse.ArgumentParser) -> bool:
-    """Say whether a parser hands words on to another program, whose options it does not know."""
+    """Say whether a parser hands words on to another program, whose options are unknown here."""
     return any(action.nargs == argparse.REMAINDER for action in parser._actions)

@@ -18,14 +18,8 @@ _ANGLES = 4_001  # steps of the integral behind Student's t: four digits up to 1
 
 
 def percentile(samples: Sequence[float], rank: float) -> float:
-    """Return the ``rank`` (0 to 100) percentile with linear interpolation, as numpy's default does; NaN of nothing."""
-    if not samples:
-        return math.nan
-    ordered = sorted(samples)
-    place = (len(ordered) - 1) * rank / 100
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    """Return the ``rank`` (0 to 100) percentile with linear interpolation; NaN of nothing."""
+    return float(np.percentile(samples, rank)) if samples else math.nan
 
 
 def variation(samples: Sequence[float]) -> float:

@@ -8,7 +8,7 @@ _LARGE_BYTES = 16 << 20  # from here on OpenSSL, several times as fast, is worth
 
 
 class Digest(Protocol):
-    """What ``hashlib`` gives, as far as it is used here."""
+    """The part of ``hashlib``'s interface that is used here."""
 
     def update(self, data: bytes, /) -> None:
         """Take more bytes."""

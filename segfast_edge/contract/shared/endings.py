@@ -1,4 +1,4 @@
-"""How a child process ended, in words: the signal by its name and what it most likely means. Standard library only."""
+"""The end of a child process in words: the signal by its name and its most likely cause. Standard library only."""
 
 import signal
 
@@ -43,7 +43,7 @@ def failure(name: str, status: int, errors: str, *, prefix: str = "", expected: 
     """Return one line about a process that failed: its own last line, and how it ended if that line cannot tell.
 
     ``errors`` is what it wrote to standard error; ``prefix`` is removed from its last line. With ``expected``, the
-    status with which it reports what a user can put right, any other status is named as well.
+    status with which it reports what a user can fix, any other status is named as well.
     """
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     said = lines[-1].removeprefix(prefix) if lines else ""

@@ -1,4 +1,4 @@
-"""What is added as one file: its name is the file's, and listing the folder finds it. Standard library only."""
+"""Descriptors that are found by listing their folder, named by their files. Standard library only."""
 
 import importlib
 from pathlib import Path

@@ -107,8 +107,8 @@ def read_labels(path: Path) -> Labels:
     return np.array(picture, dtype=np.uint8)
 
 
-def write_picture(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
-    """Write uint8 height x width [x 3] by the suffix of ``path``, whole or not at all.
+def write_picture(path: Path, pixels: npt.NDArray[np.uint8], *, fast: bool = False) -> None:
+    """Write uint8 height x width [x 3] by the suffix of ``path``, whole or not at all; ``fast`` compresses PNG less.
 
     Raises:
         DataError: the folder is not writable or the disk is full.
@@ -117,7 +117,7 @@ def write_picture(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
         raise DataError(f"picture is {pixels.dtype}; expected uint8")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        Image.fromarray(pixels).save(temporary)
+        Image.fromarray(pixels).save(temporary, None, **({"compress_level": 1} if fast else {}))
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import math
 import types
 from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
 
 T = TypeVar("T")
@@ -17,6 +18,8 @@ def plain(value: Any) -> Any:
         return written(value)
     if isinstance(value, Mapping):
         return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, Path):
+        return str(value)
     return [plain(each) for each in value] if isinstance(value, tuple | list) else value
 
 
@@ -43,6 +46,8 @@ def checked(kind: Any, value: Any) -> Any:
     parts = get_args(kind)
     if kind is Any:
         return value
+    if kind is Path:
+        return Path(_of(str, value))
     if is_dataclass(kind):
         return kind.from_json(value) if hasattr(kind, "from_json") else read(kind, value)  # type: ignore[arg-type]
     if is_typeddict(kind):

@@ -14,7 +14,7 @@ NEAR = 0.35  # metres in front of the lens; what is nearer is cut off
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a thing stands, and how far it is turned to the right of straight ahead: cosine and sine."""
+    """The place of a thing, and its turn to the right of straight ahead as cosine and sine."""
 
     foot: Point
     cosine: float = 1.0

@@ -1,4 +1,4 @@
-"""Where things are painted, back to front: one picture at twice the final size, whose fourth channel is the label."""
+"""The canvas of a scene: one picture at twice the final size, whose fourth channel is the label."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What stands along a kerb: lamps, posts, signs and traffic lights."""
+"""Things along a kerb: lamps, posts, signs and traffic lights."""
 
 import functools
 import math

@@ -11,11 +11,11 @@ from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.data.scene import chance
 from segfast_edge.data.scene.camera import OVERSAMPLING, Camera, Pixel
 from segfast_edge.data.scene.canvas import Canvas
-from segfast_edge.data.scene.cast import draw_cast
 from segfast_edge.data.scene.chance import pick, within
 from segfast_edge.data.scene.classes import BUILDING, FENCE, SKY, VOID
 from segfast_edge.data.scene.ground import ground, sky, spots
 from segfast_edge.data.scene.light import Light, Rgb, draw_light, mixed
+from segfast_edge.data.scene.scene_plan import draw_cast
 from segfast_edge.data.scene.street import Street, draw_street
 from segfast_edge.data.scene.thing import Shadows
 from segfast_edge.data.scene.vehicles import PAINTS

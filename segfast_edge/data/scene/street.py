@@ -11,7 +11,7 @@ from segfast_edge.data.scene.chance import Span, pick, within
 
 
 class Quarter(NamedTuple):
-    """How a quarter is built; spans in metres, shares and chances 0 to 1."""
+    """The style of a quarter; spans in metres, shares and chances 0 to 1."""
 
     chance: float
     lanes: tuple[int, ...]  # one of them

@@ -1,4 +1,4 @@
-"""What stands on the street, the brush that paints it in its own coordinates, and the shadows that it casts."""
+"""Things on the street, the brush that paints them in their own coordinates, and their shadows."""
 
 import itertools
 import math

@@ -11,9 +11,9 @@ import numpy as np
 from segfast_edge.contract.classes import Colour
 from segfast_edge.contract.shared.images import MAX_PIXELS, Labels
 from segfast_edge.data.drawing import Drawing, drawing
-from segfast_edge.data.once import warn_once
 from segfast_edge.data.pairs import Listing, Pair, PairedSource, divided, existing_root
 from segfast_edge.data.polygons import Area, drawn
+from segfast_edge.data.warn_once import warn_once
 from segfast_edge.errors import DataError
 
 LAYOUT = "annotations.xml (CVAT for images 1.1) and images/"
@@ -26,7 +26,7 @@ def source(root: Path | None, options: Mapping[str, str]) -> PairedSource:
     """Open such a folder; subsets of the task are its splits.
 
     What no area covers is the class background, or does not count with ``background=ignored``. Boxes, lines and points
-    are no areas: they are left out, and a warning says so.
+    are not areas: they are left out, and a warning says so.
     """
     root = existing_root(root, "cvat", LAYOUT)
     if not (root / FILE).is_file():

@@ -8,7 +8,6 @@ from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, read_frame
 from segfast_edge.data import own_classes
 from segfast_edge.data.label_files import LabelFiles
 from segfast_edge.data.label_palettes import dated
-from segfast_edge.data.once import warn_once
 from segfast_edge.data.pairs import (
     EVERYTHING,
     LABEL_SUFFIXES,
@@ -21,6 +20,7 @@ from segfast_edge.data.pairs import (
     match,
 )
 from segfast_edge.data.splits import SPLIT_NAMES, divided_by_folder
+from segfast_edge.data.warn_once import warn_once
 from segfast_edge.errors import DataError
 
 LAYOUT = "images/ and labels/ [each with train/ val/ test/ inside] and a classes.json"

@@ -117,4 +117,4 @@ def _outline(shape: Mapping[str, Any]) -> list[Point]:
         (x, y), edge = points
         radius, turns = math.dist((x, y), edge), [2 * math.pi * step / CIRCLE_STEPS for step in range(CIRCLE_STEPS)]
         return [(x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
-    raise ValueError(f"shape '{kind}' is no area; allowed are polygon, rectangle and circle")
+    raise ValueError(f"shape '{kind}' is not an area; allowed are polygon, rectangle and circle")

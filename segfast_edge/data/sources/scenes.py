@@ -16,7 +16,7 @@ OPTIONS = (*SPLITS, "seed", "size")
 
 @dataclass(frozen=True, slots=True)
 class SceneSource:
-    """How many scenes each split has, their size in pixels (height, width), and the seed they all come from."""
+    """Drawn scenes: their number in each split, size in pixels (height, width), and seed."""
 
     size: tuple[int, int] = (240, 320)
     train: int = 400
@@ -56,7 +56,7 @@ class Scenes:
 
     @property
     def classes(self) -> ClassSet:
-        """The classes that the labels tell apart."""
+        """The classes of the labels."""
         return self.source.classes
 
     def __len__(self) -> int:

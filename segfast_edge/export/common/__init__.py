@@ -1,1 +1,1 @@
-"""What the exporters of all formats share: the deployable graph, its lowerings, and parity with torch."""
+"""Code shared by the exporters of all formats: the deployable graph, its lowerings, and parity with torch."""

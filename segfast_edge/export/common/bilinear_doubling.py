@@ -22,7 +22,7 @@ class Doubled(nn.Module):
     """Take N x classes x h x w; give logits N x classes x H x W, or labels N x H x W, of the top left ``size``.
 
     ``size`` is (H, W), at most (2 h, 2 w). A SegFast-Fast that gives logits takes 4 to 8 % longer so than with
-    OpenVINO's own resizing; it is written so all the same, because by its logits a file of labels is held to torch.
+    OpenVINO's own resizing; it is still written so, because by its logits a file of labels is held to torch.
     """
 
     def __init__(self, classes: int, size: tuple[int, int], *, labels: bool) -> None:
@@ -33,7 +33,7 @@ class Doubled(nn.Module):
             self.register_buffer(f"kernel{number}", kernel)
 
     def forward(self, half: Tensor) -> Tensor:
-        """Enlarge, and where labels are asked for, take the largest class of each pixel as uint8."""
+        """Enlarge, and if labels are asked for, take the largest class of each pixel as uint8."""
         padded = F.pad(half, (1, 1, 1, 1), mode="replicate")
         phases = [F.conv2d(padded, kernel, groups=half.shape[1]) for kernel in self.buffers()]
         if not self.labels:

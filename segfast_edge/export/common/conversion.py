@@ -17,7 +17,7 @@ from segfast_edge.progress import Announce
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What an exporter is given; ``draft`` is the manifest without what only writing and comparing can tell."""
+    """The input of an exporter; ``draft`` is the manifest without the results of writing and comparing."""
 
     format: str
     writer: Exporter

@@ -1,4 +1,4 @@
-"""What another project's converter says when it cannot, in one line that names the operator."""
+"""Turns exceptions of third-party converters into one-line errors that name the operator."""
 
 import contextlib
 import io

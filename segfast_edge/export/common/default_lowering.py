@@ -1,4 +1,4 @@
-"""Which form of the transposed convolution each runtime gets unless a user or a tuning run says otherwise.
+"""The form of the transposed convolution that each runtime gets by default.
 
 The order changes with the CPU and the network: ``--tune`` measures it where it matters.
 """

@@ -1,4 +1,4 @@
-"""What writes a format, and what it is given to write it in int8."""
+"""The interface of an exporter, and its input for int8."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Exporter(Protocol):
-    """What writes a format: its module, or another project's converter."""
+    """A writer of a format: its module, or a third-party converter."""
 
     def export(self, graph: "Deployable", manifest: Manifest, folder: Path) -> Manifest:
         """Write the model file; return the manifest with the tensors' names; ConversionError names what cannot be."""
@@ -24,7 +24,7 @@ class Exporter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Int8Recipe:
-    """What an exporter quantizes with: uint8 frames H x W x 3 of the network's size, and layers to keep float.
+    """The input of a quantizer: uint8 frames H x W x 3 of the network's size, and layers to keep float.
 
     Layers go by their names in the deployed graph (``network.classifier``); a lowered layer's parts lie below it.
     ``engine`` is the runtime to write for, if the format names several in ``integer_engines``.
@@ -48,7 +48,7 @@ class Quantizer(Exporter, Protocol):
 
 
 def quantizer(writer: Exporter, name: str, engine: str | None = None) -> Quantizer:
-    """Return the exporter as one that can quantize; ConversionError where it cannot, or not for ``engine``."""
+    """Return the exporter as one that can quantize; ConversionError if it cannot, or not for ``engine``."""
     if not hasattr(writer, "quantize"):
         raise ConversionError(f"format {name} has no int8; --int8 works with {', '.join(integer_formats())}")
     engines = format_named(name).integer_engines

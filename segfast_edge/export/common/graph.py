@@ -25,7 +25,7 @@ class Deployable(nn.Module):
     """Normalisation, the network in eval mode with batch normalisation folded, and the output a device wants.
 
     ``forward`` takes uint8 1 x H x W x 3 (RGB) and gives uint8 labels 1 x H x W, or float32 logits
-    1 x H x W x classes where ``output_kind`` is ``logits``, unless ``ends`` says otherwise. ``network`` keeps its
+    1 x H x W x classes if ``output_kind`` is ``logits``, unless ``ends`` says otherwise. ``network`` keeps its
     transposed convolutions as they are; ``lowering`` names the form in which an exporter should write them
     (``lowered()``, or its own way).
     ``doubled``, which only ``lowered()`` sets, ends the graph in place of the network's own resizing. ``reading`` takes

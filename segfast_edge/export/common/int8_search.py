@@ -1,4 +1,4 @@
-"""An int8 artifact: quantized, compared with torch, and held to the gate, with layers kept float where it must be."""
+"""An int8 artifact: quantized, compared with torch, and held to the gate, with some layers kept float if necessary."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ class Attempts:
         return True
 
     def make(self, kept: Sequence[Sensitivity]) -> tuple[Manifest, Labels]:
-        """Write, compare and measure one model; AccuracyGateError where it loses too much."""
+        """Write, compare and measure one model; AccuracyGateError if it loses too much."""
         conversion = self.conversion
         note = f", {len(kept)} layers in float" if kept else ""
         conversion.announce(f"quantizing {conversion.format} on {len(self.frames)} frames{note}")
@@ -90,7 +90,7 @@ def in_int8(attempts: Attempts) -> tuple[Manifest, Labels]:
     except AccuracyGateError:
         if not attempts.asked.search:
             raise
-    attempts.conversion.announce("ranking layers by what int8 does to them")
+    attempts.conversion.announce("ranking layers by the error that int8 causes")
     ranked = sensitivities(attempts.conversion.graph, attempts.frames)
     count = fewest(lambda number: attempts.passes(ranked[:number]), len(ranked))
     if count is None:
@@ -102,7 +102,7 @@ def in_int8(attempts: Attempts) -> tuple[Manifest, Labels]:
 
 
 def fewest(passes: Callable[[int], bool], most: int) -> int | None:
-    """Return the smallest number from 1 to ``most`` that passes, by doubling and then halving; None where none does.
+    """Return the smallest number from 1 to ``most`` that passes, by doubling and then halving; None if none does.
 
     More is taken to be at least as good, which is what ranking by sensitivity makes likely.
     """

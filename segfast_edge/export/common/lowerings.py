@@ -50,7 +50,7 @@ def lower(network: nn.Module, name: str) -> nn.Module:
 
 
 def _taken_relu(block: Normalised, into: str) -> nn.Module:
-    """Take the ReLU out of a block whose BN is folded; an identity where there is none, or BN is still before it."""
+    """Take the ReLU out of a block whose BN is folded; an identity if there is none, or BN is still before it."""
     taken = block._modules.get("relu")
     norm = block._modules.get("bn")
     if taken is None or norm is None:
@@ -77,7 +77,7 @@ class Axis:
         return [(distance // self.stride, tap) for distance, tap in reached if distance % self.stride == 0]
 
     def span(self, phases: Sequence[int]) -> tuple[int, int]:
-        """Return the lowest and highest input offset that ``phases`` read; 0, 0 where no tap reaches them."""
+        """Return the lowest and highest input offset that ``phases`` read; 0, 0 if no tap reaches them."""
         offsets = [offset for phase in phases for offset, _ in self.taps(phase)] or [0]
         return min(offsets), max(offsets)
 
@@ -91,12 +91,14 @@ class Axis:
 
 
 class Lowered(nn.Module):
-    """What every rewritten layer has: its two axes, and how to shift and crop maps by amounts known in advance."""
+    """The base of every rewritten layer: its two axes, and how to shift and crop maps by amounts known in advance."""
 
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
         super().__init__()
         if layer.padding_mode != "zeros":
-            raise ConversionError(f"a transposed convolution pads with '{layer.padding_mode}'; only zeros can be")
+            raise ConversionError(
+                f"transposed convolution with padding_mode '{layer.padding_mode}' is not supported; only 'zeros' is"
+            )
         fields = (layer.kernel_size, layer.stride, layer.padding, layer.output_padding, layer.dilation)
         self.axes = tuple(Axis(*(int(field[i]) for field in fields)) for i in (0, 1))
 
@@ -237,7 +239,7 @@ def forward_weight(layer: nn.ConvTranspose2d) -> Tensor:
 def phase_weight(
     layer: nn.ConvTranspose2d, axes: Sequence[Axis], phase: Pair, spans: Sequence[tuple[int, int]]
 ) -> Tensor:
-    """Return one phase's taps as an ordinary kernel, out x in / groups x the spans' lengths; 0 where no tap is."""
+    """Return one phase's taps as an ordinary kernel, out x in / groups x the spans' lengths; 0 if no tap is."""
     source = forward_weight(layer)
     (top, bottom), (left, right) = spans
     weight = source.new_zeros((*source.shape[:2], bottom - top + 1, right - left + 1))
@@ -264,7 +266,7 @@ def pads(axis: Axis, span: tuple[int, int], excess: int) -> Pair:
 
 
 def place(x: Tensor, sides: Sequence[Pair]) -> Tensor:
-    """Pad each axis with zeros, or crop it where an amount is negative; slices, since runtimes refuse negative pads."""
+    """Pad each axis with zeros, or crop it if an amount is negative; slices, since runtimes refuse negative pads."""
     (top, bottom), (left, right) = sides
     if min(top, bottom, left, right) < 0:
         x = x[:, :, max(0, -top) : _end(x.shape[2], bottom), max(0, -left) : _end(x.shape[3], right)]

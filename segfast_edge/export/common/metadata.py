@@ -1,13 +1,21 @@
-"""What is written inside a model file, so that the file says what it is even without its manifest."""
+"""Metadata inside a model file, which describes the file even without its manifest."""
 
 import importlib.metadata
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from segfast_edge.contract.manifest import Manifest
 
 KEY = "segfast_edge"
+INPUT = "frames"
+
+
+def named(manifest: Manifest) -> Manifest:
+    """Return the manifest with the names that exporters of ours give the tensors."""
+    output = replace(manifest.output, name=manifest.output_kind)
+    return replace(manifest, input=replace(manifest.input, name=INPUT), output=output)
 
 
 def embedded(manifest: Manifest) -> dict[str, Any]:

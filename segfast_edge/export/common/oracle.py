@@ -1,4 +1,4 @@
-"""What a conversion is held to: the network exactly as its user handed it in, run by torch before anything is changed.
+"""The reference of a conversion: the network exactly as its user handed it in, run by torch before any change.
 
 It shares nothing with the graphs that are exported: neither their normalisation nor a single module.
 """

@@ -23,7 +23,7 @@ FLAT = {"black": (0, 0, 0), "orange": (255, 128, 0)}
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What counts as the same.
+    """The differences up to which outputs count as the same.
 
     A pixel is within when all its logits differ by at most ``logits`` times the largest logit of all frames. At least
     the share ``within`` of all pixels must be, and in every frame at least ``labels`` must be labelled alike.
@@ -39,6 +39,8 @@ class Thresholds:
 # place in SegNet's deepest pooling moved most logits of a 40x56 frame by 0.005; a wrong operator moves them all.
 CONTINUOUS = Thresholds()
 DISCONTINUOUS = Thresholds(labels=0.99, within=0.75)
+# float16 has 11 bits: each weight is off by up to 1/2048 of itself, and so is each value where float16 computes
+HALF = Thresholds(logits=2e-2, labels=0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How one artifact's outputs differ from torch's over all frames, and what executed them."""
+    """The difference of one artifact's outputs from torch's over all frames, and the session that executed them."""
 
     frames: int
     largest: float | None  # over all logits; None for labels
@@ -166,7 +168,7 @@ def judge(format_name: str, labels: Difference, logits: Difference, thresholds: 
 
 
 def agreement(labels: Difference) -> dict[str, Any]:
-    """Return what ran, in which precision, layer by layer where the runtime says so, and how many labels agree."""
+    """Return what ran, in which precision, layer by layer if the runtime reports it, and how many labels agree."""
     layers = {key: labels.session[key] for key in ("layer_precisions", "executed_layers") if key in labels.session}
     return {
         "frames": labels.frames,

@@ -1,4 +1,4 @@
-"""What conversions start from: a network read once, its graph, and what the untouched network computes."""
+"""The start of a conversion: a network read once, its graph, and the outputs of the untouched network."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -60,7 +60,7 @@ class PreparedNetwork:
         return cls(path, golden, network, **said)
 
     def refuse_changed(self) -> None:
-        """Raise ArtifactError where the file is not the one that was read: a training may have replaced it."""
+        """Raise ArtifactError if the file is not the one that was read: a training may have replaced it."""
         if not self.path.is_file() or sha256(self.path) != self.sha256:
             raise ArtifactError(f"{self.path} changed while it was being converted; convert a copy of it")
 

@@ -1,4 +1,4 @@
-"""What int8 is asked for with: frames to calibrate on, layers to leave alone, and what it may cost."""
+"""Settings of int8: frames to calibrate on, layers to keep in float, and the loss that is allowed."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,10 +17,10 @@ DropType = Literal["absolute", "relative"]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """How far mIoU on a labelled split may fall below the checkpoint's; ``relative`` is a share of the latter."""
+    """The allowed drop of mIoU on a labelled split; ``relative`` is a share of the checkpoint's mIoU."""
 
     truth: GroundTruth
-    max_drop: float = 0.01
+    max_drop: float
     drop_type: DropType = "absolute"
 
     def __post_init__(self) -> None:
@@ -32,7 +32,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Which share of pixels an int8 model must label as the float network does, on the calibration frames."""
+    """The share of pixels on the calibration frames that int8 must label as the float network does."""
 
     least: float = 0.95
 

@@ -1,4 +1,4 @@
-"""What of a network's output are its logits: one tensor of a dictionary or tuple, enlarged if it is smaller."""
+"""Finds the logits in a network's output: one tensor of a dictionary or tuple, enlarged if it is smaller."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ MODES = ("bilinear", "nearest")
 
 @dataclass(frozen=True, slots=True)
 class OutputChoice:
-    """What a user says about a network's output: a key or a position, and how to enlarge it; None leaves it to us."""
+    """A user's choice: key or position of the logits, and how to enlarge them; None means the default."""
 
     key: str | None = None
     upsample: str | None = None
@@ -26,7 +26,7 @@ ANY_OUTPUT = OutputChoice()
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How logits N x classes x H x W are read from an output; ``assumed`` says what the user did not ask for."""
+    """How to read logits N x classes x H x W from an output; ``assumed`` describes choices not made by the user."""
 
     key: str | int | None = None  # None: the output is the tensor itself
     size: tuple[int, int] | None = None  # None: it has the input's size

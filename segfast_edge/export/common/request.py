@@ -1,4 +1,4 @@
-"""What is asked of one conversion."""
+"""The request of one conversion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from segfast_edge.export.common.quantization import Quantization
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What to make and where.
+    """An artifact to make, and its folder.
 
-    ``lowering`` None takes the measured default, ``quantization`` None gives float32. ``command``, and the timings that
-    a lowering was chosen by, go into the provenance.
+    ``lowering`` None takes the measured default. ``quantization`` None gives float32, or with ``half`` float16.
+    ``command``, and the timings that a lowering was chosen by, go into the provenance.
     """
 
     format: str
@@ -25,6 +25,7 @@ class ExportRequest:
     lowering: str | None = None
     overwrite: bool = False
     quantization: Quantization | None = None
+    half: bool = False
     command: str = ""
     timings: Mapping[str, Any] | None = None
     ends: Ends = PLAIN
@@ -32,7 +33,7 @@ class ExportRequest:
     @property
     def precision(self) -> str:
         """What the file will hold."""
-        return "int8" if self.quantization else "float32"
+        return "int8" if self.quantization else "float16" if self.half else "float32"
 
     @property
     def form(self) -> str:

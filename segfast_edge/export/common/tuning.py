@@ -1,4 +1,4 @@
-"""Which form of the transposed convolution is fastest here: asked of the device itself, not of a table."""
+"""Measures on the device which form of the transposed convolution is fastest."""
 
 import contextlib
 import logging
@@ -44,7 +44,7 @@ class ArtifactTimer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How to tune: what times a candidate, and in how many rounds, each in a process of its own."""
+    """Settings of tuning: the timer, and the number of rounds, each in a separate process."""
 
     timer: ArtifactTimer
     rounds: int = 5
@@ -56,7 +56,7 @@ class Tuning:
 
 @dataclass(slots=True)
 class Timings:
-    """What has been measured so far; kept on disk after every process, so that a killed run goes on from there."""
+    """The measurements so far; saved to disk after every process, so that a killed run continues from there."""
 
     folder: Path
     key: Mapping[str, Any]
@@ -65,7 +65,7 @@ class Timings:
 
     @classmethod
     def resumed(cls, folder: Path, key: Mapping[str, Any]) -> "Timings":
-        """Take up what is in ``folder`` if it was measured under the same key, else start anew."""
+        """Take up what is in ``folder`` if it was measured under the same key, else start again."""
         with contextlib.suppress(ArtifactError):
             value = read_json(folder / RECORD, "tuning record")
             if value.get("key") == key:

@@ -19,7 +19,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     """Write ``model.tflite``; return the manifest with the tensors' names. The file holds no metadata of ours.
 
     Raises:
-        ConversionError: litert-torch knows no form of one of the network's operators.
+        ConversionError: litert-torch has no form for one of the network's operators.
     """
     import litert_torch
 

@@ -39,7 +39,7 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """What an integer stands for: ``(integer - zero_point) * scale``; several scales lie along ``axis``."""
+    """The value of an integer: ``(integer - zero_point) * scale``; several scales lie along ``axis``."""
 
     scale: float | tuple[float, ...]
     zero_point: int = 0
@@ -93,6 +93,19 @@ class GraphBuilder:
         if key not in self._constants:
             self._constants[key] = self._add(f"{self.scope}/{role}", array.shape, array.dtype, buffer, affine)
         return self._constants[key]
+
+    def values(self, tensor: Tensor) -> npt.NDArray[Any] | None:
+        """Return a constant's values; None for a tensor that is computed."""
+        content = self._buffers[self._tensors[tensor.index].buffer]
+        return None if content is None else content.view(tensor.dtype).reshape(tensor.shape)
+
+    def compute(self, tensor: Tensor) -> None:
+        """Drop a constant's values: from now on an operator fills the tensor."""
+        written = self._tensors[tensor.index]
+        if sum(each.buffer == written.buffer for each in self._tensors) == 1:
+            self._buffers[written.buffer] = None
+            self._buffer_of = {digest: place for digest, place in self._buffer_of.items() if place != written.buffer}
+        written.buffer = 0
 
     def input(self, name: str, shape: Sequence[int], dtype: npt.DTypeLike, affine: Affine | None = None) -> Tensor:
         """Add a tensor that the caller fills."""

@@ -9,11 +9,10 @@ from torch import fx
 
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.export.common.ends import Ends
+from segfast_edge.export.common.metadata import INPUT
 from segfast_edge.export.tflite_writer import schema, weightless
 from segfast_edge.export.tflite_writer.builder import Affine, GraphBuilder, Tensor
 from segfast_edge.export.tflite_writer.torch_trace import Call, Trace, call_of
-
-INPUT = "frames"
 
 
 def scale_folded(trace: Trace, preprocess: Preprocess) -> Trace | None:

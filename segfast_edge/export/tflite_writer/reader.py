@@ -37,7 +37,7 @@ def read(content: bytes) -> Graph:
     """Read a file with one graph.
 
     Raises:
-        ConversionError: it is no TFLite file, or has several graphs.
+        ConversionError: it is not a TFLite file, or has several graphs.
     """
     if content[4:8] != schema.FILE_IDENTIFIER:
         raise ConversionError("this is not a TFLite file")

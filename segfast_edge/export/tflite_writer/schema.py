@@ -21,6 +21,7 @@ ALIGNMENT = 16  # bytes; the schema's force_align on a buffer's data
 
 _TYPES: dict[np.dtype[Any], str] = {
     np.dtype(np.float32): "FLOAT32",
+    np.dtype(np.float16): "FLOAT16",
     np.dtype(np.int32): "INT32",
     np.dtype(np.int64): "INT64",
     np.dtype(np.uint8): "UINT8",

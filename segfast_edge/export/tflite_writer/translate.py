@@ -22,7 +22,7 @@ _NCHW = (0, 3, 1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Where in ``source`` each maximum was: what pooling hands to unpooling."""
+    """The places of the maxima in ``source``, which pooling passes to unpooling."""
 
     source: Tensor
 
@@ -32,7 +32,7 @@ Writer = Callable[["Translation", Call], Value]
 
 
 class Translation:
-    """What an operator's writer needs: the file being built, what is known so far, and what may be fused."""
+    """The state of a translation: the file being built, the values known so far, and what may be fused."""
 
     def __init__(self, graph: GraphBuilder, trace: Trace, lowering: str) -> None:
         self.graph = graph
@@ -60,7 +60,7 @@ class Translation:
         if isinstance(known, Tensor):
             return known
         if known is not None:
-            raise call_of(value).refused("gives positions, which only max_unpool2d takes")
+            raise call_of(value).refused("returns indices, which only max_unpool2d can use")
         return self.operand(value, 0)
 
     def operand(self, value: Any, rank: int) -> Tensor:
@@ -122,7 +122,7 @@ class Translation:
     def fixed(self, node: fx.Node) -> npt.NDArray[Any]:
         """Return a node's fixed values as they are, of any type."""
         if node not in self._constants:
-            raise call_of(node).refused("computes from the picture what must be fixed, such as places")
+            raise call_of(node).refused("computes an index, size or shape from the picture, which must be fixed")
         return np.asarray(self._constants[node].detach().cpu().numpy())
 
     def positions(self, node: fx.Node) -> Positions | None:
@@ -141,7 +141,7 @@ class Translation:
             ConversionError: they are computed from the input, or hold NaN or infinity.
         """
         if node not in self._constants:
-            raise call_of(node).refused("computes from the picture what must be fixed, such as weights")
+            raise call_of(node).refused("computes weights from the picture, which must be fixed")
         values = self._constants[node].to(torch.float32)
         if not bool(torch.isfinite(values).all()):
             raise ConversionError(f"weight '{node.name}' holds NaN or infinity; train again from an earlier checkpoint")
@@ -155,13 +155,13 @@ class Translation:
         return np.ascontiguousarray(values.clamp(weightless.LOWEST, -weightless.LOWEST).numpy())
 
     def optional_array(self, node: fx.Node | None, count: int, default: float = 0.0) -> Array:
-        """Return a node's fixed values, or ``count`` times ``default`` where there is no node."""
+        """Return a node's fixed values, or ``count`` times ``default`` if there is no node."""
         return np.full(count, default, np.float32) if node is None else self.array(node)
 
     def fused_activation(self, call: Call, into: Call | None = None) -> str:
         """Take over the activation that alone reads a result, if one does, and return its name or NONE.
 
-        ``into`` is the call whose writer asks, where that is not ``call`` itself.
+        ``into`` is the call whose writer asks, if that is not ``call`` itself.
         """
         reader = only_reader(call.node)
         name = activation_of(reader) if reader is not None else None
@@ -180,7 +180,7 @@ class Translation:
             assert isinstance(several, tuple)
             number: int = node.args[1]  # type: ignore[assignment]  # and its second a number
             if number >= len(several):
-                raise call_of(node.args[0]).refused("also gives places")  # type: ignore[arg-type]
+                raise call_of(node.args[0]).refused("also returns indices")  # type: ignore[arg-type]
             self._values[node] = several[number]
             return
         if all(source in self._constants for source in node.all_input_nodes):

@@ -21,7 +21,7 @@ UNIT: Pair = (1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What happens to every output value: a bias per channel, an activation, and maybe a 1x1 convolution behind it.
+    """The last steps of every output value: a bias per channel, an activation, and maybe a 1x1 convolution behind it.
 
     The latter commutes with putting phases in their places, exactly, so ``phases`` computes it on the small maps: where
     it has fewer outputs than inputs, less is moved about. One thread, 56x56x128 to 112x112x64, float32: 0.64 of the
@@ -45,7 +45,7 @@ Lowering = Callable[[GraphBuilder, Tensor, nn.ConvTranspose2d, Finish], Tensor]
 
 
 def dense(graph: GraphBuilder, x: Tensor, layer: nn.ConvTranspose2d, finish: Finish) -> Tensor:
-    """One TRANSPOSE_CONV over all channels, zeros where groups or dilation leave gaps."""
+    """One TRANSPOSE_CONV over all channels, with zeros in the gaps of groups or dilation."""
     grouped = forward_weight(layer).numpy()
     rows, columns = axes_of(layer)
     outputs, inputs, height, width = grouped.shape

@@ -35,7 +35,7 @@ class Kernel:
 
 
 def convolve(graph: GraphBuilder, x: Tensor, kernel: Kernel, window: Window) -> Tensor:
-    """Convolve a map: depthwise where each channel stands alone, else with groups."""
+    """Convolve a map: depthwise if each channel stands alone, else with groups."""
     x, window = placed(graph, x, window)
     common: dict[str, Any] = {
         "padding": padding_number(window, size(x)),
@@ -62,7 +62,7 @@ def convolve(graph: GraphBuilder, x: Tensor, kernel: Kernel, window: Window) -> 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Where a transposed convolution puts its results: ``begin`` is what is cut off above and left."""
+    """The places of a transposed convolution's results: ``begin`` is what is cut off above and left."""
 
     stride: Pair
     begin: Pair

@@ -229,7 +229,7 @@ def reduce(graph: GraphBuilder, x: Tensor, operator: str, axes: Sequence[int], *
 
 
 def pool(graph: GraphBuilder, operator: str, x: Tensor, window: Window, activation: str = "NONE") -> Tensor:
-    """Pool by MAX_POOL_2D or AVERAGE_POOL_2D where SAME or VALID stand for the window."""
+    """Pool by MAX_POOL_2D or AVERAGE_POOL_2D if SAME or VALID stands for the window."""
     assert window.dilation == (1, 1)
     options = schema.options(
         "Pool2D",
@@ -253,7 +253,7 @@ def padding_number(window: Window, extent: Pair) -> int:
 
 
 def placed(graph: GraphBuilder, x: Tensor, window: Window, value: float = 0.0) -> tuple[Tensor, Window]:
-    """Pad a map where neither SAME nor VALID stands for the window; return both as they are then."""
+    """Pad a map if neither SAME nor VALID stands for the window; return both as they are then."""
     if window.is_valid(size(x)) or window.is_same(size(x)):
         return x, window
     padded = pad_map(graph, x, window.before, window.after(size(x)), value)

@@ -1,8 +1,14 @@
-"""Where a sliding window stands on a map: torch's explicit padding against TFLite's SAME and VALID."""
+"""The places of a sliding window on a map: torch's explicit padding as TFLite's SAME and VALID."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Pair = tuple[int, int]  # height, width
+
+
+def pair(values: int | Sequence[int]) -> Pair:
+    """Read a number for both axes, or one each."""
+    return (values, values) if isinstance(values, int) else (values[0], values[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where frames come from: one module per kind, found by listing this folder.
+"""The inputs of the runner: one module per kind, found by listing this folder.
 
 A module has ``FORM`` (what to write on the command line), ``matches(text)`` and ``open_input(text, options)``.
 """
@@ -33,7 +33,7 @@ class Grab:
 
 @dataclass(frozen=True, slots=True)
 class InputOptions:
-    """How to read a source.
+    """Options for reading a source.
 
     ``rate`` (frames per second) makes a folder, a video file or the test pattern behave like a camera; ``repeat``
     starts a folder or file again at its end; ``raw_size`` is that of raw frames on standard input; ``rules`` are those
@@ -58,8 +58,8 @@ class Input(Protocol):
     camera: bool
 
     def connect(self) -> None:
-        """Open it, or open it again; InputLostError where it is not there now."""
-        ...
+        """Open it, or open it again; InputLostError if it is not there now."""
+        return
 
     def read(self, wait_s: float, /) -> Grab | None:
         """Return the next frame, or None after ``wait_s`` without one (a source may take longer to notice).
@@ -76,7 +76,7 @@ class Input(Protocol):
 
     def close(self) -> None:
         """Let go of it; called by the thread that reads."""
-        ...
+        return
 
 
 class _Module(Protocol):

@@ -40,7 +40,7 @@ class HttpStream:
         return self._address.port or (443 if self._address.scheme.lower() == "https" else 80)
 
     def connect(self) -> None:
-        """Ask for the stream; InputLostError where nobody answers or it is not a stream of parts."""
+        """Ask for the stream; InputLostError if nobody answers or it is not a stream of parts."""
         self.close()
         try:
             self._open()
@@ -74,7 +74,7 @@ class HttpStream:
         return {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
 
     def read(self, _: float, /) -> Grab:
-        """Return the next part; the connection's own time limit tells a silent camera."""
+        """Return the next part; the connection's own time limit detects a silent camera."""
         until_ns = now_ns() + round(_TRICKLE * self._options.silence_s * 1e9)
         while not self._parts:
             if now_ns() > until_ns:

@@ -13,7 +13,7 @@ Part = Encoded | Broken
 
 
 def boundary_of(content_type: str) -> bytes | None:
-    """Return the line that parts of this content type begin with, or None where it is no stream of parts."""
+    """Return the line that parts of this content type begin with, or None if it is no stream of parts."""
     kind, *parameters = content_type.split(";")
     if not kind.strip().lower().startswith("multipart/"):
         return None
@@ -27,7 +27,7 @@ def boundary_of(content_type: str) -> bytes | None:
 
 
 class PartParser:
-    """Cuts a stream into parts, by Content-Length where a part has it and by the next boundary where not."""
+    """Cuts a stream into parts, by Content-Length if a part has it, else by the next boundary."""
 
     def __init__(self, boundary: bytes, rules: PictureRules = RULES) -> None:
         self._boundary = boundary
@@ -51,7 +51,7 @@ class PartParser:
                 yield part
 
     def _advance(self) -> Part | bool | None:
-        """Take one step; None where more bytes are needed, True where there is no part to give yet."""
+        """Take one step; None if more bytes are needed, True if there is no part to give yet."""
         if not self._in_body:
             return self._header()
         return self._sized_body() if self._length is not None else self._open_body()

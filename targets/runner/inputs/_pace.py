@@ -14,7 +14,7 @@ class Metronome:
         self._stopped = threading.Event()
 
     def wait(self) -> bool:
-        """Wait for the next tick; False where ``stop`` came instead."""
+        """Wait for the next tick; False if ``stop`` came instead."""
         if self._period_ns:
             now = now_ns()
             if self._due_ns is None or now - self._due_ns > self._period_ns:

@@ -1,4 +1,4 @@
-"""A drawn road that moves: to try an installation where no camera is."""
+"""A drawn road that moves: to try an installation without a camera."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from segfast_edge.contract.preprocess import MAX_SIDE, MIN_SIDE
 from segfast_edge.errors import DataError
 from targets.runner.decoding import Encoded
-from targets.runner.inputs import EndOfInputError, Grab, InputOptions
+from targets.runner.inputs import EndOfInputError, Grab, Input, InputOptions
 from targets.runner.inputs._pace import Metronome
 
 FORM = "test:WIDTHxHEIGHT (a drawn test pattern, 30 frames per second or --rate)"
@@ -30,7 +30,7 @@ def open_input(text: str, options: InputOptions) -> "Pattern":
     return Pattern(lambda phase: jpeg(draw_road((height, width), phase)), options.rate or DEFAULT_RATE)
 
 
-class Pattern:
+class Pattern(Input):
     """JPEG frames drawn when first needed, then repeated."""
 
     def __init__(self, draw: Callable[[float], bytes], rate: float) -> None:
@@ -40,9 +40,6 @@ class Pattern:
         self._frames: dict[int, bytes] = {}
         self._metronome = Metronome(rate)
         self._count = 0
-
-    def connect(self) -> None:
-        """Nothing to do."""
 
     def read(self, _: float, /) -> Grab:
         """Return the next frame when it is due."""
@@ -57,6 +54,3 @@ class Pattern:
     def interrupt(self) -> None:
         """End a wait for the next frame."""
         self._metronome.stop()
-
-    def close(self) -> None:
-        """Nothing is open."""

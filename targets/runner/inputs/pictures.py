@@ -6,7 +6,7 @@ from segfast_edge.contract.shared.images import IMAGE_SUFFIXES, list_pictures
 from segfast_edge.errors import DataError, printable
 from targets.runner.decoding import Encoded
 from targets.runner.frames import Broken
-from targets.runner.inputs import EndOfInputError, Grab, InputOptions
+from targets.runner.inputs import EndOfInputError, Grab, Input, InputOptions
 from targets.runner.inputs._pace import Metronome
 
 FORM = "a picture or a folder of pictures"
@@ -26,7 +26,7 @@ def open_input(text: str, options: InputOptions) -> "Pictures":
     return Pictures(list_pictures(path) if path.is_dir() else [path], options)
 
 
-class Pictures:
+class Pictures(Input):
     """Picture files in order; every one is processed unless a rate makes them a camera."""
 
     def __init__(self, paths: list[Path], options: InputOptions) -> None:
@@ -36,9 +36,6 @@ class Pictures:
         self._options = options
         self._metronome = Metronome(options.rate)
         self._index = 0
-
-    def connect(self) -> None:
-        """Nothing to do: files are opened one by one."""
 
     def read(self, _: float, /) -> Grab:
         """Return the next picture's bytes; one that cannot be read is a broken frame, not the end."""
@@ -62,6 +59,3 @@ class Pictures:
     def interrupt(self) -> None:
         """End a wait for the next tick."""
         self._metronome.stop()
-
-    def close(self) -> None:
-        """Nothing is open between two pictures."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from segfast_edge.errors import DataError
 from targets.runner.frames import Broken, Pixels
-from targets.runner.inputs import EndOfInputError, Grab, InputOptions
+from targets.runner.inputs import EndOfInputError, Grab, Input, InputOptions
 
 FORM = "- (raw RGB frames on standard input, with --raw WIDTHxHEIGHT)"
 _PIPE_BYTES = 1 << 20  # what Linux lets anyone ask for; fewer wake-ups per frame than the usual 64 KiB
@@ -29,8 +29,11 @@ def open_input(_: str, options: InputOptions) -> "RawFrames":
     return RawFrames(sys.stdin.fileno(), options)
 
 
-class RawFrames:
-    """Frames of ``raw_size`` read from a file descriptor, one after another without anything between them."""
+class RawFrames(Input):
+    """Frames of ``raw_size`` read from a file descriptor, one after another without anything between them.
+
+    Standard input was open before; whoever opened it closes it.
+    """
 
     def __init__(self, descriptor: int, options: InputOptions) -> None:
         assert options.raw_size is not None
@@ -49,7 +52,7 @@ class RawFrames:
         return self._size[0] * self._size[1] * 3
 
     def connect(self) -> None:
-        """Widen the pipe where it is one."""
+        """Widen the pipe, if it is one."""
         with contextlib.suppress(ImportError, AttributeError, OSError):
             import fcntl
 
@@ -85,6 +88,3 @@ class RawFrames:
     def interrupt(self) -> None:
         """Wake a waiting read."""
         os.write(self._wake_write, b"x")
-
-    def close(self) -> None:
-        """Do nothing: standard input was open before, and whoever opened it closes it."""

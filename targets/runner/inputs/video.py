@@ -18,7 +18,7 @@ PACKAGE = "opencv-python-headless"
 
 
 def matches(text: str) -> bool:
-    """Say whether ``text`` is a camera, an RTSP address or a file that is no picture."""
+    """Say whether ``text`` is a camera, an RTSP address or a file that is not a picture."""
     if text.isascii() and text.isdigit():
         return True
     if text.lower().startswith(("rtsp://", "rtsps://", "/dev/")):
@@ -76,7 +76,7 @@ class Video:
         self._opened_before = True
 
     def read(self, _: float, /) -> Grab:
-        """Return the next frame; OpenCV's own time limit tells a silent stream."""
+        """Return the next frame; OpenCV's own time limit detects a silent stream."""
         if not self._metronome.wait():
             raise EndOfInputError
         capture = self._capture

@@ -1,4 +1,4 @@
-"""Where results go: one module per kind, found by listing this folder.
+"""The outputs of the runner: one module per kind, found by listing this folder.
 
 A module has ``FORM`` (what to write on the command line) and ``open_output(argument, context)``; its name is the
 kind, and an output is written ``KIND:ARGUMENT``.
@@ -17,7 +17,7 @@ from targets.runner.telemetry import Telemetry
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
-    """What an output may need of the runner.
+    """The runner's facts that an output may need.
 
     ``stdout`` is the file descriptor of the real standard output; ``token`` is asked of whoever opens the web page;
     ``folder`` is where relative paths start.

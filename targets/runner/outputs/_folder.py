@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy.typing as npt
 
 from segfast_edge.contract.shared.images import write_picture
 from segfast_edge.errors import DataError
+from targets.runner.frames import Result
+from targets.runner.output_thread import Output
 from targets.runner.outputs._options import options_of, whole_number
 
 _RUN = re.compile(r"run(\d{4,})-.")
@@ -54,3 +57,20 @@ class PictureFolder:
         self._written.append(path)
         while self._keep and len(self._written) > self._keep:
             self._written.popleft().unlink(missing_ok=True)
+
+
+class Pictures(Output):
+    """Writes a picture of each result; with no result there is no picture."""
+
+    wants_frame = False
+
+    def __init__(
+        self, folder: PictureFolder, paint: Callable[[Result], npt.NDArray[np.uint8]], *, wants_frame: bool = False
+    ) -> None:
+        self._folder = folder
+        self._paint = paint
+        self.wants_frame = wants_frame
+
+    def write(self, result: Result) -> None:
+        """Write a result's picture."""
+        self._folder.write(result.name, result.number, self._paint(result))

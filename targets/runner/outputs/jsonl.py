@@ -25,7 +25,7 @@ def open_output(argument: str, context: OutputContext) -> Output:
 
 
 def line_of(result: Result, telemetry: Telemetry) -> dict[str, Any]:
-    """Return what is said of one result; times are of the monotonic clock, shares 0 to 1."""
+    """Return the line of one result; times are of the monotonic clock, shares 0 to 1."""
     return {
         "state": "running",
         "frame": result.number,
@@ -102,7 +102,7 @@ def _append(path: Path) -> int:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of ``data``; OSError where not all of it could be."""
+    """Write all of ``data``; OSError if not all of it could be."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

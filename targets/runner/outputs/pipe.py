@@ -1,4 +1,4 @@
-"""Masks down a pipe, each a binary PGM picture, which says its own size and ends where it ends."""
+"""Masks on a pipe, each as a binary PGM picture, whose header gives its size."""
 
 from segfast_edge.contract.classes import IGNORED
 from segfast_edge.errors import DataError
@@ -7,7 +7,7 @@ from targets.runner.output_thread import Output
 from targets.runner.outputs import OutputContext
 from targets.runner.outputs.jsonl import write_all
 
-FORM = "pipe:- (masks on standard output, as PGM; all 255 where there is no result)"
+FORM = "pipe:- (masks on standard output, as PGM; all 255 if there is no result)"
 
 
 def open_output(argument: str, context: OutputContext) -> Output:
@@ -17,8 +17,8 @@ def open_output(argument: str, context: OutputContext) -> Output:
     return Pipe(context.stdout)
 
 
-class Pipe:
-    """Writes each mask at once."""
+class Pipe(Output):
+    """Writes each mask at once; standard output was open before and stays so."""
 
     wants_frame = False
 
@@ -35,6 +35,3 @@ class Pipe:
         """Write a mask of nothing but 255, the label that no class has, of the last mask's size."""
         height, width = self._size
         write_all(self._descriptor, b"P5 %d %d 255\n" % (width, height) + bytes([IGNORED]) * (height * width))
-
-    def close(self) -> None:
-        """Leave standard output open: it was open before."""

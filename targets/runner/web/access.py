@@ -1,4 +1,4 @@
-"""Who may look: anyone on this machine, or whoever has the token."""
+"""Access to the live page: from this machine, or with the token."""
 
 import hmac
 import http

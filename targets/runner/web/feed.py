@@ -1,4 +1,4 @@
-"""The newest overlay as JPEG, made once for however many look, and not at all when nobody does."""
+"""The newest overlay as JPEG, encoded once for all clients, and not at all if there is none."""
 
 import contextlib
 import io

@@ -10,7 +10,7 @@ const lasting = (seconds) => [[86400, "d"], [3600, "h"], [60, "min"]].filter(([u
 const total = (counts) => Object.values(counts).reduce((sum, each) => sum + each, 0);
 const reasons = (counts) => Object.entries(counts).map(([reason, count]) => `${number(count)} ${reason}`).join(", ");
 const words = { starting: "starting", running: "running", no_frames: "no frames", no_result: "no result", stopping: "stopping", ended: "ended" };
-const kinds = { running: "good", starting: "wait", stopping: "wait" };
+const kinds = { running: "good", starting: "warn", stopping: "warn" };
 const HEARTBEAT_MS = 500, PATIENCE_MS = 3000;
 
 function text(id, value) { if (at(id).textContent !== value) at(id).textContent = value; }
@@ -50,11 +50,11 @@ function health(status) {
     ["picture", status.picture.doubt || `${number(total(status.picture.doubtful))} doubtful`, status.picture.doubt ? "bad" : "good"],
     ["camera lost", `${source.losses} times, ${source.resolution_changes} changes of size`, "good"],
     ["engine", engine.failure || `${engine.name}, ${engine.failures} failures, ${engine.restarts} restarts`, engine.failure ? "bad" : "good"],
-    ["golden frame", engine.golden === null ? "not tested" : `${percent(engine.golden)} of labels agree`, engine.golden === null ? "wait" : "good"],
+    ["golden frame", engine.golden === null ? "not tested" : `${percent(engine.golden)} of labels agree`, engine.golden === null ? "warn" : "good"],
     ["frames", `${number(frames.in)} in, ${number(frames.out)} out, ${number(frames.corrupt)} corrupt, ${frames.in_flight} under way`,
-      frames.corrupt ? "wait" : "good"],
+      frames.corrupt ? "warn" : "good"],
     ["dropped", reasons(frames.dropped) || "none", "good"],
-    ["step", `${policy.step}${policy.reason ? ": " + policy.reason : ""}`, policy.index ? "wait" : "good"],
+    ["step", `${policy.step}${policy.reason ? ": " + policy.reason : ""}`, policy.index ? "warn" : "good"],
     ["temperature", status.temperature_c === null ? "no sensor" : `${number(status.temperature_c)} °C`, "good"],
     ["memory", status.resident_bytes === null ? "–" : `${number(status.resident_bytes / 1e6)} MB`, "good"],
     ["running for", lasting(status.uptime_s), "good"],
@@ -64,8 +64,8 @@ function health(status) {
     rows.push([name, tally.trouble || `${number(tally.out)} written${lost}`, tally.trouble ? "bad" : "good"]);
   }
   at("health").replaceChildren(...rows.map(([name, value, kind]) => {
-    const row = document.createElement("tr"), left = document.createElement("td"), right = document.createElement("td");
-    left.textContent = name; right.textContent = value; right.className = kind;
+    const row = document.createElement("tr"), left = document.createElement("th"), right = document.createElement("td");
+    left.scope = "row"; left.textContent = name; right.textContent = value; right.className = kind;
     row.append(left, right);
     return row;
   }));
@@ -83,7 +83,7 @@ function plot(id, points, column, deadline, now) {
   const top = nice(Math.max(1, ...seen.map((point) => point[column]), deadline && seen.some((p) => p[column] > deadline / 3) ? deadline : 0));
   const x = (time) => right - Math.max(0, now - time) / span * (right - left), y = (value) => bottom - value / top * (bottom - 8);
   pen.font = "11px system-ui, sans-serif"; pen.textBaseline = "middle";
-  pen.strokeStyle = colour("--line"); pen.fillStyle = colour("--dim"); pen.lineWidth = 1;
+  pen.strokeStyle = colour("--line"); pen.fillStyle = colour("--soft"); pen.lineWidth = 1;
   for (let line = 0; line <= 4; line++) {
     const value = top * line / 4;
     pen.beginPath(); pen.moveTo(left, y(value)); pen.lineTo(right, y(value)); pen.stroke();
@@ -121,6 +121,7 @@ function draw() {
   plot("latency", points, 2, 0, now);
 }
 window.addEventListener("resize", draw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
 async function look() {
   try {

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from segfast_edge.contract.theme import THEME
 from segfast_edge.errors import DataError
 from targets.runner.telemetry import Telemetry
 from targets.runner.web import prometheus
 from targets.runner.web.access import COOKIE, Access
-from targets.runner.web.door import Door
+from targets.runner.web.connections import Door
 from targets.runner.web.feed import Feed
 
 log = logging.getLogger("segfast.runner")
@@ -27,10 +28,12 @@ MAX_ANSWERS, MAX_STREAMS, MAX_HEALTH = 16, 8, 4
 ANSWER_S = 10.0  # to take an answer, or a frame of the stream
 STREAM_FPS = 15.0
 _BOUNDARY = "segfast-frame"
+_HERE = Path(__file__).parent
 _FILES = {
-    "/": ("page.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/": (_HERE / "page.html", "text/html; charset=utf-8"),
+    "/theme.css": (THEME, "text/css; charset=utf-8"),
+    "/page.css": (_HERE / "page.css", "text/css; charset=utf-8"),
+    "/page.js": (_HERE / "page.js", "text/javascript; charset=utf-8"),
 }
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; connect-src 'self'; style-src 'self'; "
@@ -114,7 +117,7 @@ class _Deadline(io.RawIOBase):
         while view:
             left_s = self._until_s - time.monotonic()
             if left_s <= 0:
-                raise TimeoutError("the answer is taken too slowly")
+                raise TimeoutError("the client reads too slowly")
             self._connection.settimeout(left_s)
             view = view[self._connection.send(view) :]
         return len(data)
@@ -162,8 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
             "/stream.mjpg": self._stream,
         }
         if address.path in _FILES:
-            name, kind = _FILES[address.path]
-            self._send(http.HTTPStatus.OK, (Path(__file__).parent / name).read_bytes(), kind)
+            path, kind = _FILES[address.path]
+            self._send(http.HTTPStatus.OK, path.read_bytes(), kind)
         elif address.path in routes:
             routes[address.path]()
         else:

@@ -1,4 +1,4 @@
-"""Which operators compute in int8, and what every integer stands for."""
+"""The plan of an int8 file: the operators that compute in int8, and the scale of every tensor."""
 
 import re
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""What values flow through a float file: seen by running it, in LiteRT, on calibration frames."""
+"""Ranges of the values in a float file, measured by running it in LiteRT on calibration frames."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ NARROWEST, STEPS = 0.3, 36  # how far a range is narrowed in search of the small
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What int8 should cover of a tensor, and the mean of each of its channels."""
+    """The range of a tensor that int8 should cover, and the mean of each channel."""
 
     low: float
     high: float

@@ -26,7 +26,7 @@ class Quantized:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What a layer reads: its scale, what it lacks per channel (which goes into the bias), its mean per channel."""
+    """The input of a layer: its scale, the error per channel (which goes into the bias), and the mean per channel."""
 
     scale: float
     offsets: npt.NDArray[np.float64] | None = None

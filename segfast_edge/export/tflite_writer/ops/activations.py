@@ -34,7 +34,7 @@ def log_sigmoid(t: Translation, call: Call) -> Tensor:
 
 
 def elu(t: Translation, call: Call) -> Tensor:
-    """A multiple of x, and where x is negative of exp(x) - 1."""
+    """A multiple of x, and if x is negative of exp(x) - 1."""
     return _elu(t, call, float(call["alpha"]), float(call["scale"]), float(call["input_scale"]))
 
 

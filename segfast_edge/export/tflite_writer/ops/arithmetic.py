@@ -8,19 +8,9 @@ from torch import fx
 from segfast_edge.export.tflite_writer import schema, weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
 from segfast_edge.export.tflite_writer.torch_trace import Call
-from segfast_edge.export.tflite_writer.translate import Translation, activation_of
+from segfast_edge.export.tflite_writer.translate import Translation, Writer, activation_of
 
 _ROOTS = {0.5: "SQRT", -0.5: "RSQRT"}
-
-
-def relu(t: Translation, call: Call) -> Tensor:
-    """The larger of x and 0."""
-    return _unary(t, call, "RELU")
-
-
-def relu6(t: Translation, call: Call) -> Tensor:
-    """Limited to 0 and 6."""
-    return _unary(t, call, "RELU6")
 
 
 def hardtanh(t: Translation, call: Call) -> Tensor:
@@ -43,21 +33,6 @@ def clamp_max(t: Translation, call: Call) -> Tensor:
     return _limited(t, call, None, call["max"])
 
 
-def sigmoid(t: Translation, call: Call) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    return _unary(t, call, "LOGISTIC")
-
-
-def tanh(t: Translation, call: Call) -> Tensor:
-    """Hyperbolic tangent."""
-    return _unary(t, call, "TANH")
-
-
-def hardswish(t: Translation, call: Call) -> Tensor:
-    """The product of x and its hardsigmoid."""
-    return _unary(t, call, "HARD_SWISH")
-
-
 def hardsigmoid(t: Translation, call: Call) -> Tensor:
     """A sixth of relu6(x + 3)."""
     x = t.tensor(call["self"])
@@ -73,12 +48,12 @@ def silu(t: Translation, call: Call) -> Tensor:
 
 
 def leaky_relu(t: Translation, call: Call) -> Tensor:
-    """A fixed part of x where it is negative."""
+    """A fixed part of x if it is negative."""
     return _unary(t, call, "LEAKY_RELU", schema.options("LeakyRelu", alpha=float(call["negative_slope"])))
 
 
 def prelu(t: Translation, call: Call) -> Tensor:
-    """A learned part of x, per channel or one for all, where it is negative."""
+    """A learned part of x, per channel or one for all, if it is negative."""
     x = t.tensor(call["self"])
     slopes = t.array(call["weight"])
     if len(x.shape) not in (2, 4) and len(slopes) > 1:
@@ -89,25 +64,10 @@ def prelu(t: Translation, call: Call) -> Tensor:
     return result
 
 
-def exp(t: Translation, call: Call) -> Tensor:
-    """Exponential."""
-    return _unary(t, call, "EXP")
-
-
-def sqrt(t: Translation, call: Call) -> Tensor:
-    """Square root."""
-    return _unary(t, call, "SQRT")
-
-
 def neg(t: Translation, call: Call) -> Tensor:
     """The negative, as a product, which int8 has too."""
     x = t.tensor(call["self"])
     return weightless.binary(t.graph, "MUL", x, t.operand(-1.0, len(x.shape)))
-
-
-def abs_(t: Translation, call: Call) -> Tensor:
-    """The absolute value."""
-    return _unary(t, call, "ABS")
 
 
 def softmax(t: Translation, call: Call) -> Tensor:
@@ -118,16 +78,6 @@ def softmax(t: Translation, call: Call) -> Tensor:
 def log_softmax(t: Translation, call: Call) -> Tensor:
     """The logarithm of softmax."""
     return _along_axis(t, call, "LOG_SOFTMAX", schema.options("LogSoftmax"))
-
-
-def log(t: Translation, call: Call) -> Tensor:
-    """Natural logarithm."""
-    return _unary(t, call, "LOG")
-
-
-def rsqrt(t: Translation, call: Call) -> Tensor:
-    """One over the square root."""
-    return _unary(t, call, "RSQRT")
 
 
 def reciprocal(t: Translation, call: Call) -> Tensor:
@@ -189,16 +139,6 @@ def div(t: Translation, call: Call) -> Tensor:
     return _binary(t, call, "DIV", call["self"], call["other"])
 
 
-def maximum(t: Translation, call: Call) -> Tensor:
-    """The larger of a and b."""
-    return _binary(t, call, "MAXIMUM", call["self"], call["other"], fuse=False)
-
-
-def minimum(t: Translation, call: Call) -> Tensor:
-    """The smaller of a and b."""
-    return _binary(t, call, "MINIMUM", call["self"], call["other"], fuse=False)
-
-
 def _along_axis(t: Translation, call: Call, operator: str, options: Any) -> Tensor:
     """Apply an operator of TFLite's that works along the last axis."""
     x = t.tensor(call["self"])
@@ -238,3 +178,19 @@ def _binary(t: Translation, call: Call, operator: str, a: Any, b: Any, *, fuse: 
     rank = len(call.shape)
     left, right = t.number(t.operand(a, rank)), t.number(t.operand(b, rank))
     return weightless.binary(t.graph, operator, left, right, t.fused_activation(call) if fuse else "NONE")
+
+
+def _of_one(operator: str) -> Writer:
+    return lambda t, call: _unary(t, call, operator)
+
+
+def _of_two(operator: str) -> Writer:
+    return lambda t, call: _binary(t, call, operator, call["self"], call["other"], fuse=False)
+
+
+# what TFLite has one operator for
+relu, relu6, hardswish = _of_one("RELU"), _of_one("RELU6"), _of_one("HARD_SWISH")
+sigmoid, tanh = _of_one("LOGISTIC"), _of_one("TANH")
+exp, log = _of_one("EXP"), _of_one("LOG")
+abs_, sqrt, rsqrt = _of_one("ABS"), _of_one("SQRT"), _of_one("RSQRT")
+maximum, minimum = _of_two("MAXIMUM"), _of_two("MINIMUM")

@@ -69,22 +69,7 @@ def pad(t: Translation, call: Call) -> Tensor:
     return weightless.take(t.graph, x, orders)
 
 
-def constant_pad_nd(t: Translation, call: Call) -> Tensor:
-    """What ``pad`` does."""
-    return pad(t, call)
-
-
 def clone(t: Translation, call: Call) -> Tensor:
-    """The same tensor."""
-    return t.tensor(call["self"])
-
-
-def alias(t: Translation, call: Call) -> Tensor:
-    """The same tensor."""
-    return t.tensor(call["self"])
-
-
-def contiguous(t: Translation, call: Call) -> Tensor:
     """The same tensor."""
     return t.tensor(call["self"])
 
@@ -101,17 +86,14 @@ def to_copy(t: Translation, call: Call) -> Tensor:
     return t.number(t.tensor(call["self"]))
 
 
-def to(t: Translation, call: Call) -> Tensor:
-    """What ``to_copy`` does."""
-    return to_copy(t, call)
-
-
 def view(t: Translation, call: Call) -> Tensor:
     """Another shape for the same elements."""
     return t.viewed(t.in_torch_order(call["self"]), call.shape)
 
 
 reshape = unsafe_view = flatten = unflatten = unsqueeze = squeeze = view
+constant_pad_nd, to = pad, to_copy
+alias = contiguous = clone
 
 
 def pixel_shuffle(t: Translation, call: Call) -> Tensor:

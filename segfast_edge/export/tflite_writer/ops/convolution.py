@@ -1,7 +1,6 @@
 """Layers with weights: convolutions, transposed convolutions, fully connected layers."""
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,14 +12,14 @@ from segfast_edge.export.tflite_writer.torch_trace import Call, shape_of
 from segfast_edge.export.tflite_writer.translate import Translation, reader_past_activations
 from segfast_edge.export.tflite_writer.transposed import Finish, Pointwise, lowering
 from segfast_edge.export.tflite_writer.weighted import Kernel, convolve
-from segfast_edge.export.tflite_writer.window import Pair, Window
+from segfast_edge.export.tflite_writer.window import Window, pair
 
 
 def conv2d(t: Translation, call: Call) -> Tensor:
     """Convolution with any stride, padding, dilation and groups."""
     x, weights = _map(t, call), t.array(call["weight"])
     bias = t.optional_array(call["bias"], weights.shape[0])
-    dilation, extent = _pair(call["dilation"]), (weights.shape[2], weights.shape[3])
+    dilation, extent = pair(call["dilation"]), (weights.shape[2], weights.shape[3])
     padding = call["padding"]
     if isinstance(padding, str):
         whole = [step * (k - 1) for step, k in zip(dilation, extent, strict=True)]
@@ -31,7 +30,7 @@ def conv2d(t: Translation, call: Call) -> Tensor:
         order = block_major(kernel.outputs, shuffle["upscale_factor"])
         kernel = replace(kernel, weights=kernel.weights[order], bias=kernel.bias[order])
     outputs = (call.shape[2], call.shape[3])
-    return convolve(t.graph, x, kernel, Window(extent, _pair(call["stride"]), dilation, _pair(padding), outputs))
+    return convolve(t.graph, x, kernel, Window(extent, pair(call["stride"]), dilation, pair(padding), outputs))
 
 
 def conv1d(t: Translation, call: Call) -> Tensor:
@@ -43,7 +42,7 @@ def conv1d(t: Translation, call: Call) -> Tensor:
     n, channels, length = shape_of(call["input"])
     rows = weightless.transpose(t.graph, t.in_torch_order(call["input"]), (0, 2, 1))
     x = weightless.reshape(t.graph, rows, (n, 1, length, channels))
-    stride, dilation, padding = (_pair(call[name])[1] for name in ("stride", "dilation", "padding"))
+    stride, dilation, padding = (pair(call[name])[1] for name in ("stride", "dilation", "padding"))
     kernel = Kernel(weights, bias, call["groups"], t.fused_activation(call))
     window = Window((1, weights.shape[3]), (1, stride), (1, dilation), (0, padding), (1, call.shape[2]))
     made = weightless.reshape(t.graph, convolve(t.graph, x, kernel, window), (n, call.shape[2], call.shape[1]))
@@ -59,12 +58,12 @@ def conv_transpose2d(t: Translation, call: Call) -> Tensor:
             inputs,
             outputs,
             (weights.shape[2], weights.shape[3]),
-            _pair(call["stride"]),
-            _pair(call["padding"]),
-            _pair(call["output_padding"]),
+            pair(call["stride"]),
+            pair(call["padding"]),
+            pair(call["output_padding"]),
             groups=call["groups"],
             bias=False,
-            dilation=_pair(call["dilation"]),
+            dilation=pair(call["dilation"]),
         )
     layer.weight = nn.Parameter(weights, requires_grad=False)
     bias = t.optional_array(call["bias"], outputs)
@@ -78,7 +77,7 @@ def _pointwise_behind(t: Translation, call: Call) -> Pointwise | None:
     if reader is None or reader.operator != "conv2d" or not t.is_constant(reader["weight"]):
         return None
     weights = t.array(reader["weight"])
-    plain = (_pair(reader["stride"]), reader["groups"], weights.shape[2:]) == ((1, 1), 1, (1, 1))
+    plain = (pair(reader["stride"]), reader["groups"], weights.shape[2:]) == ((1, 1), 1, (1, 1))
     if not plain or reader["padding"] not in ([0, 0], "valid", "same") or weights.shape[0] >= weights.shape[1]:
         return None
     behind = reader_past_activations(reader.node)
@@ -95,9 +94,3 @@ def _map(t: Translation, call: Call) -> Tensor:
     if len(x.shape) != 4:
         raise call.refused(f"on a tensor of shape {x.shape} without a batch axis")
     return x
-
-
-def _pair(values: Any) -> Pair:
-    """Read a number for both axes, or one each."""
-    first, last = (values, values) if isinstance(values, int) else (values[0], values[-1])
-    return int(first), int(last)

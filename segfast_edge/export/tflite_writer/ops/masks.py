@@ -7,33 +7,13 @@ import numpy as np
 from segfast_edge.export.tflite_writer import schema, weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
 from segfast_edge.export.tflite_writer.torch_trace import Call
-from segfast_edge.export.tflite_writer.translate import Translation
-
-
-def gt(t: Translation, call: Call) -> Tensor:
-    """Whether a is larger than b."""
-    return _compared(t, call, "GREATER", "Greater")
-
-
-def ge(t: Translation, call: Call) -> Tensor:
-    """Whether a is at least b."""
-    return _compared(t, call, "GREATER_EQUAL", "GreaterEqual")
-
-
-def lt(t: Translation, call: Call) -> Tensor:
-    """Whether a is smaller than b."""
-    return _compared(t, call, "LESS", "Less")
-
-
-def le(t: Translation, call: Call) -> Tensor:
-    """Whether a is at most b."""
-    return _compared(t, call, "LESS_EQUAL", "LessEqual")
+from segfast_edge.export.tflite_writer.translate import Translation, Writer
 
 
 def where(t: Translation, call: Call) -> Tensor:
     """One of two values by a condition."""
     if "self" not in call.arguments:
-        raise call.refused("gives places")
+        raise call.refused("returns indices")
     return _chosen(t, call, call["condition"], call["self"], call["other"])
 
 
@@ -50,32 +30,9 @@ def logical_not(t: Translation, call: Call) -> Tensor:
     return weightless.unary(t.graph, x, "LOGICAL_NOT")
 
 
-bitwise_not = logical_not
-
-
-def zeros_like(t: Translation, call: Call) -> Tensor:
-    """Zeros."""
-    return _filled(t, call, 0.0)
-
-
-def ones_like(t: Translation, call: Call) -> Tensor:
-    """Ones."""
-    return _filled(t, call, 1.0)
-
-
 def full_like(t: Translation, call: Call) -> Tensor:
     """A value everywhere."""
     return _filled(t, call, call["fill_value"])
-
-
-def new_zeros(t: Translation, call: Call) -> Tensor:
-    """Zeros of another shape."""
-    return _filled(t, call, 0.0)
-
-
-def new_ones(t: Translation, call: Call) -> Tensor:
-    """Ones of another shape."""
-    return _filled(t, call, 1.0)
 
 
 def _filled(t: Translation, call: Call, value: Any) -> Tensor:
@@ -86,12 +43,15 @@ def _filled(t: Translation, call: Call, value: Any) -> Tensor:
     return t.graph.constant(np.full(shape, value, np.float32), "value")
 
 
-def _compared(t: Translation, call: Call, operator: str, table: str) -> Tensor:
-    rank = len(call.shape)
-    a, b = (t.operand(call[name], rank) for name in ("self", "other"))
-    result = t.graph.tensor(np.broadcast_shapes(a.shape, b.shape), np.bool_)
-    t.graph.operator(operator, [a, b], [result], schema.options(table))
-    return result
+def _comparison(operator: str, table: str) -> Writer:
+    def write(t: Translation, call: Call) -> Tensor:
+        rank = len(call.shape)
+        a, b = (t.operand(call[name], rank) for name in ("self", "other"))
+        result = t.graph.tensor(np.broadcast_shapes(a.shape, b.shape), np.bool_)
+        t.graph.operator(operator, [a, b], [result], schema.options(table))
+        return result
+
+    return write
 
 
 def _chosen(t: Translation, call: Call, condition: Any, chosen: Any, other: Any) -> Tensor:
@@ -108,3 +68,14 @@ def _chosen(t: Translation, call: Call, condition: Any, chosen: Any, other: Any)
     result = t.graph.tensor(np.broadcast_shapes(mask.shape, a.shape, b.shape), a.dtype)
     t.graph.operator("SELECT_V2", [mask, a, b], [result], schema.options("SelectV2"))
     return result
+
+
+def _constant(value: float) -> Writer:
+    return lambda t, call: _filled(t, call, value)
+
+
+bitwise_not = logical_not
+gt, ge = _comparison("GREATER", "Greater"), _comparison("GREATER_EQUAL", "GreaterEqual")
+lt, le = _comparison("LESS", "Less"), _comparison("LESS_EQUAL", "LessEqual")
+zeros_like = new_zeros = _constant(0.0)
+ones_like = new_ones = _constant(1.0)

@@ -39,9 +39,7 @@ def bmm(t: Translation, call: Call) -> Tensor:
     return _product(t, call, call["self"], call["mat2"])
 
 
-def mm(t: Translation, call: Call) -> Tensor:
-    """The product of two matrices."""
-    return _product(t, call, call["self"], call["mat2"])
+mm = bmm
 
 
 def baddbmm(t: Translation, call: Call) -> Tensor:

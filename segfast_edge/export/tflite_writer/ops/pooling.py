@@ -14,7 +14,7 @@ from segfast_edge.export.tflite_writer.linear_map import apply_separable, probe
 from segfast_edge.export.tflite_writer.torch_trace import Call, call_of
 from segfast_edge.export.tflite_writer.translate import Positions, Translation
 from segfast_edge.export.tflite_writer.weighted import Array
-from segfast_edge.export.tflite_writer.window import Pair, Window
+from segfast_edge.export.tflite_writer.window import Pair, Window, pair
 
 _GIVES_NO_NEGATIVES = ("relu", "relu6", "sigmoid", "hardsigmoid", "softmax", "abs", "exp")
 _KEEPS_SIGN = ("max_pool2d", "avg_pool2d", "clone", "dropout", "alias")
@@ -49,7 +49,7 @@ def avg_pool2d(t: Translation, call: Call) -> Tensor:
 
 
 def adaptive_avg_pool2d(t: Translation, call: Call) -> Tensor:
-    """Means over a grid of cells that covers the map, overlapping where its size does not divide."""
+    """Means over a grid of cells that covers the map, overlapping if its size does not divide."""
     x = t.tensor(call["self"])
     size, wanted = weightless.size(x), (call.shape[2], call.shape[3])
     if wanted == size:
@@ -75,14 +75,10 @@ def adaptive_max_pool2d(t: Translation, call: Call) -> tuple[Tensor]:
 
 
 def _window(call: Call) -> Window:
-    kernel = _pair(call["kernel_size"])
-    stride = _pair(call["stride"]) if call["stride"] else kernel
-    dilation = _pair(call.arguments.get("dilation", 1))
-    return Window(kernel, stride, dilation, _pair(call["padding"]), (call.shape[2], call.shape[3]))
-
-
-def _pair(values: int | list[int]) -> Pair:
-    return (values, values) if isinstance(values, int) else (values[0], values[-1])
+    kernel = pair(call["kernel_size"])
+    stride = pair(call["stride"]) if call["stride"] else kernel
+    dilation = pair(call.arguments.get("dilation", 1))
+    return Window(kernel, stride, dilation, pair(call["padding"]), (call.shape[2], call.shape[3]))
 
 
 def _has_no_negatives(node: fx.Node) -> bool:
@@ -105,7 +101,7 @@ def _mean_correction(call: Call, size: Pair, padded: Pair, placed: Window) -> Ar
     theirs = torch.ops.aten.avg_pool2d.default(ones, *arguments, call["divisor_override"])[0, 0].numpy()
     ours = np.ones(placed.outputs)
     if padded != size:
-        before = _pair(call["padding"])
+        before = pair(call["padding"])
         rows, columns = (_inside(size[axis], before[axis], placed, axis) for axis in (0, 1))
         ours = rows[:, None] * columns[None, :] / (placed.kernel[0] * placed.kernel[1])
     factor = np.divide(theirs, ours, out=np.ones(placed.outputs), where=ours > 0)

@@ -1,42 +1,12 @@
 """Sums, means, extremes and spreads over some axes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from segfast_edge.export.tflite_writer import weightless
 from segfast_edge.export.tflite_writer.builder import Tensor
 from segfast_edge.export.tflite_writer.torch_trace import Call, shape_of
-from segfast_edge.export.tflite_writer.translate import Translation
-
-
-def mean(t: Translation, call: Call) -> Tensor:
-    """The mean over some axes, or over all."""
-    return _reduced(t, call, "MEAN")
-
-
-def sum_(t: Translation, call: Call) -> Tensor:
-    """The sum over some axes, or over all."""
-    return _reduced(t, call, "SUM")
-
-
-def amax(t: Translation, call: Call) -> Tensor:
-    """The largest value over some axes."""
-    return _reduced(t, call, "REDUCE_MAX")
-
-
-def amin(t: Translation, call: Call) -> Tensor:
-    """The smallest value over some axes."""
-    return _reduced(t, call, "REDUCE_MIN")
-
-
-def max_(t: Translation, call: Call) -> Any:
-    """The largest value of all or along an axis, without its place; or the larger of two."""
-    return _extreme(t, call, "REDUCE_MAX", "MAXIMUM")
-
-
-def min_(t: Translation, call: Call) -> Any:
-    """The smallest value of all or along an axis, without its place; or the smaller of two."""
-    return _extreme(t, call, "REDUCE_MIN", "MINIMUM")
+from segfast_edge.export.tflite_writer.translate import Translation, Writer
 
 
 def var(t: Translation, call: Call) -> Tensor:
@@ -61,21 +31,31 @@ def linalg_vector_norm(t: Translation, call: Call) -> Tensor:
     raise call.refused(f"of order {call['ord']}")
 
 
-def _reduced(t: Translation, call: Call, operator: str) -> Tensor:
-    x = t.tensor(call["self"])
-    return _back(t, call, weightless.reduce(t.graph, x, operator, _axes(t, call), keep=True))
+def _reduced(operator: str) -> Callable[[Translation, Call], Tensor]:
+    """Return what applies an operator over some axes, or over all."""
+
+    def write(t: Translation, call: Call) -> Tensor:
+        x = t.tensor(call["self"])
+        return _back(t, call, weightless.reduce(t.graph, x, operator, _axes(t, call), keep=True))
+
+    return write
 
 
-def _extreme(t: Translation, call: Call, over_axes: str, of_two: str) -> Any:
-    if "other" in call.arguments:
-        rank = len(call.shape)
-        return weightless.binary(t.graph, of_two, t.operand(call["self"], rank), t.operand(call["other"], rank))
-    found = _reduced(t, call, over_axes)
-    return (found,) if "dim" in call.arguments else found  # its places are the second result, which is not there
+def _extreme(over_axes: str, of_two: str) -> Writer:
+    """Return what finds the extreme of all or along an axis, without its place; or that of two tensors."""
+
+    def write(t: Translation, call: Call) -> Any:
+        if "other" in call.arguments:
+            rank = len(call.shape)
+            return weightless.binary(t.graph, of_two, t.operand(call["self"], rank), t.operand(call["other"], rank))
+        found = _reduced(over_axes)(t, call)
+        return (found,) if "dim" in call.arguments else found  # its places are the second result, which is not there
+
+    return write
 
 
 def _variance(t: Translation, call: Call) -> Tensor:
-    """Return the variance with the reduced axes kept; torch takes one from the count unless told otherwise."""
+    """Return the variance with the reduced axes kept; torch takes one from the count by default."""
     x, axes = t.tensor(call["self"]), _axes(t, call)
     count = 1
     for axis in axes:
@@ -102,3 +82,8 @@ def _axes(t: Translation, call: Call) -> Sequence[int]:
 def _back(t: Translation, call: Call, kept: Tensor) -> Tensor:
     """Return a result whose reduced axes still have extent 1 in the shape that torch gives it."""
     return t.viewed(t.from_stored(kept), call.shape)
+
+
+mean, sum_ = _reduced("MEAN"), _reduced("SUM")
+amax, amin = _reduced("REDUCE_MAX"), _reduced("REDUCE_MIN")
+max_, min_ = _extreme("REDUCE_MAX", "MAXIMUM"), _extreme("REDUCE_MIN", "MINIMUM")

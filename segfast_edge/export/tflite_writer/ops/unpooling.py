@@ -19,7 +19,7 @@ def max_unpool2d(t: Translation, call: Call) -> Tensor:
     """
     positions = t.positions(call["indices"])
     if positions is None:
-        raise call.refused("reads positions that no max_pool2d gave")
+        raise call.refused("uses indices that are not from a max_pool2d")
     _check_pooling(call)
     values, source = t.tensor(call["self"]), positions.source
     if weightless.size(source) != (call.shape[2], call.shape[3]):

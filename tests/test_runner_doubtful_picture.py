@@ -11,8 +11,8 @@ from PIL import Image
 
 from segfast_edge.errors import DataError
 from targets.runner.decoding import Encoded
+from targets.runner.doubtful_picture import BLACK, COVERED, OVEREXPOSED, doubt_of
 from targets.runner.inputs._drawing import draw_road
-from targets.runner.trust import BLACK, COVERED, OVEREXPOSED, doubt_of
 
 SIZES = st.tuples(st.integers(96, 400), st.integers(96, 500))
 

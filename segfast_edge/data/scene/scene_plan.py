@@ -1,4 +1,4 @@
-"""Who and what is in the scene, and where: the plan is drawn before anything is painted, because shadows come first."""
+"""The plan of a scene: everything in it and its place, drawn before anything is painted, because shadows come first."""
 
 import functools
 import math

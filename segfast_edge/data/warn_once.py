@@ -1,4 +1,4 @@
-"""Saying a thing about a dataset once, although its files are many and it is opened more than once."""
+"""Warnings about a dataset that are logged once, although it has many files and is opened several times."""
 
 import logging
 from collections.abc import Hashable

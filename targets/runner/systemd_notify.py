@@ -12,7 +12,7 @@ log = logging.getLogger("segfast.runner")
 
 
 class Notifier:
-    """Sends nothing where the process was not started by systemd with ``Type=notify``."""
+    """Sends nothing if the process was not started by systemd with ``Type=notify``."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._socket: socket.socket | None = None
@@ -30,7 +30,7 @@ class Notifier:
         try:
             self._socket.sendto(text.encode(), self._address)
         except OSError as error:
-            log.debug("systemd does not take '%s': %s", text, error)
+            log.debug("systemd refused '%s': %s", text, error)
 
     def starting(self, patience_s: float) -> None:
         """Ask for this much time until ``ready``, from now, in place of what the unit allows."""
@@ -41,7 +41,7 @@ class Notifier:
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """Say that SIGHUP has been heard; ``ready`` follows."""
+        """Report that SIGHUP was received; ``ready`` follows."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def status(self, text: str) -> None:

@@ -17,7 +17,7 @@ FEWEST = 20  # steps, below which a few thin things could be all of it
 
 @dataclass(frozen=True, slots=True)
 class Slopes:
-    """How many pairs of neighbouring pixels were looked at, how many differ, and how many are steps of a slope."""
+    """Counts of neighbouring pixels: all pairs, those that differ, and those that are steps of a slope."""
 
     pairs: int = 0
     changes: int = 0

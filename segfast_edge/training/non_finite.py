@@ -1,4 +1,4 @@
-"""Where a training first stopped being finite."""
+"""Finds the layer in which a training first stopped being finite."""
 
 from typing import Any
 

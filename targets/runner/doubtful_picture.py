@@ -1,4 +1,4 @@
-"""Whether a picture can be trusted: cheap looks at each frame, and for how long it has been doubtful.
+"""Detects doubtful pictures (frozen, black, overexposed, covered) by cheap checks of each frame.
 
 No look is sure. Of CamVid's 468 day pictures none is doubtful; with a half covered by a dark, noisy surface 85 to 100 %
 of them are, whichever half. A cover that is not dark, dirt, a blurred or turned camera are not seen.

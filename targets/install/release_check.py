@@ -1,4 +1,4 @@
-"""Whether an installed release is what was installed, to the last byte. Standard library only, as guard.py uses it.
+"""The check that an installed release is unchanged, to the last byte. Standard library only, as guard.py needs it.
 
 ``complete.json`` is written last, once everything else is on the disk: a release without it is not complete. It has the
 release's whole name and the checksums of what the bundle's list does not: the signature, and Python's bytecode.
