@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import tiny_networks
 import torch
 from tiny_training import CPU, FULL, PAPER, Recorder, interrupt, run, same, settings, weights
 
@@ -201,3 +202,37 @@ def test_a_compiled_network_trains_and_its_checkpoint_is_an_ordinary_one(tmp_pat
     for name, value in weights(tmp_path / "plain").items():
         torch.testing.assert_close(weights(tmp_path / "compiled")[name], value, rtol=1e-3, atol=1e-4)
     assert Checkpoint.load(tmp_path / "compiled/best.pt").module()
+
+
+def test_a_plain_state_dict_starts_a_training_and_what_does_not_match_is_named(tmp_path, caplog):
+    torch.manual_seed(7)
+    drawn = tiny_networks.plain(12).state_dict()
+    torch.save({"state_dict": {f"module.{name}": value for name, value in drawn.items()}}, tmp_path / "whole.pth")
+    torch.save({**drawn, "layers.2.bias": torch.zeros(5), "extra": torch.ones(1)}, tmp_path / "odd.pth")
+    still = PAPER.changed({"epochs": 1, "lr": 1e-12})
+    run(settings(still, start=tmp_path / "whole.pth"), tmp_path / "first")
+    for name, value in weights(tmp_path / "first").items():
+        assert torch.allclose(value, drawn[name], atol=1e-7)
+    odd = settings(still, start=tmp_path / "odd.pth")
+    with pytest.raises(
+        SegfastError, match=r"1 of another shape: layers\.2\.bias; 1 unknown .*: extra\. Pass --strict no"
+    ):
+        run(odd, tmp_path / "second")
+    run(replace(odd, strict=False), tmp_path / "second")
+    assert "3 of 4 weights match" in caplog.text
+    assert torch.allclose(weights(tmp_path / "second")["layers.0.weight"], drawn["layers.0.weight"], atol=1e-7)
+    torch.save({"nothing": torch.ones(1)}, tmp_path / "none.pth")
+    with pytest.raises(SegfastError, match=r"no weight in .*none\.pth has the name and shape"):
+        run(replace(odd, start=tmp_path / "none.pth", strict=False), tmp_path / "third")
+
+
+def test_weights_of_another_network_start_a_training_if_that_is_asked_for(tmp_path):
+    run(settings(PAPER.changed({"epochs": 1})), tmp_path / "first")
+    other = settings(
+        PAPER.changed({"epochs": 1, "lr": 1e-12}), "tiny_networks:normalised", start=tmp_path / "first/best.pt"
+    )
+    with pytest.raises(SegfastError, match=r"holds tiny_networks:plain; this training is of .* --strict no"):
+        run(other, tmp_path / "second")
+    run(replace(other, strict=False), tmp_path / "second")
+    expected = Checkpoint.load(tmp_path / "first/best.pt").weights["layers.0.weight"]
+    assert torch.allclose(weights(tmp_path / "second")["layers.0.weight"], expected, atol=1e-7)

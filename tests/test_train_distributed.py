@@ -13,6 +13,7 @@ from segfast_edge.training.run_folder import RunFolder
 
 OPTIONS = (
     "--model", "tiny_networks:plain", "--data", DATA, "--size", "32x48", "--recipe", "edge", "--epochs", "2",
+    "--warmup-epochs", "1",
     "--batch-size", "4", "--num-workers", "0", "--device", "cpu", "--precision", "fp32", "--protocol", "standard",
 )  # fmt: skip
 

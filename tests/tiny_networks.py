@@ -40,3 +40,26 @@ class _Overflowing(nn.Module):
 def overflowing(classes):
     """Gives infinities from its fourth training step on, in layer ``layers.1``."""
     return Upsampled(nn.Conv2d(3, 8, 3, 2, 1), _Overflowing(), nn.Conv2d(8, classes, 3, 1, 1))
+
+
+class _Hungry(nn.Conv2d):
+    def forward(self, input):  # noqa: A002 - torch's name
+        if len(input) > 2 and self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return super().forward(input)
+
+
+def hungry(classes):
+    """Runs out of memory with more than two frames at once."""
+    return Upsampled(_Hungry(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, classes, 3, 1, 1))
+
+
+class _Spare(Upsampled):
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        self.spare = nn.Conv2d(3, 3, 1)
+
+
+def spare(classes):
+    """Has a layer that it never calls."""
+    return _Spare(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, classes, 3, 1, 1))

@@ -65,7 +65,7 @@ _RECIPE_FLAGS = (
     ("fraction", float, "SHARE", "use this share of the training pictures, drawn by --seed"),
     ("val-every", int, "N", "evaluate val after every N epochs and after the last"),
 )
-_ON_RESUME = ("epochs", "patience", "data_root")  # what may be given anew for a training that continues
+_ON_RESUME = ("epochs", "patience", "accumulate", "data_root")  # what may be given anew for a training that continues
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +91,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--size", metavar="HxW", help="input size of the network, height x width (default: the protocol's)"
     )
     what.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint or name of shipped weights to start from")
+    what.add_argument(
+        "--strict", choices=("yes", "no"), help="no: take from --start only the weights that match (default yes)"
+    )
     what.add_argument(
         "--pretrained",
         action="store_true",
@@ -189,6 +192,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
     given = {name: getattr(args, name) for name in ("model", "data_root", "protocol", "seed", "pretrained")}
     files = {name: None if getattr(args, name) is None else find(getattr(args, name)) for name in ("start", "teacher")}
+    given["strict"] = None if args.strict is None else args.strict == "yes"
     return {**given, **files, "size": parse_size(args.size) if args.size else None}
 
 
@@ -243,7 +247,7 @@ def _continued(args: argparse.Namespace, config: dict[str, Any]) -> "TrainingSet
                     f"this training was started with --{flag} {before}, not {value}; leave --{flag} out to continue it,"
                     " or choose another --output-dir"
                 )
-    kept = {"epochs": args.epochs, "patience": args.patience}
+    kept = {name: getattr(args, name) for name in _ON_RESUME[:-1]}
     return replace(settings, data_root=args.data_root or settings.data_root, recipe=settings.recipe.changed(kept))
 
 

@@ -23,7 +23,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     from segfast_edge.export.tflite_writer.labels import with_labels
 
     manifest = named(manifest)
-    content = _written(graph, manifest)
+    content = _written(graph, manifest, half=manifest.precision == "float16")
     with writing(folder):
         (folder / manifest.model_file).write_bytes(with_labels(content, manifest))
     return manifest
@@ -47,9 +47,8 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Re
     return manifest
 
 
-def _written(graph: Deployable, manifest: Manifest) -> bytearray:
+def _written(graph: Deployable, manifest: Manifest, *, half: bool = False) -> bytearray:
     from segfast_edge.export.tflite_writer.labels import NAME, described
     from segfast_edge.export.tflite_writer.write import write
 
-    half = manifest.precision == "float16"
-    return write(graph, embedded_text(manifest), half=half, **{NAME: described(manifest)})
+    return write(graph, embedded_text(manifest), {NAME: described(manifest)}, half=half)

@@ -19,6 +19,7 @@ from segfast_edge.model import build
 
 KIND = "segfast-edge checkpoint"
 VERSION = 1
+_USUAL_KEYS = ("state_dict", "model_state_dict", "model", "net", "weights")  # where others put a state dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,23 @@ class Checkpoint:
         return network
 
 
+def plain_weights(path: Path) -> dict[str, Tensor] | None:
+    """Return the weights in a file that torch.save wrote from a state dict; None if it is a checkpoint of ours.
+
+    The state dict may lie under a usual key, and its names may begin with ``module.`` as DataParallel writes them.
+
+    Raises:
+        ArtifactError: no file, damaged, or without a state dict.
+    """
+    value = _read(path)
+    if isinstance(value, dict) and value.get("kind") == KIND:
+        return None
+    for candidate in (value, *(value.get(key) for key in _USUAL_KEYS if isinstance(value, dict))):
+        if isinstance(candidate, dict) and candidate and all(isinstance(each, Tensor) for each in candidate.values()):
+            return {str(name).removeprefix("module."): tensor for name, tensor in candidate.items()}
+    raise ArtifactError(f"{path} is neither a segfast-edge checkpoint nor a state dict of tensors")
+
+
 def as_built(network: nn.Module, name: str, classes: ClassSet, preprocess: Preprocess) -> Checkpoint:
     """Return a checkpoint of a network that was trained elsewhere, as ``name`` gave it, under no protocol of ours."""
     weights = {key: value for key, value in network.state_dict().items() if isinstance(value, Tensor)}
@@ -120,13 +138,10 @@ def load_weights(network: nn.Module, path: Path) -> None:
     Raises:
         ArtifactError: no file, damaged, no state dict in it, or not of this network.
     """
-    value = _read(path)
-    for key in ("weights", "state_dict", "model"):  # ours, and as others wrap theirs
-        value = value.get(key, value) if isinstance(value, dict) else value
-    if not isinstance(value, dict) or not any(isinstance(each, Tensor) for each in value.values()):
-        raise ArtifactError(f"{path} holds no state dict; expected what torch.save(network.state_dict(), ...) writes")
+    plain = plain_weights(path)
+    weights = Checkpoint.load(path).weights if plain is None else plain
     try:
-        network.load_state_dict(value)
+        network.load_state_dict(weights)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
         raise ArtifactError(f"the weights in {path} do not fit the network: {' '.join(lines)[:400]}") from error

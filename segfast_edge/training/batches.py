@@ -1,8 +1,6 @@
 """Batches whose content is a function of (seed, epoch, index), so that a training can continue anywhere exactly."""
 
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -104,31 +102,3 @@ def in_order(count: int, batch_size: int, world: World) -> list[list[Key]]:
     """Return this process's batches of a split read once from front to back, the last one perhaps smaller."""
     keys = [(0, index) for index in range(world.rank, count, world.size)]
     return [keys[first : first + batch_size] for first in range(0, len(keys), batch_size)]
-
-
-def loader(
-    examples: Examples, batches: Sequence[list[Key]] | Order, *, workers: int | None, cuda: bool
-) -> "data.DataLoader[tuple[Tensor, Tensor]]":
-    """Return a loader of uint8 batches, N x H x W x 3 and N x H x W, in pinned memory for CUDA.
-
-    Examples that are ready need no loading process, whatever ``workers`` is; None chooses by the processor.
-    """
-    if examples.ready:
-        workers = 0
-    elif workers is None:
-        workers = min(8, max(1, (os.cpu_count() or 2) - 1))
-    return data.DataLoader(
-        examples,
-        batch_sampler=batches,
-        num_workers=workers,
-        worker_init_fn=_quiet_worker,
-        pin_memory=cuda,
-        persistent_workers=workers > 0,
-    )
-
-
-def _quiet_worker(_: int) -> None:
-    """Leave Ctrl-C to the main process, which finishes its step first, and give SIGTERM its usual meaning back."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    torch.set_num_threads(1)

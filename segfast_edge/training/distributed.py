@@ -5,6 +5,7 @@ each process's share of the batch on CPUs (on CUDA it is converted to SyncBatchN
 """
 
 import contextlib
+import copy
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,11 +78,20 @@ def joined(device: str) -> Iterator[World]:
         dist.destroy_process_group()
 
 
-def wrap(module: nn.Module, world: World, device: torch.device) -> nn.Module:
-    """Let the processes share their gradients; alone, return the module as it is."""
+def wrap(module: nn.Module, world: World, device: torch.device, size: tuple[int, int]) -> nn.Module:
+    """Let the processes share their gradients; alone, return the module as it is. ``size`` is that of its input."""
     if world.size == 1:
         return module
-    return DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
+    ids = [device.index] if device.type == "cuda" else None
+    unused = has_unused_weights(module, device, size)
+    return DistributedDataParallel(module, device_ids=ids, find_unused_parameters=unused)
+
+
+def has_unused_weights(module: nn.Module, device: torch.device, size: tuple[int, int]) -> bool:
+    """Return whether some weights get no gradient, by trying it on a copy; processes would wait for it forever."""
+    tried = copy.deepcopy(module).train()
+    tried(torch.zeros(2, 3, *size, device=device)).sum().backward()
+    return any(weight.grad is None for weight in tried.parameters() if weight.requires_grad)
 
 
 def sharing(module: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[object]:

@@ -3,11 +3,10 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from segfast_edge.contract.classes import ClassSet
 from segfast_edge.errors import SegfastError
@@ -16,13 +15,13 @@ from segfast_edge.prediction.metrics import ConfusionMatrix
 from segfast_edge.training.batches import Order
 from segfast_edge.training.distributed import World, sharing
 from segfast_edge.training.execution import Execution
+from segfast_edge.training.fitting import advice
+from segfast_edge.training.loading import Loader
 from segfast_edge.training.losses import Term, distillation, part_counts, terms, to_targets
 from segfast_edge.training.non_finite import first_bad_layer
 from segfast_edge.training.recipe import Recipe, learning_rate
 from segfast_edge.training.state import State, Sums
 from segfast_edge.training.weights import set_training, trained
-
-Batches = DataLoader[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,8 @@ class TrainingSetup:
     forward: nn.Module
     normalise: Normalise
     order: Order
-    batches: Batches
-    val_batches: Batches
+    batches: Loader
+    val_batches: Loader
     class_weights: Tensor | None = None
     teacher: Teacher | None = None
 
@@ -64,6 +63,8 @@ class StepProgress:
     images_per_s: float
 
 
+Part = tuple[Tensor, Tensor]  # pixels and targets
+Weighted = list[tuple[float | Tensor, Term]]
 Stop = Callable[[], bool]
 OnStep = Callable[[StepProgress], None]
 
@@ -72,13 +73,17 @@ def train_epoch(setup: TrainingSetup, state: State, sums: Sums, *, stop: Stop, r
     """Train the rest of the epoch in progress; return False if ``stop`` ended it before its last step.
 
     Raises:
-        SegfastError: the loss is NaN or infinite; says where it began.
+        SegfastError: the loss is NaN or infinite, a file cannot be read, or memory ran out.
     """
     set_training(state.module, setup.recipe.freeze)
     setup.order.epoch, setup.order.start = state.epoch, state.step
     began, before = time.perf_counter(), sums.seconds
     for images, labels in setup.batches:
-        stopping = _step(setup, state, sums, (images, labels), stop)
+        try:
+            stopping = _step(setup, state, sums, (images, labels), stop)
+        except torch.OutOfMemoryError as error:
+            error.__traceback__ = None  # it holds the failed step's frames, and they its memory
+            raise SegfastError(_advice(setup, state, (images, labels))) from None
         state.step += 1
         sums.seconds = before + time.perf_counter() - began
         report(_progress(setup, state, sums))
@@ -101,9 +106,7 @@ def _step(setup: TrainingSetup, state: State, sums: Sums, batch: tuple[Tensor, T
     torch.manual_seed((setup.seed * 1_000_003 + done) * setup.world.size + setup.world.rank)
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(setup.recipe, done, setup.order.steps) * group["share"]
-    device = setup.execution.device
-    pixels = batch[0].to(device, non_blocking=True).permute(0, 3, 1, 2)  # NHWC in memory: channels_last
-    targets = to_targets(batch[1].to(device, non_blocking=True), setup.classes.ignored)
+    pixels, targets = _on_device(setup, batch)
     state.optimiser.zero_grad(set_to_none=True)
     parts = list(zip(pixels.chunk(setup.recipe.accumulate), targets.chunk(setup.recipe.accumulate), strict=True))
     whole, stopping = 0.0, False
@@ -121,8 +124,22 @@ def _step(setup: TrainingSetup, state: State, sums: Sums, batch: tuple[Tensor, T
     return stopping
 
 
-Part = tuple[Tensor, Tensor]  # pixels and targets
-Weighted = list[tuple[float | Tensor, Term]]
+def _on_device(setup: TrainingSetup, batch: tuple[Tensor, Tensor]) -> Part:
+    device = setup.execution.device
+    pixels = batch[0].to(device, non_blocking=True).permute(0, 3, 1, 2)  # NHWC in memory: channels_last
+    return pixels, to_targets(batch[1].to(device, non_blocking=True), setup.classes.ignored)
+
+
+def _advice(setup: TrainingSetup, state: State, batch: tuple[Tensor, Tensor]) -> str:
+    """Find out how many frames at once fit; the training ends anyway, so the network may change."""
+    alone = replace(setup, world=World(), forward=state.module)
+
+    def attempt(count: int) -> None:
+        state.optimiser.zero_grad(set_to_none=True)
+        weighted = _terms(alone, _on_device(setup, (batch[0][:count], batch[1][:count])), torch.ones(3))
+        _global_mean(alone.world, weighted, stop=False)[0].backward()
+
+    return advice(len(batch[0]), setup.recipe.accumulate, attempt)
 
 
 def _part_shares(setup: TrainingSetup, parts: Sequence[Part]) -> Tensor:

@@ -1,8 +1,7 @@
 """From settings to everything a training needs: data in memory, the network on its device, its optimiser."""
 
 import functools
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segfast_edge.contract.classes import ClassSet, find_name
+from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.shared.files import sha256
 from segfast_edge.data import Protocol, open_source
 from segfast_edge.data.effects import parse_effects
@@ -27,18 +26,18 @@ from segfast_edge.model.pretrained import pretrained_of, start_from_pretrained
 from segfast_edge.own_code import own_function
 from segfast_edge.progress import Progress
 from segfast_edge.training.augmenting import augmented, class_shares
-from segfast_edge.training.batches import Examples, Order, in_order, loader
+from segfast_edge.training.batches import Examples, Order, in_order
 from segfast_edge.training.distributed import World, wrap
 from segfast_edge.training.ema import Average
 from segfast_edge.training.execution import Execution
+from segfast_edge.training.loading import loader
 from segfast_edge.training.loop import Teacher, TrainingSetup
 from segfast_edge.training.losses import balanced_weights
 from segfast_edge.training.recipe import Recipe
 from segfast_edge.training.settings import TrainingSettings
+from segfast_edge.training.starting import first_weights
 from segfast_edge.training.state import State
 from segfast_edge.training.weights import freeze, optimiser
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,22 @@ class TrainingData:
         return self.protocol.describe(self.classes)
 
 
-def check_own_code(recipe: Recipe) -> None:
-    """Import what the recipe names as package.module:function.
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse before the data is read what cannot work.
 
     Raises:
-        SegfastError: one of them does not exist.
+        SegfastError: the learning rate would never reach its peak, or own code that does not exist.
     """
+    if recipe.warmup_epochs >= recipe.epochs and recipe.warmup_epochs:
+        raise SegfastError(
+            f"--warmup-epochs {recipe.warmup_epochs} leaves nothing of --epochs {recipe.epochs}: the learning rate"
+            " would still be rising at the end. Pass --warmup-epochs 0, or more epochs"
+        )
+    _check_own_code(recipe)
+
+
+def _check_own_code(recipe: Recipe) -> None:
+    """Import what the recipe names as package.module:function."""
     effects = [
         ("effect", effect.name, "function(frame, labels, generator)") for effect in parse_effects(recipe.effects)
     ]
@@ -83,7 +92,6 @@ def read_data(settings: TrainingSettings, world: World, progress: Progress) -> T
     Raises:
         SegfastError: the data is not there or not as it should be.
     """
-    check_own_code(settings.recipe)
     source = open_source(settings.data, settings.data_root)
     protocol = Protocol.named(settings.protocol, source.size, settings.size)
     train, val = (protocol.apply(split) for split in training_splits(source))
@@ -125,54 +133,13 @@ def make_state(settings: TrainingSettings, classes: ClassSet, execution: Executi
     if settings.pretrained:
         start_from_pretrained(settings.model, module)
     if settings.start is not None:
-        module.load_state_dict(_first_weights(settings.start, settings.model, module, classes))
+        module.load_state_dict(first_weights(settings.start, settings, module, classes))
     if settings.recipe.fake_int8:
         module = with_fake_int8(module)
     freeze(module, settings.recipe.freeze)
     module = execution.place(module)
     average = Average(module, settings.recipe.ema) if settings.recipe.ema else None
     return State(module, optimiser(settings.recipe, module), execution.scaler(), average)
-
-
-def _first_weights(path: Path, network: str, module: nn.Module, classes: ClassSet) -> dict[str, Tensor]:
-    """Return the checkpoint's weights for ``module``; classes of the same name keep theirs, others those drawn.
-
-    Names may differ in case, as in Sky and sky; a log line has those that matched nothing.
-
-    Raises:
-        SegfastError: the checkpoint is of another network, or of no class of this training.
-    """
-    checkpoint = Checkpoint.load(path)
-    if checkpoint.network != network:
-        raise SegfastError(f"{path} holds {checkpoint.network}; this training is of {network}")
-    before = checkpoint.classes.names
-    if before == classes.names:
-        return checkpoint.module().state_dict()
-    places = [find_name(name, before) for name in classes.names]
-    pairs = [(row, place) for row, place in enumerate(places) if place is not None]
-    if not pairs:
-        raise SegfastError(
-            f"{path} has none of this training's classes ({', '.join(classes.names)}); its own are {', '.join(before)}"
-        )
-    _tell_unmatched(path, classes.names, before, places)
-    rows, rows_before = (list(column) for column in zip(*pairs, strict=True))
-    drawn, weights = module.state_dict(), checkpoint.module().state_dict()
-    other = build(network, len(before) + 1).state_dict()
-    for key, value in weights.items():
-        if other[key].shape != value.shape:  # it has a row per class
-            weights[key] = drawn[key].clone()
-            weights[key][rows] = value[rows_before]
-    return weights
-
-
-def _tell_unmatched(path: Path, names: Sequence[str], before: Sequence[str], places: Sequence[int | None]) -> None:
-    new = [name for name, place in zip(names, places, strict=True) if place is None]
-    dropped = [name for place, name in enumerate(before) if place not in places]
-    if new or dropped:
-        _log.warning(
-            "%s: %d of %d classes matched by name; start at random: %s; left out: %s",
-            path, len(names) - len(new), len(names), ", ".join(new) or "none", ", ".join(dropped) or "none",
-        )  # fmt: skip
 
 
 def make_setup(
@@ -196,7 +163,7 @@ def make_setup(
         classes=material.classes,
         execution=execution,
         world=world,
-        forward=_forward(state, world, execution, settings),
+        forward=_forward(state, world, execution, settings, material.protocol),
         normalise=Normalise(material.protocol.preprocess()).to(execution.device),
         order=order,
         batches=load(material.train, order),
@@ -206,11 +173,13 @@ def make_setup(
     )
 
 
-def _forward(state: State, world: World, execution: Execution, settings: TrainingSettings) -> nn.Module:
+def _forward(
+    state: State, world: World, execution: Execution, settings: TrainingSettings, protocol: Protocol
+) -> nn.Module:
     """Return the network as the loop calls it: shared between processes, compiled if asked for."""
     if world.size > 1 and execution.cuda and not settings.recipe.fake_int8:  # its statistics are frozen
         state.module = nn.SyncBatchNorm.convert_sync_batchnorm(state.module)
-    module = wrap(state.module, world, execution.device)
+    module = wrap(state.module, world, execution.device, (protocol.height, protocol.width))
     if settings.hardware.compile:
         module.compile()
     return module

@@ -44,7 +44,7 @@ class TrainingSettings:
     """One training run. ``size`` is the network's input (height, width), None for the protocol's own.
 
     ``teacher`` and ``start`` are checkpoints: one to distil from, one to take the first weights from. ``pretrained``
-    begins with the weights that the network's file names.
+    begins with the weights that the network's file names. ``strict`` refuses a start whose weights do not all match.
     """
 
     model: str = "segfast"
@@ -56,6 +56,7 @@ class TrainingSettings:
     teacher: Path | None = None
     start: Path | None = None
     pretrained: bool = False
+    strict: bool = True
     recipe: Recipe = field(default_factory=lambda: recipe("paper"))
     hardware: Hardware = field(default_factory=Hardware)
 
@@ -80,6 +81,6 @@ class TrainingSettings:
             SegfastError: a field missing or of the wrong kind.
         """
         try:
-            return replace(records.read(cls, value, ("pretrained", "hardware")), hardware=hardware)
+            return replace(records.read(cls, value, ("pretrained", "strict", "hardware")), hardware=hardware)
         except (KeyError, TypeError, ValueError) as error:
             raise SegfastError(f"config.json is not valid: {type(error).__name__} {error}") from error

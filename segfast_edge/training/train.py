@@ -17,7 +17,7 @@ from segfast_edge.training.event_log import EventLog, Logger, own_logger
 from segfast_edge.training.execution import execution
 from segfast_edge.training.interruption import Interruption
 from segfast_edge.training.loop import StepProgress, TrainingSetup, train_epoch, validate
-from segfast_edge.training.prepare import TrainingData, make_setup, make_state, read_data
+from segfast_edge.training.prepare import TrainingData, check_recipe, make_setup, make_state, read_data
 from segfast_edge.training.recipe import learning_rate
 from segfast_edge.training.run_folder import RunFolder
 from segfast_edge.training.settings import TrainingSettings
@@ -110,6 +110,7 @@ def train(settings: TrainingSettings, folder: RunFolder, observer: Observer, *, 
         SegfastError: anything wrong with settings, data or folder; or a loss that is not finite.
     """
     began = time.monotonic()
+    check_recipe(settings.recipe)
     device = device_for(settings.hardware.device)
     if device.type == "cpu":
         keep_freed_memory()
