@@ -142,7 +142,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(made, tmp_path, capsys):
         ((artifact, "--against", wider), "takes pictures of 32x48, and the network to compare it with of 32x64"),
         ((artifact, "--against", made / "a.pt", "--weights", tmp_path / "w.pth"), "a checkpoint has its own"),
         ((artifact, "--against", factory, "--weights", tmp_path / "w.pth"), "do not fit the network: Missing key"),
-        ((artifact, "--against", factory, "--weights", tmp_path / "none.pth"), "is neither a segfast-edge checkpoint nor a state dict"),
+        ((artifact, "--against", factory, "--weights", tmp_path / "none.pth"), "nor a state dict of tensors"),
         ((artifact, "--against", factory, "--weights", tmp_path / "not.pth"), "no such checkpoint"),
         ((tmp_path / "nothing", "--against", factory), "no artifact folder"),
         ((artifact, "--against", "tiny_export:absent"), "has no function 'absent'"),
