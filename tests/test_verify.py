@@ -12,6 +12,7 @@ from tiny_export import CLASSES, write_checkpoint
 from torch import nn
 
 from segfast_edge.cli import main
+from segfast_edge.contract.formats import half_formats
 from segfast_edge.contract.manifest import GOLDEN_FRAME
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.shared.images import read_frame, write_picture
@@ -58,6 +59,16 @@ def test_every_layer_of_a_float_file_is_as_in_torch(name, made, capsys):
     for each in said["layers"]:
         assert each["snr_db"] is None or each["snr_db"] > 100
         assert each["cosine"] > 0.999999
+
+
+@pytest.mark.parametrize("name", half_formats())
+def test_float16_is_held_to_its_own_thresholds(name, made, tmp_path, capsys):
+    convert(PreparedNetwork(made / "a.pt"), ExportRequest(name, tmp_path / "a", half=True))
+    status, said = verified(capsys, tmp_path / "a", "--against", made / "a.pt", "--layers")
+    assert status == 0
+    rates = [each["snr_db"] for each in said["layers"] if "Conv" in each["kind"]]
+    assert min(rates) > 40  # weights are off by a 2048th each
+    assert min(rates) < 90
 
 
 @pytest.mark.parametrize("name", [each for each in FORMATS if each not in readers()])
@@ -131,7 +142,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(made, tmp_path, capsys):
         ((artifact, "--against", wider), "takes pictures of 32x48, and the network to compare it with of 32x64"),
         ((artifact, "--against", made / "a.pt", "--weights", tmp_path / "w.pth"), "a checkpoint has its own"),
         ((artifact, "--against", factory, "--weights", tmp_path / "w.pth"), "do not fit the network: Missing key"),
-        ((artifact, "--against", factory, "--weights", tmp_path / "none.pth"), "holds no state dict"),
+        ((artifact, "--against", factory, "--weights", tmp_path / "none.pth"), "nor a state dict of tensors"),
         ((artifact, "--against", factory, "--weights", tmp_path / "not.pth"), "no such checkpoint"),
         ((tmp_path / "nothing", "--against", factory), "no artifact folder"),
         ((artifact, "--against", "tiny_export:absent"), "has no function 'absent'"),

@@ -1,13 +1,12 @@
-"""What a network of one's own takes and tells apart: options, or the same names in a TOML file, as one description."""
+"""What a network of one's own takes and tells apart: the options for it, as one description."""
 
 import argparse
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segfast_edge.errors import DataError, unknown
+from segfast_edge.errors import DataError
 
 if TYPE_CHECKING:
     from segfast_edge.contract.classes import ClassSet, Colour
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 IMAGENET = "pixels are normalised with ImageNet's mean 0.485,0.456,0.406 and std 0.229,0.224,0.225"
 SIZE, RANGE = "224x224", (0.0, 1.0)
-# the option, and in a TOML file the same without the dashes in front and with underscores
 OPTIONS = ("size", "mean", "std", "value_range", "channel_order", "resize_filter", "classes", "class_names", "palette")
 
 
@@ -30,12 +28,11 @@ def own_options(group: Any) -> None:
     group.add_argument("--resize-filter", metavar="NAME", help="bilinear, nearest or area (default bilinear)")
     group.add_argument("--class-names", metavar="A,B,...|FILE", help="in label order; a file has one a line")
     group.add_argument("--palette", metavar="#RRGGBB,...|FILE", help="colours in label order; a file has one a line")
-    group.add_argument("--config", type=Path, metavar="FILE.toml", help="all of these in a file; options come first")
 
 
 def named_options(args: argparse.Namespace) -> list[str]:
     """Return those of the options that were given, as they are typed."""
-    return [f"--{name.replace('_', '-')}" for name in (*OPTIONS, "config") if getattr(args, name) is not None]
+    return [f"--{name.replace('_', '-')}" for name in OPTIONS if getattr(args, name) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +45,14 @@ class OwnNetwork:
 
 
 def own_network(args: argparse.Namespace) -> OwnNetwork:
-    """Read the options, and the TOML file for what they leave open.
+    """Read the options.
 
     Raises:
         DataError: a value is malformed, or the number of classes is not known.
     """
     from segfast_edge.contract.preprocess import Preprocess, parse_size
 
-    told = _toml(args.config) if args.config is not None else {}
-    told |= {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
+    told = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
     height, width = parse_size(str(told.get("size", SIZE)))
     low, high = _numbers(told["value_range"], "value_range", 2) if "value_range" in told else RANGE
     if not low < high:
@@ -113,17 +109,6 @@ def _classes(told: dict[str, Any]) -> "ClassSet":
     return ClassSet(tuple(names) or numbered(count).names, colours, ignored)
 
 
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        value = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"--config {path} cannot be read: {error}") from error
-    for name in value:
-        if name not in OPTIONS:
-            raise DataError(f"--config {path}: {unknown('name', name, OPTIONS)}")
-    return value
-
-
 def _numbers(value: Any, name: str, count: int) -> list[float]:
     parts = value.split(",") if isinstance(value, str) else value
     try:
@@ -145,9 +130,7 @@ def _three(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _words(value: Any, name: str) -> list[str]:
-    """Return a list as it is, a text with commas taken apart, and the lines of a file."""
-    if isinstance(value, list):
-        return [str(each) for each in value]
+    """Return the parts of a text with commas, or the lines of a file."""
     path = Path(str(value))
     try:
         parts = path.read_text(encoding="utf-8").splitlines() if path.is_file() else str(value).split(",")

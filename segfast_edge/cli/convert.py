@@ -79,8 +79,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"store weights in float16, and compute in it on processors that can ({', '.join(half_formats())})",
     )
-    ends = parser.add_argument_group("for a pipeline of your own, in float32; our runner takes such artifacts too")
-    ends.add_argument("--input-layout", choices=("NHWC", "NCHW"), default="NHWC", help="of the picture (default NHWC)")
+    ends = parser.add_argument_group("float32 artifacts for another pipeline; the runner accepts them too")
+    ends.add_argument(
+        "--input-layout", choices=("NHWC", "NCHW"), default="NHWC", help="layout of the input picture (default NHWC)"
+    )
     ends.add_argument(
         "--input-type",
         choices=("uint8", "float32"),
@@ -202,7 +204,7 @@ def _refuse_half_a_network(args: argparse.Namespace) -> None:
         raise ConversionError("name a CHECKPOINT, or with --model a network that was trained elsewhere, not both")
     if args.model is None and named_options(args):
         raise ConversionError(f"{', '.join(named_options(args))}: for --model only; a checkpoint already contains them")
-    if args.model is not None and (not (args.classes or args.class_names or args.config) or args.out is None):
+    if args.model is not None and (not (args.classes or args.class_names) or args.out is None):
         raise ConversionError("--model needs --classes N or --class-names, and --out DIR for the artifacts")
     if args.model is not None and ":" not in args.model:
         raise ConversionError(

@@ -16,7 +16,7 @@ from segfast_edge.contract.manifest import GOLDEN_FRAME, Manifest
 from segfast_edge.contract.shared import records
 from segfast_edge.contract.shared.images import Frame, read_frame
 from segfast_edge.errors import ArtifactError
-from segfast_edge.export.common.parity import Difference, agreement, difference
+from segfast_edge.export.common.parity import HALF, Difference, agreement, difference
 from segfast_edge.export.common.prepared import PreparedNetwork
 from segfast_edge.export.intermediate import Intermediate, reader
 from segfast_edge.model.plain import Absorbed
@@ -80,7 +80,7 @@ def verify(artifact: Path, source: PreparedNetwork, *, layers: bool = False) -> 
     _refuse_another(artifact, manifest, source)
     showing = reader(manifest.format) if layers else None
     integer = manifest.precision == "int8"
-    thresholds = source.thresholds
+    thresholds = HALF if manifest.precision == "float16" else source.thresholds
     expected = source.expected.without_flat() if integer else source.expected
     found = difference(artifact, expected, thresholds)
     errors: tuple[LayerError, ...] = ()
