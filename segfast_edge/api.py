@@ -66,13 +66,14 @@ def load(
         return Model(path, open_predictor(path, device=device))
     if classes is None:
         raise SegfastError(f"load('{model}') needs classes=N, the number that the factory is called with")
+    from segfast_edge.contract.classes import numbered
     from segfast_edge.contract.preprocess import Preprocess
     from segfast_edge.model import build
     from segfast_edge.model.checkpoint import as_built
 
     with TemporaryDirectory(prefix="segfast-model-") as folder:
         path = Path(folder) / "model.pt"
-        as_built(build(str(model), classes), str(model), classes, Preprocess(*size)).save(path)
+        as_built(build(str(model), classes), str(model), numbered(classes), Preprocess(*size)).save(path)
         return Model(Path(model), open_predictor(path, device=device))
 
 

@@ -1,6 +1,7 @@
 """Fails a test that leaves a process behind, however it was started: a child, or a daemon of a session of its own."""
 
 import contextlib
+import gc
 import os
 import signal
 import time
@@ -53,6 +54,7 @@ def no_process_is_left(request) -> Iterator[None]:
         return
     before = ours()
     yield
+    gc.collect()  # a data loader ends its processes when it is collected
     until = time.monotonic() + PATIENCE_S
     while left := {pid: line for pid, line in ours().items() if pid not in before}:
         if time.monotonic() > until:

@@ -47,7 +47,7 @@ PLANTED = {  # rule -> imports that break it: the importing module, and what it 
         ("segfast_edge.training.loop", "rich"),
         ("targets.cli.commands", "rich"),
     ],
-    "A runtime is imported where files for it are written": [
+    "A runtime is imported where files for it are written or read": [
         ("segfast_edge.export.onnx", "openvino"),
         ("segfast_edge.export.common.parity", "onnxruntime"),
         ("targets.common.session", "ai_edge_litert"),

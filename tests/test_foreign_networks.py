@@ -39,7 +39,7 @@ def test_a_network_that_was_trained_elsewhere_converts_with_the_weights_that_its
     [
         ([], "name a CHECKPOINT, or with --model"),
         (["a.pt", "--model", "foreign_networks:scaled"], "not both"),
-        (["a.pt", "--classes", "3"], "--classes and --size are for --model"),
+        (["a.pt", "--classes", "3"], "--classes: for --model only; a checkpoint knows its own"),
         (["--model", "foreign_networks:scaled", "-o", "a"], "--model needs --classes N"),
         (["--model", "foreign_networks:scaled", "--classes", "5"], "and --out DIR"),
         (["--model", "foreign_networks:none", "--classes", "5", "-o", "a"], "has no function 'none'"),

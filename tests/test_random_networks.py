@@ -18,6 +18,7 @@ from runtimes import FORMATS, computed
 from test_proof import normalised
 from torch import nn
 
+from segfast_edge.contract.classes import numbered
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.errors import ConversionError, ParityError
 from segfast_edge.export.common.prepared import PreparedNetwork
@@ -140,7 +141,7 @@ def is_right(names, number, folder):
     """Convert a network to one format by its number and compare; one that a converter does not cover counts too."""
     target = FORMATS[number % len(FORMATS)]
     network = network_of(names, number)
-    as_built(network, "random", CLASSES, Preprocess(*SIZE)).save(folder / "a.pt")
+    as_built(network, "random", numbered(CLASSES), Preprocess(*SIZE)).save(folder / "a.pt")
     try:
         convert(PreparedNetwork(folder / "a.pt", network=network), ExportRequest(target, folder / "a"))
     except ParityError:  # caught, so nothing was silent, but one of ours wrote something wrong

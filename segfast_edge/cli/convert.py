@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from segfast_edge.cli._own_network import named_options, own_network, own_options
 from segfast_edge.cli._packages import converters
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help="a .pt file that train wrote")
     foreign = parser.add_argument_group("a network that was trained elsewhere, in place of a checkpoint")
     foreign.add_argument("--model", metavar="NAME", help="your own package.module:factory, weights included")
-    foreign.add_argument("--classes", type=int, metavar="N", help="number of classes, passed to the factory")
-    foreign.add_argument("--size", metavar="HxW", help="input size (default 224x224)")
+    own_options(foreign)
     foreign.add_argument(
         "--output-key",
         metavar="KEY",
@@ -79,6 +79,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"store weights in float16, and compute in it on processors that can ({', '.join(half_formats())})",
     )
+    ends = parser.add_argument_group("for a pipeline of your own, in float32; our runner takes such artifacts too")
+    ends.add_argument("--input-layout", choices=("NHWC", "NCHW"), default="NHWC", help="of the picture (default NHWC)")
+    ends.add_argument(
+        "--input-type",
+        choices=("uint8", "float32"),
+        default="uint8",
+        help="of its pixels, 0 to 255 (default uint8)",
+    )
+    ends.add_argument("--output-layout", choices=("NHWC", "NCHW"), default="NHWC", help="of logits (default NHWC)")
     parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
     parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
     tuning = parser.add_argument_group("tuning")
@@ -171,7 +180,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _source(args: argparse.Namespace, folder: Path) -> "PreparedNetwork":
     """Return the checkpoint, or the network that ``--model`` names as its factory gives it, with a checkpoint of it."""
-    from segfast_edge.contract.preprocess import Preprocess, parse_size
     from segfast_edge.export.common.prepared import PreparedNetwork
     from segfast_edge.export.common.reading import OutputChoice
     from segfast_edge.model import build
@@ -181,10 +189,10 @@ def _source(args: argparse.Namespace, folder: Path) -> "PreparedNetwork":
     choice = OutputChoice(args.output_key, args.upsample)
     if args.model is None:
         return PreparedNetwork(find(args.checkpoint), args.golden, choice=choice)
-    path = folder / f"{args.model.rpartition(':')[2]}.pt"
-    network = build(args.model, args.classes)
-    as_built(network, args.model, args.classes, Preprocess(*parse_size(args.size or "224x224"))).save(path)
-    return PreparedNetwork(path, args.golden, network, choice)
+    own = own_network(args)
+    network = build(args.model, len(own.classes))
+    described = as_built(network, args.model, own.classes, own.preprocess)
+    return PreparedNetwork.as_given(network, described, folder, args.golden, choice=choice, assumed=own.assumed)
 
 
 def _refuse_half_a_network(args: argparse.Namespace) -> None:
@@ -192,10 +200,10 @@ def _refuse_half_a_network(args: argparse.Namespace) -> None:
 
     if (args.checkpoint is None) == (args.model is None):
         raise ConversionError("name a CHECKPOINT, or with --model a network that was trained elsewhere, not both")
-    if args.model is None and (args.classes is not None or args.size is not None):
-        raise ConversionError("--classes and --size are for --model; a checkpoint already contains them")
-    if args.model is not None and (args.classes is None or args.out is None):
-        raise ConversionError("--model needs --classes N, and --out DIR for the artifacts")
+    if args.model is None and named_options(args):
+        raise ConversionError(f"{', '.join(named_options(args))}: for --model only; a checkpoint already contains them")
+    if args.model is not None and (not (args.classes or args.class_names or args.config) or args.out is None):
+        raise ConversionError("--model needs --classes N or --class-names, and --out DIR for the artifacts")
     if args.model is not None and ":" not in args.model:
         raise ConversionError(
             f"--model {args.model} is not of the form package.module:factory; name a CHECKPOINT or shipped weights"
@@ -214,6 +222,8 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
     from segfast_edge.export import exporter
 
     _refuse_half_a_network(args)
+    if args.output_layout == "NCHW" and args.output != "logits":
+        raise ConversionError("--output-layout is for --graph-output logits; labels have no channels")
     names = list(dict.fromkeys(part.strip() for part in args.target.split(",") if part.strip()))
     if not names:
         raise ConversionError("--target names no format")
@@ -221,6 +231,7 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
         if len(names) == 1 or name not in format_names():  # of several, each is tried
             exporter(name)
 
+    from segfast_edge.export.common.ends import Ends
     from segfast_edge.export.common.request import ExportRequest  # after the check, because it needs torch
 
     _refuse_half_precision(args, names)
@@ -236,6 +247,7 @@ def _requests(args: argparse.Namespace) -> list["ExportRequest"]:
             quantization=quantization,
             half=args.half,
             command=command,
+            ends=Ends(args.input_layout, args.input_type, args.output_layout),
         )
         for name in names
     ]

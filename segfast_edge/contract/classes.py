@@ -63,6 +63,11 @@ def distinct_palette(count: int) -> tuple[Colour, ...]:
     return tuple(colours)
 
 
+def numbered(count: int) -> ClassSet:
+    """Return classes that are called by their numbers, for a network that came without their names."""
+    return ClassSet(tuple(f"class {number}" for number in range(count)), distinct_palette(count))
+
+
 def find_name(name: str, names: Sequence[str]) -> int | None:
     """Return the place of ``name`` in ``names``: as it is written, else as the only one that differs in case alone."""
     if name in names:

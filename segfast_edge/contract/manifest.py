@@ -16,12 +16,13 @@ SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
 GOLDEN_FRAME, GOLDEN_LABELS = "golden/frame.png", "golden/labels.png"
 
+INPUT_TYPES = ("uint8", "float32")  # pixels from 0 to 255 in both
 OutputKind = Literal["labels", "logits"]
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One input or output: its name in the model, shape, numpy dtype name and layout (``NHWC`` or ``NHW``)."""
+    """One input or output: its name in the model, shape, numpy dtype name and layout: ``NHWC``, ``NCHW`` or ``NHW``."""
 
     name: str
     shape: tuple[int, ...]
@@ -51,10 +52,12 @@ class Manifest:
 
     def __post_init__(self) -> None:
         format_named(self.format)
-        if self.input.shape != (1, *self.preprocess.size, 3) or self.input.dtype != "uint8":
+        size = self.preprocess.size
+        shapes = {"NHWC": (1, *size, 3), "NCHW": (1, 3, *size)}
+        if self.input.shape != shapes.get(self.input.layout) or self.input.dtype not in INPUT_TYPES:
             raise ArtifactError(
-                f"input is {self.input.dtype} {self.input.shape}; expected uint8 (1, {self.preprocess.height},"
-                f" {self.preprocess.width}, 3) as the preprocessing gives"
+                f"input is {self.input.dtype} {self.input.shape} ({self.input.layout}); expected uint8"
+                f" {shapes['NHWC']} as the preprocessing gives, or float32, or NCHW"
             )
         for name in self.files:
             if name.startswith("/") or ".." in name.split("/") or "\\" in name:

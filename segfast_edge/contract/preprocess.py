@@ -11,6 +11,7 @@ from segfast_edge.contract.shared.images import Frame, Labels
 from segfast_edge.errors import DataError
 
 Filter = Literal["nearest", "bilinear", "area"]
+Order = Literal["RGB", "BGR"]
 _PILLOW = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -24,8 +25,8 @@ class Preprocess:
     """Resize to ``height`` x ``width`` with Pillow's filter; mean and std go into the exported graph.
 
     ``image`` is the only resizing that training, calibration and device do. Normalisation,
-    ``(pixel / 255 - mean) / std`` per RGB channel, is the first layer of every exported graph, so a device
-    hands over uint8 and never sees these numbers.
+    ``(pixel / 255 - mean) / std`` per channel, is the first layer of every exported graph, so a device hands over
+    uint8 RGB and never sees these numbers. ``channel_order`` is what the network wants, also for mean and std.
     """
 
     height: int = 224
@@ -33,6 +34,7 @@ class Preprocess:
     filter: Filter = "bilinear"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    channel_order: Order = "RGB"
 
     def __post_init__(self) -> None:
         for side, value in (("height", self.height), ("width", self.width)):
@@ -40,6 +42,8 @@ class Preprocess:
                 raise DataError(f"input {side} {value} is outside {MIN_SIDE} to {MAX_SIDE}")
         if self.filter not in get_args(Filter):
             raise DataError(f"resize filter '{self.filter}' is unknown; allowed: {', '.join(get_args(Filter))}")
+        if self.channel_order not in get_args(Order):
+            raise DataError(f"channel order '{self.channel_order}' is unknown; allowed: {', '.join(get_args(Order))}")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
             raise DataError(f"mean {self.mean} and std {self.std} must be three values each, std above zero")
 
@@ -79,6 +83,7 @@ class Preprocess:
             "colour": "RGB",
             "mean": list(self.mean),
             "std": list(self.std),
+            **({} if self.channel_order == "RGB" else {"channel_order": self.channel_order}),
         }
 
     @classmethod
@@ -89,7 +94,8 @@ class Preprocess:
         mean, std = (tuple(float(part) for part in value[key]) for key in ("mean", "std"))
         if len(mean) != 3 or len(std) != 3:
             raise DataError(f"mean {mean} and std {std} must be three values each")
-        return cls(int(value["height"]), int(value["width"]), value["filter"], mean, std)
+        order = value.get("channel_order", "RGB")
+        return cls(int(value["height"]), int(value["width"]), value["filter"], mean, std, order)
 
 
 def check_frame(frame: Frame) -> None:

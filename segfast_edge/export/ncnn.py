@@ -50,6 +50,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     Raises:
         ConversionError: torch cannot trace the network, or pnnx or ncnn has no form of one of its operators.
     """
+    graph.ends.refuse_unless_plain(f"format {manifest.format}, whose engine makes planes of the picture's bytes,")
     lowered = graph.lowered(unpooling=False)
     planes = graph.example().permute(0, 3, 1, 2).to(torch.float32)
     with explained("torch cannot trace this network", another(manifest.format)), torch.no_grad():

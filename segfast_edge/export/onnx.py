@@ -19,7 +19,7 @@ from segfast_edge.export.common.converter_errors import explained, quiet, writin
 from segfast_edge.export.common.converter_packages import another, require
 from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.graph import Deployable
-from segfast_edge.export.common.metadata import INPUT, KEY, embedded_text, named
+from segfast_edge.export.common.metadata import INPUT, KEY, embedded_text, model_info, named
 
 # SegFast's shipped weights at 224 x 224, one thread of an x86-64 server CPU with AVX-512 VNNI under other load.
 # float32 (``--tune``, three rounds, medians spread twofold): native 28 ms, subpixel 37 ms, the others over 39 ms. int8
@@ -149,7 +149,7 @@ def converted(graph: Deployable) -> Any:
     ):
         program = torch.onnx.export(
             lowered,
-            (graph.example(),),
+            (graph.example_input(),),
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
@@ -185,9 +185,9 @@ def describe(model: Any, manifest: Manifest) -> None:
 
     model.producer_name, model.producer_version = "segfast-edge", __version__
     properties = {
-        "model_type": "Segmentation",
         "labels": "\n".join(manifest.classes.names),
         KEY: embedded_text(manifest),
+        **{f"model_info {key}": value for key, value in model_info(manifest).items()},
     }
     for key, value in properties.items():
         entry = model.metadata_props.add()

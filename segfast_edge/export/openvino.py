@@ -14,7 +14,7 @@ from segfast_edge.export.common.converter_packages import another, require
 from segfast_edge.export.common.exporter import Int8Recipe
 from segfast_edge.export.common.graph import Deployable
 from segfast_edge.export.common.lowerings import Phases
-from segfast_edge.export.common.metadata import INPUT, KEY, embedded_text, named
+from segfast_edge.export.common.metadata import INPUT, KEY, embedded_text, model_info, named
 
 # SegFast's shipped weights at 224 x 224 on one thread of an x86-64 server CPU with AVX-512 VNNI under other load, least
 # of 60 runs: float32 phases 19.2 ms, subpixel 25.2 ms; int8 phases 7.1 ms, subpixel 11.1 ms, most of which is grouped
@@ -133,7 +133,7 @@ def converted(graph: Deployable) -> Any:
     """Return the ``openvino.Model`` of a graph, with a fixed shape and the names that the manifest will give."""
     import openvino
 
-    example = graph.example()
+    example = graph.example_input()
     with (
         explained("OpenVINO cannot convert this network", another("openvino")),
         torch.no_grad(),
@@ -143,21 +143,13 @@ def converted(graph: Deployable) -> Any:
     for op in model.get_ops():
         if _module_of(op) == "doubled":
             op.set_friendly_name(RESAMPLING + op.get_friendly_name().removeprefix("__module."))
+    model.get_parameters()[0].set_layout(openvino.Layout(graph.ends.input_layout))
     model.input(0).get_tensor().set_names({INPUT})
     model.output(0).get_tensor().set_names({graph.output_kind})
     return model
 
 
 def describe(model: Any, manifest: Manifest) -> None:
-    """Write what a runtime needs into ``rt_info/model_info``; labels are separated by spaces there."""
-    info = {
-        "model_type": "Segmentation",
-        "labels": " ".join(name.replace(" ", "_") for name in manifest.classes.names),
-        "resize_type": "standard",
-        "embedded_processing": "YES",  # normalisation is in the graph: no mean_values, no scale_values
-        "reverse_input_channels": "NO",  # the graph takes RGB
-        "return_soft_prediction": "YES" if manifest.output_kind == "logits" else "NO",
-        KEY: embedded_text(manifest),
-    }
-    for key, value in info.items():
+    """Write the metadata into ``rt_info/model_info``."""
+    for key, value in {**model_info(manifest), KEY: embedded_text(manifest)}.items():
         model.set_rt_info(value, ["model_info", key])

@@ -20,12 +20,12 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
         ConversionError: the network cannot be exported, or uses an operator that the writer has no form for; or it is
             to be in float16 and has a weight beyond its range.
     """
-    from segfast_edge.export.tflite_writer.write import write
+    from segfast_edge.export.tflite_writer.labels import with_labels
 
     manifest = named(manifest)
-    content = write(graph, embedded_text(manifest), half=manifest.precision == "float16")
+    content = _written(graph, manifest, half=manifest.precision == "float16")
     with writing(folder):
-        (folder / manifest.model_file).write_bytes(content)
+        (folder / manifest.model_file).write_bytes(with_labels(content, manifest))
     return manifest
 
 
@@ -36,12 +36,19 @@ def quantize(graph: Deployable, manifest: Manifest, folder: Path, recipe: Int8Re
         ConversionError: as ``export``, or the network reaches infinity on the calibration frames.
     """
     from segfast_edge.export.tflite_int8 import calibrate
-    from segfast_edge.export.tflite_writer.write import write
+    from segfast_edge.export.tflite_writer.labels import with_labels
 
     manifest = named(manifest)
-    calibration = calibrate(bytes(write(graph, embedded_text(manifest))), recipe.frames)
+    calibration = calibrate(bytes(_written(graph, manifest)), recipe.frames)
     kept = [layer for layer in calibration.layers if recipe.keeps(f"network.{layer}")]
     content = calibration.int8(kept)
     with writing(folder):
-        (folder / manifest.model_file).write_bytes(content)
+        (folder / manifest.model_file).write_bytes(with_labels(content, manifest))
     return manifest
+
+
+def _written(graph: Deployable, manifest: Manifest, *, half: bool = False) -> bytearray:
+    from segfast_edge.export.tflite_writer.labels import NAME, described
+    from segfast_edge.export.tflite_writer.write import write
+
+    return write(graph, embedded_text(manifest), {NAME: described(manifest)}, half=half)

@@ -28,7 +28,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
     biases_apart(lowered.network)
     with explained("torch cannot trace this network", "Take what the message names out of its forward"):
         with torch.no_grad():
-            traced = torch.jit.trace(lowered, graph.example(), check_trace=False)
+            traced = torch.jit.trace(lowered, graph.example_input(), check_trace=False)
         frozen = torch.jit.freeze(traced.eval())
     manifest = replace(
         manifest,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segfast_edge.contract.classes import ClassSet, distinct_palette
+from segfast_edge.contract.classes import ClassSet
 from segfast_edge.contract.preprocess import Preprocess
 from segfast_edge.contract.shared.files import replacing_file
 from segfast_edge.errors import ArtifactError, SegfastError
@@ -126,14 +126,25 @@ def plain_weights(path: Path) -> dict[str, Tensor] | None:
     raise ArtifactError(f"{path} is neither a segfast-edge checkpoint nor a state dict of tensors")
 
 
-def as_built(network: nn.Module, name: str, classes: int, preprocess: Preprocess) -> Checkpoint:
-    """Return a checkpoint of a network that was trained elsewhere, as the factory ``name`` gave it.
-
-    Its classes are called by their numbers, and it was trained under no protocol of ours.
-    """
+def as_built(network: nn.Module, name: str, classes: ClassSet, preprocess: Preprocess) -> Checkpoint:
+    """Return a checkpoint of a network that was trained elsewhere, as ``name`` gave it, under no protocol of ours."""
     weights = {key: value for key, value in network.state_dict().items() if isinstance(value, Tensor)}
-    named = ClassSet(tuple(f"class {number}" for number in range(classes)), distinct_palette(classes))
-    return Checkpoint(name, named, preprocess, "", weights, {"weights": f"as {name} gives them"})
+    return Checkpoint(name, classes, preprocess, "", weights, {"weights": f"as {name} gives them"})
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a checkpoint of ours, or a state dict that torch saved, into a network; nothing in the file is executed.
+
+    Raises:
+        ArtifactError: no file, damaged, no state dict in it, or not of this network.
+    """
+    plain = plain_weights(path)
+    weights = Checkpoint.load(path).weights if plain is None else plain
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
+        raise ArtifactError(f"the weights in {path} do not fit the network: {' '.join(lines)[:400]}") from error
 
 
 def _read(path: Path) -> Any:

@@ -20,9 +20,13 @@ class Normalise(nn.Module):
         super().__init__()
         mean = torch.tensor(preprocess.mean, dtype=torch.float64).reshape(1, 3, 1, 1)
         std = torch.tensor(preprocess.std, dtype=torch.float64).reshape(1, 3, 1, 1)
+        self.turns_round = preprocess.channel_order == "BGR"
         self.register_buffer("scale", (1 / (255 * std)).float(), persistent=False)
         self.register_buffer("shift", (-mean / std).float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take N x 3 x H x W of 0 to 255, uint8 or float; give float32 of the same shape."""
-        return x.to(torch.float32) * self.scale + self.shift
+        """Take RGB of 0 to 255, N x 3 x H x W, uint8 or float; give float32, same shape, in the network's order."""
+        pixels = x.to(torch.float32)
+        if self.turns_round:  # by slices: more converters know these than a flip
+            pixels = torch.cat([pixels[:, 2:], pixels[:, 1:2], pixels[:, :1]], 1)
+        return pixels * self.scale + self.shift

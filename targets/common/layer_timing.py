@@ -9,6 +9,7 @@ from typing import Any
 
 from segfast_edge.contract.engines import engine_named
 from segfast_edge.contract.layer_times import Layer
+from segfast_edge.contract.layouts import fed
 from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.profile_options import ProfileOptions
 from segfast_edge.contract.shared.endings import failure
@@ -51,7 +52,7 @@ def trace(
     if not engine_named(name).layers:
         raise TargetError(f"engine {name} has no layers to time")
     with measured_picture(artifact, manifest, plan) as picture:
-        batch = network_input(read_frame(picture), manifest)
+        batch = fed(network_input(read_frame(picture), manifest), manifest.input)
     engine.runtime()
     with Sampler(root) as sampler:
         layers = engine.layers(artifact, manifest, LayerTrace(options, batch, _RUNS))

@@ -18,6 +18,7 @@ from segfast_edge.contract.sustained import sustained
 from segfast_edge.contract.validity import reasons
 from segfast_edge.errors import TargetError
 from targets.common import affinity, emulated, measure
+from targets.common.adapted import adapted
 from targets.common.conditions import Sampler
 from targets.common.layer_timing import trace_apart
 from targets.common.machine import describe, process_age_ms
@@ -50,7 +51,7 @@ class _Subject:
 
     def load(self) -> CheckedSession:
         session = self.engine.load(self.artifact, self.manifest, self.options)
-        return CheckedSession(session, self.manifest, self.engine_name)
+        return CheckedSession(adapted(session, self.manifest, self.engine_name), self.manifest, self.engine_name)
 
     def facts(self, session: CheckedSession) -> dict[str, Any]:
         """Return the report's fields that say what ran."""

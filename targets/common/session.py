@@ -15,6 +15,7 @@ import numpy as np
 
 from segfast_edge.contract.engines import engine_named, engine_names
 from segfast_edge.contract.layer_times import Layer
+from segfast_edge.contract.layouts import read_as
 from segfast_edge.contract.manifest import Manifest, TensorSpec
 from segfast_edge.contract.masks import RawOutput
 from segfast_edge.contract.profile_options import ProfileOptions
@@ -105,7 +106,7 @@ class LayerTrace:
     """A trace to take: the options the session would have, one input, and how many runs to take the mean of."""
 
     options: Options
-    batch: Frame
+    batch: RawOutput  # as the model takes it
     runs: int
 
 
@@ -195,12 +196,12 @@ class CheckedSession:
 
     def run(self, batch: Frame) -> RawOutput:
         """Run one batch, checked before and after."""
-        wanted = self.manifest.input
-        if not isinstance(batch, np.ndarray) or not _fits(batch, wanted):
-            raise DataError(f"input is {_kind(batch)}; expected {wanted.dtype} {wanted.shape}, the network's own size")
+        wanted = (1, *self.manifest.preprocess.size, 3)
+        if not isinstance(batch, np.ndarray) or batch.dtype != np.uint8 or batch.shape != wanted:
+            raise DataError(f"input is {_kind(batch)}; expected uint8 {wanted}, the network's own size")
         output = self.session.run(batch)
-        if not _fits(output, self.manifest.output):
-            promised = self.manifest.output
+        promised = read_as(self.manifest.output)
+        if not _fits(output, promised):
             raise TargetError(
                 f"engine {self.engine} gave {_kind(output)}; the manifest says {promised.dtype} {promised.shape}"
             )

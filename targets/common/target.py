@@ -11,6 +11,7 @@ from segfast_edge.contract.manifest import Manifest
 from segfast_edge.contract.profile_options import OVER_SSH
 from segfast_edge.errors import TargetError
 from targets.common import board_kind
+from targets.common.adapted import adapted
 from targets.common.descriptor import Target, target, targets
 from targets.common.session import CheckedSession, EngineModule, Options, engine, installed, refuse
 
@@ -49,7 +50,8 @@ def open_artifact(where: Target, artifact: Path, options: Options, name: str | N
     chosen_name, chosen = choose_engine(where, manifest, name)
     refuse(chosen_name, options)
     chosen.runtime()
-    return CheckedSession(chosen.load(artifact, manifest, preferring(where, options)), manifest, chosen_name)
+    session = chosen.load(artifact, manifest, preferring(where, options))
+    return CheckedSession(adapted(session, manifest, chosen_name), manifest, chosen_name)
 
 
 def refuse_elsewhere(where: Target, root: Path) -> None:

@@ -40,10 +40,13 @@ def begin(
     network: PreparedNetwork, request: ExportRequest, writer: Exporter, folder: Path, announce: Announce
 ) -> Conversion:
     """Take the graph in the form asked for, and write down what is known of the artifact before it exists."""
-    graph = network.graph.with_output(request.output_kind, request.form)
+    ends = request.ends
+    if request.quantization is not None:
+        ends.refuse_unless_plain("an int8 file")
+    graph = network.graph.with_output(request.output_kind, request.form, ends)
     draft = Manifest(
         format=request.format,
-        input=TensorSpec("frames", (1, *graph.preprocess.size, 3), "uint8", "NHWC"),
+        input=TensorSpec("frames", ends.input_shape(graph.preprocess.size), ends.input_type, ends.input_layout),
         output=_output(graph, request.output_kind),
         output_kind=request.output_kind,
         preprocess=graph.preprocess,
@@ -65,4 +68,6 @@ def _output(graph: Deployable, kind: OutputKind) -> TensorSpec:
     size = graph.preprocess.size
     if kind == "labels":
         return TensorSpec(kind, (1, *size), "uint8", "NHW")
+    if graph.ends.output_layout == "NCHW":
+        return TensorSpec(kind, (1, len(graph.classes), *size), "float32", "NCHW")
     return TensorSpec(kind, (1, *size, len(graph.classes)), "float32", "NHWC")

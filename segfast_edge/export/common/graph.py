@@ -10,6 +10,7 @@ from segfast_edge.errors import ConversionError, unknown
 from segfast_edge.export.common.bilinear_doubling import Doubled, largest
 from segfast_edge.export.common.control_flow import run_static
 from segfast_edge.export.common.converter_errors import running
+from segfast_edge.export.common.ends import PLAIN, Ends
 from segfast_edge.export.common.fold import fold_batchnorm
 from segfast_edge.export.common.lowerings import LOWERINGS, lower
 from segfast_edge.export.common.reading import ANY_OUTPUT, OutputChoice, Reading, reading_of
@@ -24,8 +25,9 @@ class Deployable(nn.Module):
     """Normalisation, the network in eval mode with batch normalisation folded, and the output a device wants.
 
     ``forward`` takes uint8 1 x H x W x 3 (RGB) and gives uint8 labels 1 x H x W, or float32 logits
-    1 x H x W x classes if ``output_kind`` is ``logits``. ``network`` keeps its transposed convolutions as they
-    are; ``lowering`` names the form in which an exporter should write them (``lowered()``, or its own way).
+    1 x H x W x classes if ``output_kind`` is ``logits``, unless ``ends`` says otherwise. ``network`` keeps its
+    transposed convolutions as they are; ``lowering`` names the form in which an exporter should write them
+    (``lowered()``, or its own way).
     ``doubled``, which only ``lowered()`` sets, ends the graph in place of the network's own resizing. ``reading`` takes
     the logits out of what the network gives.
     """
@@ -42,6 +44,7 @@ class Deployable(nn.Module):
         self.network = network
         self.doubled: Doubled | None = None
         self.reading = Reading()
+        self.ends = PLAIN
         self.eval().requires_grad_(False)
 
     def example(self) -> torch.Tensor:
@@ -49,10 +52,18 @@ class Deployable(nn.Module):
         noise = torch.Generator().manual_seed(0)
         return torch.randint(0, 256, (1, *self.preprocess.size, 3), generator=noise, dtype=torch.uint8)
 
-    def with_output(self, output_kind: OutputKind, lowering: str | None = None) -> "Deployable":
+    def example_input(self) -> torch.Tensor:
+        """Return the same picture as ``forward`` takes it."""
+        frames = self.example()
+        moved = frames.permute(0, 3, 1, 2) if self.ends.input_layout == "NCHW" else frames
+        return moved.to(getattr(torch, self.ends.input_type)).contiguous()
+
+    def with_output(
+        self, output_kind: OutputKind, lowering: str | None = None, ends: Ends | None = None
+    ) -> "Deployable":
         """Return the same graph with another output, sharing its weights; ``lowering`` is the form to write it in."""
         graph = self._like(self.network, output_kind)
-        graph.lowering = lowering or self.lowering
+        graph.lowering, graph.ends = lowering or self.lowering, ends or self.ends
         return graph
 
     def forms(self) -> "list[Deployable]":
@@ -81,25 +92,26 @@ class Deployable(nn.Module):
 
     def _like(self, network: nn.Module, output_kind: OutputKind) -> "Deployable":
         graph = Deployable(network, self.preprocess, self.classes, output_kind)
-        graph.lowering, graph.reading = self.lowering, self.reading
+        graph.lowering, graph.reading, graph.ends = self.lowering, self.reading, self.ends
         return graph
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Compute labels or logits of uint8 frames, 1 x H x W x 3."""
+        """Compute labels or logits of frames as ``ends`` has them."""
+        # the cast comes first because TensorRT takes uint8 into a cast and nothing else
+        pixels = frames.to(torch.float32)
+        planes = pixels if self.ends.input_layout == "NCHW" else pixels.permute(0, 3, 1, 2)
         if self.doubled is not None and isinstance(self.network, HalfSize):
-            found: torch.Tensor = self.doubled(self.network.coarse(self._normalised(frames)))
-            return found if self.output_kind == "labels" else found.permute(0, 2, 3, 1)
-        logits = self.logits(frames)
-        return largest(logits).to(torch.uint8) if self.output_kind == "labels" else logits.permute(0, 2, 3, 1)
+            found: torch.Tensor = self.doubled(self.network.coarse(self.normalise(planes)))
+            return found if self.output_kind == "labels" else self._laid_out(found)
+        logits = self.reading(self.network(self.normalise(planes)))
+        return largest(logits).to(torch.uint8) if self.output_kind == "labels" else self._laid_out(logits)
 
     def logits(self, frames: torch.Tensor) -> torch.Tensor:
-        """Compute float32 logits 1 x classes x H x W of uint8 frames, 1 x H x W x 3."""
-        return self.reading(self.network(self._normalised(frames)))
+        """Compute float32 logits 1 x classes x H x W of uint8 frames, 1 x H x W x 3, whatever ``ends`` says."""
+        return self.reading(self.network(self.normalise(frames.to(torch.float32).permute(0, 3, 1, 2))))
 
-    def _normalised(self, frames: torch.Tensor) -> torch.Tensor:
-        # the cast comes first because TensorRT takes uint8 into a cast and nothing else
-        normalised: torch.Tensor = self.normalise(frames.to(torch.float32).permute(0, 3, 1, 2))
-        return normalised
+    def _laid_out(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits if self.ends.output_layout == "NCHW" else logits.permute(0, 2, 3, 1)
 
 
 def deployable(

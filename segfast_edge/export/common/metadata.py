@@ -31,6 +31,25 @@ def embedded_text(manifest: Manifest) -> str:
     return json.dumps(embedded(manifest), ensure_ascii=False, sort_keys=True)
 
 
+def model_info(manifest: Manifest) -> dict[str, str]:
+    """Return what openvino-model-api reads, as it spells it: names of labels end at a space there.
+
+    It finds a model by ``model_type``. Release 0.4.7 reads logits with channels first and nothing else: it takes the
+    largest of labels' rows, and calls the height of NHWC the number of classes. Such files are therefore none to it.
+    """
+    readable = manifest.output.layout == "NCHW"
+    filters = {"bilinear": "LINEAR", "nearest": "NEAREST"}
+    interpolation = filters.get(manifest.preprocess.filter)
+    return {
+        **({"model_type": "Segmentation", "return_soft_prediction": "YES"} if readable else {}),
+        "labels": " ".join(name.replace(" ", "_") for name in manifest.classes.names),
+        "resize_type": "standard",
+        **({} if interpolation is None else {"interpolation_mode": interpolation}),
+        "embedded_processing": "NO",  # resizing is the caller's; mean and scale are in the graph and named nowhere else
+        "reverse_input_channels": "NO",  # the graph takes RGB
+    }
+
+
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the installed versions of ``packages``, by distribution name."""
     return {name: importlib.metadata.version(name) for name in packages}

@@ -35,6 +35,8 @@ class Oracle:
     def input(self, frame: Frame) -> torch.Tensor:
         """Return what the network takes for a frame of any size: normalised, float32 1 x 3 x H x W."""
         pixels = np.asarray(self.preprocess.image(frame), np.float32) / np.float32(255)
+        if self.preprocess.channel_order == "BGR":
+            pixels = pixels[..., ::-1]
         mean, std = (np.array(values, np.float32) for values in (self.preprocess.mean, self.preprocess.std))
         return torch.from_numpy(np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1)[np.newaxis]))
 

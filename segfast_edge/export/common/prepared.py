@@ -29,7 +29,7 @@ class PreparedNetwork:
 
     ``golden`` is a picture that goes into the artifact and through it; if it is None, a street scene is drawn.
     ``network`` is the module that the checkpoint was made from, if the user handed one in, and ``choice`` what the
-    user says about its output.
+    user says about its output. ``assumed`` is what the user did not say about its input and classes.
     """
 
     def __init__(
@@ -38,13 +38,26 @@ class PreparedNetwork:
         golden: Path | None = None,
         network: nn.Module | None = None,
         choice: OutputChoice = ANY_OUTPUT,
+        assumed: Sequence[str] = (),
     ) -> None:
         self.path = checkpoint
         self.checkpoint = Checkpoint.load(checkpoint)
         self.sha256 = sha256(checkpoint)
         preprocess = self.checkpoint.preprocess
-        self._network, self._choice = network, choice
+        self._network, self._choice, self._assumed = network, choice, tuple(assumed)
         self._golden = scene_frame(preprocess) if golden is None else read_frame(golden)
+
+    @classmethod
+    def as_given(
+        cls, network: nn.Module, described: Checkpoint, folder: Path, golden: Path | None, **said: Any
+    ) -> "PreparedNetwork":
+        """Return a network that was trained elsewhere, held to itself and not to the checkpoint put into ``folder``.
+
+        ``said`` is ``choice`` and ``assumed``.
+        """
+        path = folder / f"{described.network.rpartition(':')[2]}.pt"
+        described.save(path)
+        return cls(path, golden, network, **said)
 
     def refuse_changed(self) -> None:
         """Raise ArtifactError if the file is not the one that was read: a training may have replaced it."""
@@ -65,7 +78,7 @@ class PreparedNetwork:
     @property
     def assumed(self) -> Sequence[str]:
         """What was assumed about the network, a sentence each, and should be shown to the user."""
-        return self.graph.reading.assumed
+        return [*self._assumed, *self.graph.reading.assumed]
 
     @cached_property
     def expected(self) -> Reference:

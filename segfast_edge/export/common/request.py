@@ -7,6 +7,7 @@ from typing import Any
 
 from segfast_edge.contract.manifest import OutputKind
 from segfast_edge.export.common.default_lowering import default_lowering
+from segfast_edge.export.common.ends import PLAIN, Ends
 from segfast_edge.export.common.quantization import Quantization
 
 
@@ -27,6 +28,7 @@ class ExportRequest:
     half: bool = False
     command: str = ""
     timings: Mapping[str, Any] | None = None
+    ends: Ends = PLAIN
 
     @property
     def precision(self) -> str:

@@ -27,7 +27,7 @@ def export(graph: Deployable, manifest: Manifest, folder: Path) -> Manifest:
 
     path = folder / manifest.model_file
     with explained("litert-torch cannot convert this network", another(manifest.format)):
-        model = litert_torch.convert(graph.lowered(), (graph.example(),))
+        model = litert_torch.convert(graph.lowered(), (graph.example_input(),))
     with writing(folder):
         model.export(str(path))
     written = read(path.read_bytes())

@@ -8,8 +8,10 @@ import torch
 from torch import fx
 
 from segfast_edge.contract.preprocess import Preprocess
+from segfast_edge.export.common.ends import Ends
+from segfast_edge.export.common.metadata import INPUT
 from segfast_edge.export.tflite_writer import schema, weightless
-from segfast_edge.export.tflite_writer.builder import GraphBuilder, Tensor
+from segfast_edge.export.tflite_writer.builder import Affine, GraphBuilder, Tensor
 from segfast_edge.export.tflite_writer.torch_trace import Call, Trace, call_of
 
 
@@ -29,16 +31,34 @@ def scale_folded(trace: Trace, preprocess: Preprocess) -> Trace | None:
     return replace(trace, constants={**trace.constants, **scaled})
 
 
-def centred(graph: GraphBuilder, frame: Tensor, preprocess: Preprocess) -> Tensor:
-    """Take the mean colour from a uint8 frame, for a network with the scale in its weights."""
-    return weightless.binary(graph, "SUB", _as_float(graph, frame), _row(graph, frame, 255 * np.array(preprocess.mean)))
+def pixels(graph: GraphBuilder, preprocess: Preprocess, ends: Ends) -> Tensor:
+    """Add the input, and return its pixels as float32 1 x H x W x 3 in the network's order.
+
+    DEQUANTIZE does for a frame with scale 1 what CAST does, and is one that XNNPACK takes.
+    """
+    integers = ends.input_type == "uint8"
+    shape = ends.input_shape(preprocess.size)
+    found = graph.input(INPUT, shape, np.dtype(ends.input_type), Affine(1.0) if integers else None)
+    if integers:
+        frame, found = found, graph.tensor(shape)
+        graph.operator("DEQUANTIZE", [frame], [found], schema.options("Dequantize"))
+    if ends.input_layout == "NCHW":
+        found = weightless.transpose(graph, found, (0, 2, 3, 1))
+    if preprocess.channel_order == "RGB":
+        return found
+    return weightless.gather(graph, found, (2, 1, 0), weightless.CHANNELS)
 
 
-def normalised(graph: GraphBuilder, frame: Tensor, preprocess: Preprocess) -> Tensor:
+def centred(graph: GraphBuilder, pixels: Tensor, preprocess: Preprocess) -> Tensor:
+    """Take the mean colour from pixels, for a network with the scale in its weights."""
+    return weightless.binary(graph, "SUB", pixels, _row(graph, pixels, 255 * np.array(preprocess.mean)))
+
+
+def normalised(graph: GraphBuilder, pixels: Tensor, preprocess: Preprocess) -> Tensor:
     """Compute ``(pixel / 255 - mean) / std`` as one product and one sum, as the ``Normalise`` layer does."""
     mean, std = np.array(preprocess.mean), np.array(preprocess.std)
-    scaled = weightless.binary(graph, "MUL", _as_float(graph, frame), _row(graph, frame, 1 / (255 * std)))
-    return weightless.binary(graph, "ADD", scaled, _row(graph, frame, -mean / std))
+    scaled = weightless.binary(graph, "MUL", pixels, _row(graph, pixels, 1 / (255 * std)))
+    return weightless.binary(graph, "ADD", scaled, _row(graph, pixels, -mean / std))
 
 
 def labelled(graph: GraphBuilder, logits: Tensor) -> Tensor:
@@ -56,16 +76,9 @@ def labelled(graph: GraphBuilder, logits: Tensor) -> Tensor:
     return labels
 
 
-def _as_float(graph: GraphBuilder, frame: Tensor) -> Tensor:
-    """DEQUANTIZE does for a frame with scale 1 what CAST does, and is one that XNNPACK takes."""
-    pixels = graph.tensor(frame.shape)
-    graph.operator("DEQUANTIZE", [frame], [pixels], schema.options("Dequantize"))
-    return pixels
-
-
-def _row(graph: GraphBuilder, frame: Tensor, colour: np.ndarray) -> Tensor:
+def _row(graph: GraphBuilder, pixels: Tensor, colour: np.ndarray) -> Tensor:
     """Return a row of pixels of one colour: XNNPACK repeats a row fast, and three values 20 times slower."""
-    return graph.constant(np.broadcast_to(colour.astype(np.float32), (1, 1, frame.shape[2], 3)), "colour")
+    return graph.constant(np.broadcast_to(colour.astype(np.float32), (1, 1, pixels.shape[2], 3)), "colour")
 
 
 def _first_convolutions(node: fx.Node) -> Iterator[Call | None]:
