@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,6 +68,12 @@ class Loader:
             if isinstance(batch, _Failure):
                 raise DataError(f"{batch.error}. Repair the file. {_GO_ON}") from batch.error
             yield batch
+
+    def close(self) -> None:
+        """End the loading processes, which otherwise live as long as anything refers to them, such as an error."""
+        started: Any = getattr(self.inner, "_iterator", None)  # torch has no public way
+        if started is not None and hasattr(started, "_shutdown_workers"):
+            started._shutdown_workers()
 
     def _explained(self, error: RuntimeError) -> Exception:
         """Return what a loading process died of, by its exit status; the error itself if none has died."""

@@ -127,6 +127,8 @@ def train(settings: TrainingSettings, folder: RunFolder, observer: Observer, *, 
         finally:
             for logger in run.loggers:
                 logger.close()
+            for loader in (run.setup.batches, run.setup.val_batches):
+                loader.close()
         if world.leads:
             curves.draw(folder.history(), folder.curves)
     state = run.state
