@@ -36,3 +36,21 @@ def draw(history: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     with replacing_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+
+
+def draw_beside(histories: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Draw the loss and the mIoU on val of several trainings, by name, into a PNG."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for name, history in histories.items():
+        left.plot([record["epoch"] for record in history], [record["loss"] for record in history], label=name)
+        seen = [record for record in history if record["val"] is not None]
+        right.plot([record["epoch"] for record in seen], [record["val"]["miou"] or 0 for record in seen], label=name)
+    left.set(title="training loss", xlabel="epoch")
+    right.set(title="mIoU on val", xlabel="epoch", ylim=(0, 1))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    with replacing_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
