@@ -99,7 +99,9 @@ def test_a_result_has_what_the_verb_writes(model, artifact, tmp_path, capsys):
     )
     (told,) = json.loads(capsys.readouterr().out)
     for kind, path in written.items():
-        assert path.read_bytes() == (tmp_path / f"verb/a.{kind}.png").read_bytes()
+        with Image.open(path) as mine, Image.open(tmp_path / f"verb/a.{kind}.png") as verbs:
+            assert mine.mode == verbs.mode
+            assert mine.tobytes() == verbs.tobytes()
     assert result.shares == told["shares"] == result.to_dict()["shares"]
     assert np.array_equal(read_labels(written["mask"]), result.labels)
     assert np.array_equal(read_frame(written["colour"]), result.colour())
