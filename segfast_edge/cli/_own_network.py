@@ -18,13 +18,27 @@ OPTIONS = ("size", "mean", "std", "value_range", "channel_order", "resize_filter
 
 
 def own_options(group: Any) -> None:
-    """Declare the options; none has a default, so that what was not said is known."""
+    """Declare the options; none has a default, so that omitted options can be detected."""
     group.add_argument("--classes", type=int, metavar="N", help="number of classes")
     group.add_argument("--size", metavar="HxW", help=f"input size (default {SIZE})")
-    group.add_argument("--mean", metavar="A,B,C", help="taken from the pixels, in their range (default: ImageNet's)")
-    group.add_argument("--std", metavar="A,B,C", help="what they are then divided by (default: ImageNet's)")
-    group.add_argument("--value-range", metavar="LOW,HIGH", help="of pixels at first, as =-1,1 (default 0,1)")
-    group.add_argument("--channel-order", metavar="ORDER", help="RGB or BGR: of channels, mean and std (default RGB)")
+    group.add_argument(
+        "--mean",
+        metavar="A,B,C",
+        help="value to subtract from each channel, in units of --value-range (default: ImageNet's)",
+    )
+    group.add_argument(
+        "--std", metavar="A,B,C", help="value to divide each channel by afterwards (default: ImageNet's)"
+    )
+    group.add_argument(
+        "--value-range",
+        metavar="LOW,HIGH",
+        help="pixel range that --mean and --std refer to, such as --value-range=-1,1 (default 0,1)",
+    )
+    group.add_argument(
+        "--channel-order",
+        metavar="ORDER",
+        help="order of the channels, of --mean and of --std: RGB or BGR (default RGB)",
+    )
     group.add_argument("--resize-filter", metavar="NAME", help="bilinear, nearest or area (default bilinear)")
     group.add_argument("--class-names", metavar="A,B,...|FILE", help="in label order; a file has one a line")
     group.add_argument("--palette", metavar="#RRGGBB,...|FILE", help="colours in label order; a file has one a line")
@@ -37,7 +51,7 @@ def named_options(args: argparse.Namespace) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class OwnNetwork:
-    """Preprocessing and classes, and what of it nobody said, a sentence each."""
+    """Preprocessing and classes; ``assumed`` has one sentence for each assumption."""
 
     preprocess: "Preprocess"
     classes: "ClassSet"

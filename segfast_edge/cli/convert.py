@@ -87,9 +87,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--input-type",
         choices=("uint8", "float32"),
         default="uint8",
-        help="of its pixels, 0 to 255 (default uint8)",
+        help="data type of the input pixels, with values 0 to 255 (default uint8)",
     )
-    ends.add_argument("--output-layout", choices=("NHWC", "NCHW"), default="NHWC", help="of logits (default NHWC)")
+    ends.add_argument(
+        "--output-layout", choices=("NHWC", "NCHW"), default="NHWC", help="layout of the logits (default NHWC)"
+    )
     parser.add_argument("--layers", action="store_true", help="list the precision that each layer was executed in")
     parser.add_argument("--golden", type=Path, metavar="IMAGE", help="picture for the self-test (default: drawn)")
     tuning = parser.add_argument_group("tuning")
@@ -122,8 +124,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="without --gate-data: share of pixels that int8 must label as float does, on the calibration frames"
         " (default 0.95)",
     )
-    int8.add_argument("--search", action="store_true", help="if it loses more, keep as few layers as possible in float")
-    int8.add_argument("--drop-type", choices=("absolute", "relative"), default="absolute", help="kind of --max-drop")
+    int8.add_argument(
+        "--search", action="store_true", help="if int8 loses more, keep as few layers as possible in float"
+    )
+    int8.add_argument("--drop-type", choices=("absolute", "relative"), default="absolute", help="unit of --max-drop")
     parser.add_argument(
         "--best-effort", action="store_true", help="exit with 0 also if some of several formats could not be written"
     )

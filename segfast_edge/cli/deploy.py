@@ -17,7 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("bundle", nargs="?", type=Path, metavar="BUNDLE", help="file that 'segfast-edge bundle' wrote")
     parser.add_argument("--host", required=True, metavar="USER@HOST", help="device to install on, as ssh takes it")
-    parser.add_argument("--root", metavar="DIR", help="folder there (default: /opt/segfast-edge, or ~/segfast-edge)")
+    parser.add_argument(
+        "--root", metavar="DIR", help="folder on the device (default: /opt/segfast-edge, or ~/segfast-edge)"
+    )
     key = parser.add_mutually_exclusive_group()
     key.add_argument("--trust", type=Path, metavar="KEY.pub", help="public key of the signature; the device keeps it")
     key.add_argument("--unsigned", action="store_true", help="install a bundle without a signature")
@@ -26,7 +28,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--option", action="append", default=[], metavar="OPTION", help="option, such as --rate=10")
     parser.add_argument("--config", type=Path, metavar="FILE", help="JSON file with input, outputs and options")
     parser.add_argument("--service", metavar="KIND", help="auto, systemd, process or none (default auto)")
-    parser.add_argument("--health-s", type=float, metavar="S", help="roll back if not healthy by then (default 60)")
+    parser.add_argument(
+        "--health-s",
+        type=float,
+        metavar="S",
+        help="roll back a release that is not healthy within S seconds (default 60)",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="copy and verify, but change nothing")
     what.add_argument("--rollback", action="store_true", help="go back to the previous release")

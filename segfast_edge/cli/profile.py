@@ -68,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--require-valid", action="store_true", help="exit 5 if a measurement is invalid")
     elsewhere = parser.add_argument_group("other computers")
-    elsewhere.add_argument("--host", metavar="USER@HOST", help="measure there, over the system's ssh")
+    elsewhere.add_argument("--host", metavar="USER@HOST", help="measure on this host over ssh")
     elsewhere.add_argument("--fleet", type=Path, metavar="FILE", help="measure on every [[device]] of a TOML file")
     elsewhere.add_argument("--install", action="store_true", help="install the runtime on the host, and keep it there")
     elsewhere.add_argument(

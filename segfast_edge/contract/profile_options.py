@@ -35,14 +35,14 @@ class ProfileOptions:
     num_runs: int = _option(100, "timed inferences at least")
     min_secs: float = _option(2.0, "seconds of timed inferences at least")
     max_secs: float = _option(60.0, "seconds after which to stop, whatever is still missing")
-    warmup_runs: int = _option(10, "inferences before the timed ones at least; more until the times are stable")
+    warmup_runs: int = _option(10, "minimum number of warm-up inferences; warm-up goes on until times are stable")
     percentile: float = _option(99.0, "latency percentile to show beside the usual ones")
-    scenario: str = _option(SINGLE_STREAM, "single-stream: one after another; constant-stream: frames as a camera's")
+    scenario: str = _option(SINGLE_STREAM, "single-stream: one after another; constant-stream: frames at a fixed rate")
     target_fps: float = _option(30.0, "frames per second of the constant stream; its deadline is one period")
     pin: str = _option("", "cores to run on, such as 0-1 or 4,6, or big or little: the board's faster or slower cores")
     sustained: float = _option(0.0, "minutes of timed inferences; compares the first minute with the last")
     layers: bool = _option(False, "also time each layer, in a process of its own")
-    samples: str = _option("", "file that gets each timed inference in ms, a line each, as soon as it is there")
+    samples: str = _option("", "file to append each timed inference to as it finishes, in ms, one per line")
     input: str = _option("", "picture for the stages around the network; the artifact's golden frame otherwise")
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""An artifact held to the untouched network once more, at any time after its conversion; layer by layer if asked."""
+"""Verify an existing artifact against the original network, layer by layer if asked."""
 
 import math
 from collections import Counter

@@ -49,8 +49,14 @@ def _parser(own: Path | None) -> argparse.ArgumentParser:
         help="what keeps the runner running (default: as before, else systemd if it runs)",
     )
     add("--python", default=sys.executable, help="interpreter for the runner (default %(default)s)")
-    add("--health-s", type=float, default=60.0, metavar="S", help="roll back if not healthy by then (default 60)")
-    add("--well-s", type=float, default=5.0, metavar="S", help="seconds that it must stay healthy (default 5)")
+    add(
+        "--health-s",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="roll back a release that is not healthy within S seconds (default 60)",
+    )
+    add("--well-s", type=float, default=5.0, metavar="S", help="seconds that a release must stay healthy (default 5)")
     add("--keep", type=int, default=3, metavar="N", help="number of releases to keep (default 3)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--verify", action="store_true", help="verify the whole bundle, and do nothing else")

@@ -72,14 +72,14 @@ def arguments(parser: Parser) -> None:
         type=float,
         default=2.0,
         metavar="S",
-        help="report no_frames after S seconds without one (default 2)",
+        help="report no_frames after S seconds without a frame (default 2)",
     )
     add(
         "--stuck-s",
         type=float,
         default=5.0,
         metavar="S",
-        help="report what is busy for S seconds as stuck (default 5)",
+        help="report a thread that is busy for S seconds as stuck (default 5)",
     )
     add(
         "--reduced-decode",
@@ -89,8 +89,20 @@ def arguments(parser: Parser) -> None:
     add("--any-picture", action="store_true", help="use a camera's frozen, black and overexposed pictures, only marked")
     add("--drivable", metavar="NAMES", help="classes that can be driven on, comma-separated (default: by usual name)")
     add("--fallback", type=Path, metavar="ARTIFACT", help="smaller artifact to use when it is too hot or too slow")
-    add("--hot-c", type=float, default=80.0, metavar="C", help="reduce the load at or above this (default 80)")
-    add("--cool-c", type=float, default=75.0, metavar="C", help="restore the load at or below this (default 75)")
+    add(
+        "--hot-c",
+        type=float,
+        default=80.0,
+        metavar="C",
+        help="reduce the load at or above this temperature in degrees Celsius (default 80)",
+    )
+    add(
+        "--cool-c",
+        type=float,
+        default=75.0,
+        metavar="C",
+        help="restore the load at or below this temperature in degrees Celsius (default 75)",
+    )
     add("--token-file", type=Path, metavar="FILE", help=f"file with the live page's token (or set {TOKEN_VARIABLE})")
     add("--status-file", type=Path, metavar="FILE", help="file to write the runner's status to every second, as JSON")
     add("--no-self-test", action="store_true", help="do not run the golden frame before starting")

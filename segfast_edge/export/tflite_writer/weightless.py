@@ -186,7 +186,7 @@ def split(graph: GraphBuilder, x: Tensor, count: int, axis: int = CHANNELS) -> l
 
 
 def gather(graph: GraphBuilder, x: Tensor, order: npt.ArrayLike, axis: int = CHANNELS) -> Tensor:
-    """Take the places ``order`` along an axis."""
+    """Select elements along an axis by the indices in ``order``."""
     chosen = graph.constant(np.asarray(order, np.int32), "order")
     shape = list(x.shape)
     shape[axis] = chosen.shape[0]

@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Do nothing: whoever made the connection closes it."""
 
     def do_GET(self) -> None:
-        """Answer a request, once the one who asks has been let in."""
+        """Authenticate the client, then answer its request."""
         try:
             address = urlsplit(self.path)
         except ValueError:
