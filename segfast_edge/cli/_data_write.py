@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segfast_edge.cli._dataset import chosen_options, dataset_options
+from segfast_edge.cli._output import output_option
 from segfast_edge.errors import DataError
 
 if TYPE_CHECKING:
@@ -13,22 +14,17 @@ if TYPE_CHECKING:
     from segfast_edge.data.sample import Source
 
 
-def convert_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``data convert``."""
+def _source_and_output(parser: argparse.ArgumentParser, metavar: str, text: str) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the dataset")
-    parser.add_argument(
-        "-o",
-        "--out",
-        "--output",
-        dest="output",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="folder to write; must be new",
-    )
+    output_option(parser, metavar, text, required=True)
     parser.add_argument(
         "--from", dest="layout", default="auto", metavar="NAME", help="layout of the dataset (default: recognised)"
     )
+
+
+def convert_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``data convert``."""
+    _source_and_output(parser, "FOLDER", "folder to write; must be new")
     parser.add_argument("--split", metavar="NAME", help="split to convert (default: all splits)")
     parser.add_argument("--count", type=int, metavar="N", help="number of samples per split (default: all)")
     dataset_options(parser)
@@ -95,20 +91,7 @@ def export(args: argparse.Namespace) -> int:
 
 def split_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``data split``."""
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of the dataset")
-    parser.add_argument(
-        "-o",
-        "--out",
-        "--output",
-        dest="output",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder to write the lists to",
-    )
-    parser.add_argument(
-        "--from", dest="layout", default="auto", metavar="NAME", help="layout of the dataset (default: recognised)"
-    )
+    _source_and_output(parser, "DIR", "folder to write the lists to")
     parser.add_argument("--each-group", action="store_true", help="one fold per group, with it as val")
     parser.add_argument("--json", action="store_true", help="print JSON")
     dataset_options(parser)

@@ -2,8 +2,9 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from segfast_edge.cli._output import output_option
 
 if TYPE_CHECKING:
     from segfast_edge.profiling.paper_tables import NetworkFigures, PaperFigures, PaperSetting
@@ -24,9 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of torch (default: all)")
     parser.add_argument("--rounds", type=int, default=10, metavar="N", help="measurements of each network (default 10)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file"
-    )
+    output_option(parser, "FILE", "also write the JSON to a file")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from segfast_edge.cli._output import output_option
 from segfast_edge.errors import TargetError
 
 HELP = "pack an artifact, the device code and a systemd unit into one signed, reproducible file"
@@ -18,15 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("artifact", nargs="?", type=Path, metavar="ARTIFACT", help="artifact folder to pack")
     parser.add_argument("--target", default="x86", help="kind of computer (default %(default)s)")
-    parser.add_argument(
-        "-o",
-        "--out",
-        "--output",
-        dest="output",
-        type=Path,
-        metavar="FILE",
-        help="file to write (default: ARTIFACT-TARGET.tar.gz)",
-    )
+    output_option(parser, "FILE", "file to write (default: ARTIFACT-TARGET.tar.gz)")
     signing = parser.add_mutually_exclusive_group()
     signing.add_argument("--key", type=Path, metavar="FILE", help="sign with this private key")
     signing.add_argument("--unsigned", action="store_true", help="do not sign: devices then need --unsigned, too")

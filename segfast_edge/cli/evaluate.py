@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segfast_edge.cli._dataset import chosen_options, dataset_name, dataset_options
+from segfast_edge.cli._output import output_option
 from segfast_edge.cli._packages import ENGINE
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also write the names of all pictures, lowest mIoU first, as a list file for train --split",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "-o", "--out", "--output", dest="output", type=Path, metavar="FILE", help="also write the JSON to a file"
-    )
+    output_option(parser, "FILE", "also write the JSON to a file")
     dataset_options(parser)
 
 
@@ -68,12 +67,12 @@ def run(args: argparse.Namespace) -> int:
     from segfast_edge.prediction.predictor import open_predictor
     from segfast_edge.weights import find
 
+    if args.beside is not None and args.page is None:
+        raise SegfastError("--beside is for the page; add --page FILE")
     averaged = tuple(args.tta.split(",")) if args.tta else ()
     predictor = open_predictor(find(args.subject), device=args.device, target=args.target, averaged=averaged)
     data = dataset_name(args.data, args.data_root, chosen_options(args))
     truth = GroundTruth(data, args.data_root, args.split, args.protocol, args.size)
-    if args.beside is not None and args.page is None:
-        raise SegfastError("--beside is for the page; add --page FILE")
     worst = Worst()
     with bar("evaluating") as progress:
         found = evaluate(predictor, truth, progress, worst if args.page is not None else None)

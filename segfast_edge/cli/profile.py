@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segfast_edge.cli._output import output_option
 from segfast_edge.cli._packages import ENGINE
 from segfast_edge.contract.profile_options import (
     BIG,
@@ -57,15 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="measure on several numbers of threads and recommend one (default: powers of two up to all cores)",
     )
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
-    parser.add_argument(
-        "-o",
-        "--out",
-        "--output",
-        dest="output",
-        type=Path,
-        metavar="FILE",
-        help="also write the reports to a JSON file",
-    )
+    output_option(parser, "FILE", "also write the reports to a JSON file")
     parser.add_argument("--require-valid", action="store_true", help="exit 5 if a measurement is invalid")
     elsewhere = parser.add_argument_group("other computers")
     elsewhere.add_argument("--host", metavar="USER@HOST", help="measure on this host over ssh")

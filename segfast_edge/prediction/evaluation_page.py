@@ -1,6 +1,5 @@
 """The page of an evaluation: figures, confusions, and the pictures with the lowest mIoU beside truth and errors."""
 
-import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,21 +28,21 @@ class Worst:
 
     def __init__(self, shown: int = SHOWN) -> None:
         self._shown = shown
-        self._kept: list[tuple[float, str, Compared]] = []  # a heap: first is the one to go next
+        self._kept: list[tuple[float, str, Compared]] = []
 
     def __call__(self, compared: Compared) -> None:
         """Take one picture."""
-        if np.isnan(compared.matrix.miou):
+        miou = compared.matrix.miou
+        if np.isnan(miou):
             return
-        small = replace(compared, frame=_small(compared.frame))
-        heapq.heappush(self._kept, (-compared.matrix.miou, compared.name, small))
-        if len(self._kept) > self._shown:
-            heapq.heappop(self._kept)
+        self._kept.append((miou, compared.name, replace(compared, frame=_small(compared.frame))))
+        self._kept.sort(key=lambda each: each[:2])
+        del self._kept[self._shown :]
 
     @property
     def pictures(self) -> list[Compared]:
         """Return what was kept, the lowest mIoU first."""
-        return [compared for _, _, compared in sorted(self._kept, key=lambda each: (-each[0], each[1]))]
+        return [compared for _, _, compared in self._kept]
 
 
 class Beside:
@@ -137,15 +136,15 @@ def _row(kept: Compared, pairs: Sequence[tuple[int, int]], classes: ClassSet, se
     wrong = (kept.true != kept.predicted) & _counted(kept.true, classes)
     shown = [
         kept.frame,
-        _small(_painted(kept.true, classes)),
-        _small(_painted(kept.predicted, classes)),
+        _small(colour_mask(kept.true, classes)),
+        _small(colour_mask(kept.predicted, classes)),
         _marked(kept.frame, wrong, ~_counted(kept.true, classes)),
     ]
     note = f"mIoU {kept.matrix.miou:.3f}"
     if second is not None and kept.name in second.predicted:
         other = second.predicted[kept.name]
         differ = other != kept.predicted
-        shown += [_small(_painted(other, classes)), _marked(kept.frame, differ, np.zeros_like(differ))]
+        shown += [_small(colour_mask(other, classes)), _marked(kept.frame, differ, np.zeros_like(differ))]
         note += f", both agree on {1 - differ.mean():.2%}"
     return {
         "name": kept.name,
@@ -157,10 +156,6 @@ def _row(kept: Compared, pairs: Sequence[tuple[int, int]], classes: ClassSet, se
 
 def _counted(true: Labels, classes: ClassSet) -> np.ndarray:
     return np.ones(true.shape, bool) if classes.ignored is None else true != classes.ignored
-
-
-def _painted(labels: Labels, classes: ClassSet) -> Frame:
-    return colour_mask(labels, classes)
 
 
 def _marked(frame: Frame, wrong: np.ndarray, left_out: np.ndarray) -> Frame:

@@ -8,10 +8,10 @@ import numpy as np
 
 from segfast_edge.errors import ConversionError
 from segfast_edge.export.tflite_writer.builder import GraphBuilder, Tensor
+from segfast_edge.export.tflite_writer.int8.plan import WEIGHTED
 
 MARK = "reduced_precision_support"
 _COMPUTES_AND_ADDS_UP_IN_FLOAT16 = b"fp16accfp16"
-_WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"}
 _DEQUANTIZE_VERSION = 2  # the first that takes float16
 
 
@@ -24,7 +24,7 @@ def halve(graph: GraphBuilder) -> None:
     steps, graph.operators = graph.operators, []
     done: set[int] = set()
     for step in steps:
-        for tensor in step.inputs if step.name in _WEIGHTED else ():
+        for tensor in step.inputs if step.name in WEIGHTED else ():
             values = graph.values(tensor)
             if values is not None and tensor.dtype == np.float32 and tensor.index not in done:
                 _restore_from_float16(graph, tensor, values)
